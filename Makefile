@@ -1,0 +1,85 @@
+# Everything a fresh machine needs, in one place. `make serve` and `make test` do all the set-up themselves: they need Python 3.11
+# or later, a C compiler and a package manager. Stamp files make the second run quick.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+OFFICIAL_CLIENT = scitrera-aether-client==0.2.3
+
+PY = .venv/bin/python
+NATIVE ?= 1
+ARGS ?=
+export NATIVE
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help serve demo test lint format types check bench fuzz proto proto-check build clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: .venv/.built  ## set up what is missing and start a development gateway on this machine (ARGS="--port 50052")
+	$(PY) -m aether serve --dev $(ARGS)
+
+demo: .venv/.built  ## a gateway and two agents that talk, in one process
+	$(PY) -m aether demo
+
+test: .venv/.built .venv-official/.installed  ## set up what is missing and run all tests (ARGS="-k kv -x")
+	$(PY) -m pytest $(ARGS)
+
+lint: .venv/.installed  ## ruff: rules and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: .venv/.installed  ## ruff: mend what can be mended
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: .venv/.installed  ## mypy, strict
+	$(PY) -m mypy
+
+check: test lint types proto-check  ## everything that has to be green
+
+bench: .venv/.built .venv-official/.installed  ## throughput and latency (see bench/README.md)
+	$(PY) -m bench $(ARGS)
+
+fuzz: .venv/.built  ## a million random and mutated inputs for the compiled parsers
+	$(PY) -m tests.fuzz $(ARGS)
+
+proto: .venv-proto/.installed  ## regenerate src/aether/proto from proto/aether/v1/aether.proto
+	.venv-proto/bin/python proto/generate.py
+
+proto-check: .venv-proto/.installed  ## are the generated modules what the .proto says?
+	.venv-proto/bin/python proto/generate.py --check
+
+build: .venv/.built  ## compile the extensions in place
+
+clean:  ## remove everything made here, the virtual environments too
+	rm -rf .venv .venv-official .venv-proto build dist wheelhouse .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f src/aether/*.so src/aether/*/*.so src/aether/_fastpath.c src/aether/rpc/_http2.c
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf src/*.egg-info
+
+# The project's environment: dependencies and an editable install, again whenever the packaging changes.
+.venv/.installed: pyproject.toml setup.py scripts/system-packages
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found; set PYTHON=/path/to/python3" >&2; exit 1; }
+	scripts/system-packages $(PYTHON)
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install -q -e '.[dev]'
+	@touch $@ .venv/.built
+
+# The compiled modules, in place, again whenever their source changes.
+.venv/.built: .venv/.installed $(shell find src -name '*.pyx' -o -name '*.pxd')
+	$(PY) setup.py -q build_ext --inplace
+	@touch $@
+
+# The published client has an environment of its own, so that its grpcio does not become ours.
+.venv-official/.installed: Makefile
+	test -x .venv-official/bin/python || $(PYTHON) -m venv .venv-official
+	.venv-official/bin/python -m pip install -q '$(OFFICIAL_CLIENT)'
+	@touch $@
+
+# protoc and purerpc's plugin; proto/generate.py says why these versions.
+.venv-proto/.installed: proto/requirements.txt
+	test -x .venv-proto/bin/python || $(PYTHON) -m venv .venv-proto
+	.venv-proto/bin/python -m pip install -q -r proto/requirements.txt
+	@touch $@

@@ -1,0 +1,123 @@
+"""The seam to access rules: one question, one small answer (acl 5, routing 3.5).
+
+Features ask :class:`Access` and never see rules, groups or fallback policies. Until a rule engine is configured,
+:class:`OpenAccess` stands in: it allows what belongs to ordinary work and refuses everything that needs a grant.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+from aether.identity import Identity, PrincipalType
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["Access", "Decision", "Level", "OpenAccess", "is_direct", "is_system"]
+
+
+class Level(enum.IntEnum):
+    """Access levels; a check passes when the granted level is at least the asked one (acl 2)."""
+
+    NONE = 0
+    READ = 10
+    READWRITE = 20
+    MANAGE = 30
+    ADMIN = 40
+    SUPERADMIN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one question.
+
+    :ivar reason: for audit rows and logs; never sent to clients, since it may name rules.
+    :ivar by_rule: a rule matched the resource, as opposed to a fallback policy. Only such a decision on a key is final
+        (kv 5.1).
+    """
+
+    allowed: bool
+    reason: str = ""
+    by_rule: bool = False
+
+
+class Access(Protocol):
+    """Decides what a principal may do with a resource.
+
+    Decisions are made on data in memory, hence synchronous. An engine that cannot decide raises
+    :class:`aether.errors.StoreUnavailable`: the operation is refused as retryable, never passed.
+    """
+
+    @property
+    def configured(self) -> bool:
+        """False without a rule engine: the features then follow the rules for a gateway that has none."""
+
+    def check(
+        self,
+        principal: Identity,
+        resource_type: str,
+        resource_id: str,
+        level: Level,
+        operation: str,
+        workspace: str,
+    ) -> Decision:
+        """May ``principal`` act at ``level`` on the resource?
+
+        :param operation: label for audit and operation scopes, such as ``kv_get``.
+        :param workspace: workspace the operation concerns, for audit; may be empty.
+        :raises StoreUnavailable: no decision could be made.
+        """
+
+
+_ALLOWED = Decision(True, "no access engine")
+_DENIED = Decision(False, "no access engine")
+
+_OPEN_TYPES = frozenset({"workspace", "kv_key", "kv_scope"})
+_OPEN_CAPABILITIES = frozenset(
+    {"capability/event_broadcast", "capability/metric_broadcast", "capability/kv_purge_identity"}
+)
+
+
+class OpenAccess:
+    """No rule engine: connecting, sending and key/value work are allowed; administration and credit are not.
+
+    An unknown resource is refused, so a feature added later starts closed.
+    """
+
+    @property
+    def configured(self) -> bool:
+        return False
+
+    def check(
+        self,
+        principal: Identity,
+        resource_type: str,
+        resource_id: str,
+        level: Level,
+        operation: str,
+        workspace: str,
+    ) -> Decision:
+        """See :meth:`Access.check`; the "no ACL engine" column of routing 3.5."""
+        if resource_type in _OPEN_TYPES:
+            return _ALLOWED
+        if resource_type == "capability" and resource_id in _OPEN_CAPABILITIES:
+            return _ALLOWED
+        return _DENIED
+
+
+def is_direct(context: pb.AuthorizationContext) -> bool:
+    """True for a context that claims nothing beyond the caller's own rights (routing 3.6).
+
+    Direct mode with a subject or a grant id contradicts itself and counts as a claim. An absent context reads as an
+    empty one.
+    """
+    return (
+        context.authority_mode.strip() in ("", "direct")
+        and not context.HasField("subject")
+        and not context.grant_id.strip()
+    )
+
+
+def is_system(principal: Identity) -> bool:
+    """Workflow engines and orchestrators pass the gates of administration, in direct mode only (acl 6)."""
+    return principal.kind in (PrincipalType.WORKFLOW_ENGINE, PrincipalType.ORCHESTRATOR)

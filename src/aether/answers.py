@@ -1,0 +1,61 @@
+"""What a feature needs to know of its caller, and what it gives back (design 3: features never see the gateway).
+
+A feature's ``service.py`` has one method per upstream kind, ``handle(caller, operation)``. It returns an
+:class:`Answer`, or an awaitable of one when the operation has to wait. The session sends answers in the order of the
+requests, each not before its ticket is durable, so that no client is told of a write that a crash could undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aether.identity import Identity
+from aether.proto import aether_pb2 as pb
+from aether.rpc.status import frame
+
+__all__ = ["Answer", "Caller", "Reply", "down", "refuse"]
+
+
+class Caller(Protocol):
+    """The session on whose behalf an operation runs. ``identity`` carries the workspace it is on now."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def session_id(self) -> str: ...
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """Frames to send, in order, once ``ticket`` is durable (0: at once)."""
+
+    frames: tuple[bytes, ...]
+    ticket: int = 0
+
+
+Reply = Answer | Awaitable[Answer]
+
+
+def down(message: pb.DownstreamMessage) -> bytes:
+    """A complete frame of a downstream message."""
+    return frame(message.SerializeToString())
+
+
+def refuse(
+    code: str, message: str, *, retryable: bool = False, retry_after_ms: int = 0, request_id: str = ""
+) -> bytes:
+    """The frame of an ``ErrorResponse`` (operations 18)."""
+    return down(
+        pb.DownstreamMessage(
+            error=pb.ErrorResponse(
+                code=code,
+                message=message,
+                retryable=retryable,
+                retry_after_ms=retry_after_ms,
+                request_id=request_id,
+            )
+        )
+    )

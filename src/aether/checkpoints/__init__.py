@@ -1,0 +1,1 @@
+"""Checkpoints: private snapshots of one identity."""

@@ -1,0 +1,83 @@
+"""The live sessions of this gateway, by session id, identity, workspace and service implementation.
+
+Entries belong to session ids: removing a displaced session never touches its successor (connection W-2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aether.gateway.reasons import CloseReason
+from aether.identity import PrincipalType
+
+if TYPE_CHECKING:
+    from aether.gateway.session import Session
+
+__all__ = ["Directory"]
+
+
+class Directory:
+    """Indexes of live sessions; every operation is synchronous."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._by_identity: dict[str, Session] = {}
+        self._services: dict[str, dict[str, None]] = {}
+        self._per_workspace: dict[str, int] = {}
+
+    def add(self, session: Session) -> None:
+        self._sessions[session.session_id] = session
+        self._by_identity[session.identity.key] = session
+        if session.identity.kind is PrincipalType.SERVICE:
+            self._services.setdefault(session.identity.implementation, {})[session.identity.topic] = None
+        self._count(session, 1)
+
+    def remove(self, session: Session) -> None:
+        """Forget a session; idempotent, and harmless when a successor already holds the identity."""
+        if self._sessions.pop(session.session_id, None) is None:
+            return
+        self._count(session, -1)
+        if self._by_identity.get(session.identity.key) is not session:
+            return
+        del self._by_identity[session.identity.key]
+        if session.identity.kind is PrincipalType.SERVICE:
+            topics = self._services[session.identity.implementation]
+            topics.pop(session.identity.topic, None)
+            if not topics:
+                del self._services[session.identity.implementation]
+
+    def _count(self, session: Session, change: int) -> None:
+        workspace = session.quota_workspace
+        if workspace:
+            self._per_workspace[workspace] = self._per_workspace.get(workspace, 0) + change
+            if not self._per_workspace[workspace]:
+                del self._per_workspace[workspace]
+
+    def get(self, session_id: str) -> Session | None:
+        return self._sessions.get(session_id)
+
+    def holder(self, identity_key: str) -> Session | None:
+        return self._by_identity.get(identity_key)
+
+    def disconnect(self, session_id: str, reason: str) -> bool:
+        """End a session on behalf of an operator; False when there is no such session."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return False
+        session.end(CloseReason.ADMIN, reason)
+        return True
+
+    def services(self, implementation: str) -> list[str]:
+        """Topics of the connected instances of a service."""
+        return list(self._services.get(implementation, ()))
+
+    def connections(self, workspace: str) -> int:
+        """Sessions that count against the connection quota of a workspace."""
+        return self._per_workspace.get(workspace, 0)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def __len__(self) -> int:
+        return len(self._sessions)

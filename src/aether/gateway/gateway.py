@@ -1,0 +1,292 @@
+"""The composition root: opens the tier, the services and the listeners, in one nursery (design 4).
+
+``async with Gateway(config) as gateway`` is the whole lifetime. Entering returns when clients can connect; leaving
+drains: clients are told to come back, sessions give up what they hold, staged writes reach the disk.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import structlog
+import trio
+
+from aether._fastpath import TokenBucket
+from aether.access import Access, OpenAccess
+from aether.answers import Reply
+from aether.checkpoints.service import CheckpointService
+from aether.config import Config
+from aether.gateway.directory import Directory
+from aether.gateway.handshake import Authenticator, DevelopmentAuthenticator
+from aether.gateway.heartbeat import Heartbeat
+from aether.gateway.observe import Observer
+from aether.gateway.outbound import Confirmations, Durability
+from aether.gateway.reasons import CloseReason
+from aether.gateway.session import Session, serve_connect
+from aether.gateway.settings import Settings
+from aether.kv.service import KVService
+from aether.kv.store import KVStore
+from aether.messaging.groups import Groups
+from aether.messaging.log import TopicLog
+from aether.messaging.router import Router
+from aether.rpc.engine import create_server
+from aether.rpc.health import HealthState
+from aether.rpc.server import ServerCall
+from aether.sessions.service import SessionService
+from aether.sessions.store import IdentityLocks
+from aether.tiers import Tier, open_tier
+
+__all__ = ["CONNECT", "Gateway", "Services"]
+
+log = structlog.get_logger("aether.gateway")
+
+SERVICE = "aether.v1.AetherGateway"
+CONNECT = f"/{SERVICE}/Connect"
+"""The one method of the protocol."""
+
+
+@dataclass
+class Services:
+    """Everything a session uses; one per gateway."""
+
+    settings: Settings
+    tier: Tier
+    access: Access
+    authenticator: Authenticator
+    directory: Directory
+    confirmations: Confirmations
+    heartbeat: Heartbeat
+    groups: Groups
+    router: Router
+    observer: Observer
+    handlers: Mapping[str, Callable[[Session, Any], Reply]]
+    wall_clock: Callable[[], int]
+    new_id: Callable[[], str]
+    flush_all: Callable[[], None] = lambda: None
+    draining: bool = False
+    waiting_answers: set[Session] = field(default_factory=set)
+    _workspace_buckets: dict[str, TokenBucket] = field(default_factory=dict)
+
+    @property
+    def log(self) -> TopicLog:
+        return self.tier.log
+
+    @property
+    def locks(self) -> IdentityLocks:
+        return self.tier.locks
+
+    @property
+    def kv_store(self) -> KVStore:
+        return self.tier.kv
+
+    @property
+    def durability(self) -> Durability:
+        return self.tier.durability
+
+    def on_durable(self) -> None:
+        """After a group commit: answers that waited for it may go out."""
+        for session in list(self.waiting_answers):
+            session.on_durable()
+
+    def log_is_full(self) -> bool:
+        """More staged than may be lost to a slow disk: senders have to wait."""
+        return self.tier.log.staged_bytes > self.settings.staged_bytes_max
+
+    async def wait_log_room(self) -> None:
+        while self.log_is_full():
+            await self.tier.durability.wait_durable(self.tier.durability.open_ticket)
+
+    def workspace_bucket(self, workspace: str) -> TokenBucket | None:
+        """The bucket shared by all senders of a workspace, or None while there is no such limit."""
+        rate = self.settings.workspace_message_rate
+        if rate <= 0 or not workspace:
+            return None
+        bucket = self._workspace_buckets.get(workspace)
+        if bucket is None:
+            if len(self._workspace_buckets) >= 10_000:
+                self._workspace_buckets.clear()
+            bucket = TokenBucket(rate, max(1.0, float(int(rate))), trio.current_time())
+            self._workspace_buckets[workspace] = bucket
+        return bucket
+
+
+class Gateway:
+    """An Aether gateway in the caller's process.
+
+    >>> async with Gateway(Config.development()) as gateway:    # doctest: +SKIP
+    ...     print(gateway.port)
+
+    :ivar port: TCP port of the gRPC listener (chosen by the system when configured as 0); None without a listener.
+    :raises DataDirectoryInUse: another gateway holds the data directory.
+    :raises OSError: the port is taken.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        authenticator: Authenticator | None = None,
+        access: Access | None = None,
+        wall_clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        randomness: random.Random | None = None,
+        listen: bool = True,
+    ) -> None:
+        self.config = config
+        self.port: int | None = None
+        self._authenticator = authenticator
+        self._access = access or OpenAccess()
+        self._wall_clock = wall_clock
+        self._random = randomness or random.SystemRandom()
+        self._listen = listen
+        self._manager: AbstractAsyncContextManager[None] | None = None
+        self._closed = trio.Event()
+        self._drained = trio.Event()
+
+    async def __aenter__(self) -> Gateway:
+        if problem := self.config.authentication_problem():
+            raise ValueError(problem)
+        self._manager = self._open()
+        await self._manager.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._manager is not None
+        return await self._manager.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._closed.set)
+            tier = await stack.enter_async_context(open_tier(self.config, self._wall_clock))
+            async with _unwrapped_nursery() as nursery:
+                services = self._compose(tier)
+                self.services = services
+                self.health = HealthState(["", SERVICE])
+                self._server = create_server(
+                    self.config.gateway.engine,
+                    handlers={CONNECT: partial(_connect, services)},
+                    limits=self.config.rpc_limits(),
+                    health=self.health,
+                )
+                services.flush_all = self._server.flush_set.flush_all
+                tier.durability.on_durable.append(services.on_durable)
+                for service in (services.heartbeat.run, services.confirmations.run, services.groups.run, *tier.services):
+                    await nursery.start(service)
+                listeners = await self._listeners(stack)
+                await nursery.start(self._server.serve, listeners)
+                self._nursery = nursery
+                self.health.set_serving(True)
+                try:
+                    yield
+                finally:
+                    with trio.move_on_after(services.settings.drain_timeout_s, shield=True):
+                        await self.drain()
+                    nursery.cancel_scope.cancel()
+
+    def _compose(self, tier: Tier) -> Services:
+        settings = self.config.gateway_settings()
+        directory = Directory()
+        kv = KVService(tier.kv, self._access, self.config.kv_limits(), self._wall_clock)
+        checkpoints = CheckpointService(tier.checkpoints, self.config.checkpoint_limits(), self._wall_clock)
+        observer = Observer(directory, settings, tier, self.metrics, self._wall_clock)
+        sessions = SessionService(directory, tier.locks, self._access, observer, self._wall_clock)
+        return Services(
+            settings=settings,
+            tier=tier,
+            access=self._access,
+            authenticator=self._authenticator or DevelopmentAuthenticator(),
+            directory=directory,
+            confirmations=Confirmations(),
+            heartbeat=Heartbeat(tier.locks, directory),
+            groups=Groups(tier.log),
+            router=Router(tier.log, self._access, directory.services, self._random),
+            observer=observer,
+            handlers={
+                "kv_op": kv.handle,
+                "checkpoint_op": checkpoints.handle,
+                "session_op": sessions.handle_session,
+                "connection_status_request": sessions.handle_status,
+                "admin_query": sessions.handle_admin,
+            },
+            wall_clock=self._wall_clock,
+            new_id=lambda: str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
+        )
+
+    async def _listeners(self, stack: AsyncExitStack) -> list[trio.SocketListener]:
+        if not self._listen:
+            return []
+        listeners = await trio.open_tcp_listeners(self.config.gateway.port, host=self.config.gateway.host)
+        for listener in listeners:
+            stack.push_async_callback(trio.aclose_forcefully, listener)
+            listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.port = listeners[0].socket.getsockname()[1]
+        return listeners
+
+    async def open_transport(self) -> Any:
+        """A connection to this gateway without a socket: the client's end of a pair of memory streams."""
+        return await self._server.open_in_process(self._nursery)
+
+    @property
+    def sessions(self) -> int:
+        """Live sessions."""
+        return len(self.services.directory)
+
+    @property
+    def engine(self) -> str:
+        """Name of the HTTP/2 engine that runs, ``native`` or ``purerpc``."""
+        return str(self._server.engine)
+
+    async def drain(self) -> None:
+        """Say goodbye to every client so that it comes back elsewhere, or here later (connection 8.3); idempotent.
+
+        Returns when every session has given up its lock, or after ``shutdown.graceful_timeout``.
+        """
+        services = self.services
+        if services.draining:
+            await self._drained.wait()
+            return
+        services.draining = True
+        settings = services.settings
+        deadline = trio.current_time() + settings.drain_timeout_s
+        self.health.set_serving(False)
+        await trio.sleep(settings.pre_drain_delay_s)
+        sessions = list(services.directory)
+        log.info("draining", sessions=len(sessions))
+        pause_s = settings.drain_spread_s / len(sessions) if sessions else 0.0
+        for session in sessions:
+            session.end(CloseReason.DRAIN)
+            if pause_s:
+                await trio.sleep(pause_s)
+        await self._server.drain(deadline)
+        self._drained.set()
+
+    async def wait_closed(self) -> None:
+        """Until the gateway has given up everything."""
+        await self._closed.wait()
+
+
+async def _connect(services: Services, call: ServerCall) -> None:
+    await serve_connect(call, services)
+
+
+@asynccontextmanager
+async def _unwrapped_nursery() -> AsyncIterator[trio.Nursery]:
+    """A nursery whose user sees his own exception, not a group around it."""
+    try:
+        async with trio.open_nursery() as nursery:
+            yield nursery
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise

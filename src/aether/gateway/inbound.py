@@ -1,0 +1,95 @@
+"""From an upstream message to the feature that answers it (connection 6.2).
+
+The table below names, for every member of ``UpstreamMessage.payload``, the member of ``DownstreamMessage`` that
+answers it. It serves the operations that are present and the refusal of those that are not: each is answered exactly
+once, with the request's id, so that no client waits for a timeout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aether.answers import Answer, Reply, down, refuse
+from aether.errors import Code
+from aether.proto import aether_pb2 as pb
+
+if TYPE_CHECKING:
+    from aether.gateway.session import Session
+
+__all__ = ["ANSWERED_BY", "Handler", "absent", "request_id_of"]
+
+Handler = Callable[["Session", Any], Reply]
+"""Takes the session and the member message."""
+
+ANSWERED_BY: Mapping[str, str] = {
+    "kv_op": "kv",
+    "create_task": "create_task",
+    "checkpoint_op": "checkpoint",
+    "admin_query": "admin",
+    "session_op": "session_response",
+    "task_query": "task_query",
+    "task_op": "task_op",
+    "workspace_op": "workspace",
+    "agent_op": "agent",
+    "acl_op": "acl",
+    "workflow_op": "workflow_response",
+    "token_op": "token",
+    "audit_query": "audit_response",
+    "authority_grant_op": "authority_grant",
+    "authority_request_op": "authority_request_response",
+    "task_subscription_op": "task_subscription_response",
+    "resolve_authority_request": "resolve_authority_response",
+    "connection_status_request": "connection_status_response",
+    "submit_audit_event": "submit_audit_event_response",
+    "access_check": "access_check_response",
+    "batch_access_check": "batch_access_check_response",
+    "proxy_http_request": "proxy_http_response",
+}
+
+_NOT_AVAILABLE = "not available on this gateway"
+
+
+def request_id_of(operation: Any) -> str:
+    """The id a client correlates by, empty when it sent none or the operation has no such field."""
+    return getattr(operation, "request_id", "") or getattr(operation, "client_request_id", "")
+
+
+def absent(session: Session, kind: str, operation: Any) -> Answer:
+    """Refuse an operation whose feature this gateway does not have."""
+    if kind == "workflow_response":
+        return Answer(())  # only an engine that was asked may answer, and nobody asked
+    request_id = request_id_of(operation)
+    if kind == "create_task":
+        text = "tasks are " + _NOT_AVAILABLE
+        frames = [refuse(Code.TASKS_NOT_ENABLED, text, request_id=request_id)]
+        if request_id:
+            frames.append(_typed("create_task", request_id, text, error_code=Code.TASKS_NOT_ENABLED))
+        return Answer(tuple(frames))
+    member = ANSWERED_BY.get(kind)
+    if member is None:
+        return Answer((refuse(Code.NOT_IMPLEMENTED, f"{kind} is {_NOT_AVAILABLE}", request_id=request_id),))
+    return Answer((_typed(member, request_id, f"{Code.NOT_IMPLEMENTED}: {kind} is {_NOT_AVAILABLE}"),))
+
+
+def _typed(member: str, request_id: str, text: str, **extra: str) -> bytes:
+    """A response of the right type that says no; sets those of the usual fields which the type has."""
+    message = pb.DownstreamMessage()
+    response = getattr(message, member)
+    response.SetInParent()
+    fields = response.DESCRIPTOR.fields_by_name
+    for name, value in {
+        "request_id": request_id,
+        "client_request_id": request_id,
+        "error": text,
+        "error_message": text,
+        **extra,
+    }.items():
+        field = fields.get(name)
+        if field is None:
+            continue
+        if field.message_type is None:
+            setattr(response, name, value)
+        elif "message" in field.message_type.fields_by_name:
+            getattr(response, name).message = value
+    return down(message)

@@ -1,0 +1,95 @@
+"""Counts what the gateway does, for metrics and for the answers to operators' questions.
+
+Message counts live in the sessions' compiled ports and are collected when somebody asks or a session ends, so counting
+costs the message path an addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from aether.errors import StoreUnavailable
+from aether.gateway.directory import Directory
+from aether.gateway.session import Session
+from aether.gateway.settings import Settings
+from aether.identity import Identity
+from aether.metrics import Metrics
+from aether.sessions.service import Check
+from aether.tiers import Tier
+
+__all__ = ["Observer"]
+
+
+class Observer:
+    """Implements :class:`aether.sessions.service.Vitals` and feeds :class:`aether.metrics.Metrics`."""
+
+    def __init__(
+        self, directory: Directory, settings: Settings, tier: Tier, metrics: Metrics, wall_clock: Callable[[], int]
+    ) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._tier = tier
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+        self.started_at_ms = wall_clock()
+        self._routed = 0
+        self._sampled_at = trio.current_time()
+        self._sampled = 0
+        self._rate = 0.0
+
+    @property
+    def gateway_id(self) -> str:
+        return self._settings.gateway_id
+
+    @property
+    def version(self) -> str:
+        return self._settings.version
+
+    def connected(self, session: Session) -> None:
+        self._metrics.connected(session.identity.workspace, session.identity.kind.title)
+
+    def disconnected(self, session: Session) -> None:
+        self._collect(session)
+        duration_s = (self._wall_clock() - session.connected_at_ms) / 1000
+        self._metrics.disconnected(session.claim.identity.workspace, session.identity.kind.title, duration_s)
+
+    def rejected(self, identity: Identity, status: str) -> None:
+        """A connect that failed; ``status`` as in ``aether_connection_attempts_total``."""
+        self._metrics.rejected(identity.workspace, identity.kind.title, status)
+
+    def refused(self, identity: Identity, code: str) -> None:
+        """A message or report that was declined with a catalogue code."""
+        self._metrics.message_error(identity.workspace, code)
+
+    def collect(self) -> None:
+        """Bring the counters up to date; called before each scrape."""
+        for session in self._directory:
+            self._collect(session)
+        now = trio.current_time()
+        if now - self._sampled_at >= 1.0:
+            self._rate = (self._routed - self._sampled) / (now - self._sampled_at)
+            self._sampled, self._sampled_at = self._routed, now
+
+    def _collect(self, session: Session) -> None:
+        counts, payload_bytes = session.take_counts()
+        self._routed += sum(counts)
+        self._metrics.routed(session.identity.workspace, counts, payload_bytes)
+
+    def messages(self) -> tuple[int, float]:
+        self.collect()
+        return self._routed, self._rate
+
+    async def checks(self) -> list[Check]:
+        """Write through the store once: it works when the commit returns."""
+        started = trio.current_time()
+        error = ""
+        try:
+            with trio.fail_after(5):
+                await self._tier.probe()
+        except trio.TooSlowError:
+            error = "store does not answer"
+        except StoreUnavailable as problem:
+            error = str(problem)
+        return [Check("store", (trio.current_time() - started) * 1000, error)]

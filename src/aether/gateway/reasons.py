@@ -1,0 +1,32 @@
+"""Why a session ends, and what its client is told."""
+
+from __future__ import annotations
+
+import enum
+
+from aether.proto import aether_pb2 as pb
+from aether.rpc.status import RpcError, StatusCode
+
+__all__ = ["CloseReason"]
+
+
+class CloseReason(enum.Enum):
+    """Why a session ended, with the status its stream ends with and the signal that precedes it."""
+
+    CLIENT_CLOSE = (StatusCode.OK, "", None)
+    CLIENT_GONE = (StatusCode.CANCELLED, "", None)
+    SUPERSEDED = (StatusCode.CANCELLED, "session superseded by a newer connection", pb.Signal.FORCE_DISCONNECT)
+    ADMIN = (StatusCode.CANCELLED, "session disconnected by administrator", pb.Signal.FORCE_DISCONNECT)
+    LOCK_LOST = (StatusCode.CANCELLED, "session lock lost", None)
+    DRAIN = (StatusCode.UNAVAILABLE, "gateway draining", pb.Signal.GRACEFUL_DISCONNECT)
+    PROTOCOL = (StatusCode.INVALID_ARGUMENT, "InitConnection already sent", None)
+    OVERSIZE = (StatusCode.RESOURCE_EXHAUSTED, "message too large", None)
+
+    @property
+    def status(self) -> RpcError:
+        code, text, _ = self.value
+        return RpcError(code, text)
+
+    @property
+    def signal(self) -> int | None:
+        return self.value[2]

@@ -1,0 +1,473 @@
+"""One ``Connect`` stream: from its first message to the last thing it gives back (connection 2, 6 and 7).
+
+What a session acquires sits on one stack, in this order: lock, directory entry, subscriptions. Leaving it unwinds the
+stack, shielded and with a deadline, so a session can always be followed by another of the same identity. Whatever
+ends a session -- the client, a successor, an operator, a lost lock, a drain -- ends it through :meth:`Session.end`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+from google.protobuf.message import DecodeError
+
+from aether._fastpath import Lane, Port, TokenBucket, Window
+from aether.access import Level
+from aether.answers import Answer, down, refuse
+from aether.errors import Code, IdentityHeld, Refusal, StoreUnavailable
+from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim
+from aether.gateway.inbound import absent, request_id_of
+from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
+from aether.gateway.reasons import CloseReason
+from aether.gateway.snapshot import config_snapshot
+from aether.gateway.subscriptions import Subscriptions, topics_of, workspace_topics
+from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier, parse_identity
+from aether.messaging.router import refuse_limited
+from aether.proto import aether_pb2 as pb
+from aether.rpc.server import ServerCall
+from aether.rpc.status import RpcError, StatusCode
+from aether.sessions.store import Lock
+
+if TYPE_CHECKING:
+    from aether.gateway.gateway import Services
+
+__all__ = ["Session", "serve_connect"]
+
+log = structlog.get_logger("aether.session")
+
+CLEANUP_S = 5.0
+SIGNAL_FLUSH_S = 1.0
+HELD_BYTES_MAX = 1024 * 1024
+SYSTEM = frozenset(
+    {
+        PrincipalType.ORCHESTRATOR,
+        PrincipalType.WORKFLOW_ENGINE,
+        PrincipalType.METRICS_BRIDGE,
+        PrincipalType.BRIDGE,
+        PrincipalType.SERVICE,
+    }
+)
+
+
+async def serve_connect(call: ServerCall, services: Services) -> None:
+    """Handler of ``/aether.v1.AetherGateway/Connect``.
+
+    :raises RpcError: the status the stream ends with, unless the client half-closed.
+    """
+    if services.draining:
+        raise RpcError(StatusCode.UNAVAILABLE, "gateway draining")
+    settings = services.settings
+    session_id = services.new_id()
+    claim = await read_claim(
+        call, timeout_s=settings.init_timeout_s, strict=settings.strict_identifiers, new_id=session_id
+    )
+    await services.authenticator.authenticate(call.peer, claim)
+    claim = await _keep_assigned_id(claim, services)
+    denied = _admission_denied(claim.identity, services)
+    if denied is not None:
+        if await services.locks.holder(claim.identity.key) is not None and not claim.resume_session_id:
+            raise _duplicate(claim.identity)
+        raise denied
+    async with AsyncExitStack() as stack:
+        lock = await stack.enter_async_context(_hold_lock(claim, session_id, services))
+        session = Session(call, claim, lock, services)
+        await session.run(stack)
+
+
+async def _keep_assigned_id(claim: Claim, services: Services) -> Claim:
+    """A pool worker that resumes keeps its instance id, and with it its topic and its cursor (connection W-3)."""
+    identity = claim.identity
+    if not identity.is_pool_task or not claim.resume_session_id:
+        return claim
+    prefix = f"ta::{identity.workspace}::{identity.implementation}::"
+    for lock in await services.locks.scan(prefix):
+        if lock.session_id == claim.resume_session_id:
+            return replace(claim, identity=parse_identity(lock.identity))
+    return claim
+
+
+def _admission_denied(identity: Identity, services: Services) -> RpcError | None:
+    """Access rules and quota, decided before a lock is touched (connection 2, steps 10 and 11; W-9)."""
+    if identity.kind not in SYSTEM:
+        decision = services.access.check(
+            identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace
+        )
+        if not decision.allowed:
+            return RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
+    limit = services.settings.connections_per_workspace_max
+    current = services.directory.connections(identity.workspace)
+    replaces = services.directory.holder(identity.key) is not None
+    if limit > 0 and identity.workspace and current >= limit and not replaces:
+        return RpcError(
+            StatusCode.RESOURCE_EXHAUSTED,
+            f"quota exceeded for connections in workspace '{identity.workspace}': current {current}, limit {limit}",
+        )
+    return None
+
+
+def _duplicate(identity: Identity) -> RpcError:
+    return RpcError(
+        StatusCode.ALREADY_EXISTS, f"DuplicateIdentityError: identity ({identity.key}) already connected"
+    )
+
+
+@asynccontextmanager
+async def _hold_lock(claim: Claim, session_id: str, services: Services) -> AsyncIterator[Lock]:
+    """The identity lock, from acquisition to release; a displaced session is out of the way when this returns."""
+    identity = claim.identity
+    try:
+        lock = await services.locks.acquire(identity.key, session_id, claim.resume_session_id, claim.client)
+    except IdentityHeld:
+        raise _duplicate(identity) from None
+    except StoreUnavailable:
+        raise RpcError(StatusCode.INTERNAL, "failed to acquire session lock") from None
+    try:
+        predecessor = services.directory.holder(identity.key)
+        if predecessor is not None:
+            predecessor.end(CloseReason.SUPERSEDED)
+        yield lock
+    finally:
+        with trio.move_on_after(CLEANUP_S, shield=True):
+            try:
+                await services.locks.release(identity.key, session_id, lock.fence)
+            except StoreUnavailable:
+                log.warning("lock not released", identity=identity.key)
+
+
+class Session:
+    """A connected principal. ``identity`` changes only by SwitchWorkspace, and then as a whole."""
+
+    def __init__(self, call: ServerCall, claim: Claim, lock: Lock, services: Services) -> None:
+        settings = services.settings
+        self.session_id = lock.session_id
+        self.identity = claim.identity
+        self.fence = lock.fence
+        self.lock_key = claim.identity.key
+        self.lock_deadline = services.heartbeat.deadline()
+        self.claim = claim
+        self.lock = lock
+        self.peer = call.peer
+        self.connected_at_ms = services.wall_clock()
+        self.last_activity_ms = self.connected_at_ms
+        self.quota_workspace = claim.identity.workspace if claim.identity.kind not in SYSTEM else ""
+        self._call = call
+        self._services = services
+        self._port = Port(
+            call,
+            self,
+            services.confirmations.on_dirty,
+            trio.current_time,
+            settings.outbound_bytes,
+            settings.payload_bytes_max,
+        )
+        self._set_limits()
+        self._answers = Answers(call, self._port, services.durability)
+        self._catch_up = CatchUp(call, self._port, services.log)
+        self._subscriptions = Subscriptions(self._port, services.log, services.groups)
+        self._reason: CloseReason | None = None
+        self._reason_text = ""
+        self._ended = trio.Event()
+        self._nursery: trio.Nursery | None = None
+        self._reading = True
+        self._half_closed = False
+        self._idle = trio.Event()
+
+    # ------------------------------------------------------------------------------------------------ lifetime
+
+    async def run(self, stack: AsyncExitStack) -> None:
+        """Serve until the session ends; raises the status for every end but a half-close."""
+        services = self._services
+        services.directory.add(self)
+        stack.callback(services.directory.remove, self)
+        stack.callback(self._release)
+        ack = down(build_ack(self.claim, self.lock, version=services.settings.version))
+        if self.claim.extensions.unsupported_required:
+            await self._refuse_extension(ack)
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._call.send(ack)
+            if (snapshot := await config_snapshot(self.identity, services.kv_store)) is not None:
+                self._call.send(snapshot)
+            try:
+                wanted = topics_of(self.identity, competing=services.settings.competing_pools)
+                await self._subscriptions.open(wanted, self.identity)
+            except StoreUnavailable:
+                raise RpcError(StatusCode.INTERNAL, "failed to setup subscriptions") from None
+            services.observer.connected(self)
+            stack.callback(services.observer.disconnected, self)
+            self._start_reading()
+            await self._ended.wait()
+            nursery.cancel_scope.cancel()
+        assert self._reason is not None
+        if self._reason is CloseReason.CLIENT_CLOSE:
+            return
+        raise await self._say_goodbye(self._reason)
+
+    def end(self, reason: CloseReason, text: str = "") -> None:
+        """End the session; the first reason wins. Delivery stops at once, before a successor can subscribe."""
+        if self._reason is not None:
+            return
+        self._reason = reason
+        self._reason_text = text
+        self._port.busy = True
+        self._port.routes.clear()
+        if reason is CloseReason.CLIENT_CLOSE:
+            self._services.confirmations.settle(self._port)
+        self._release()
+        self._services.directory.remove(self)
+        self._ended.set()
+
+    def end_lock_lost(self) -> None:
+        log.warning("lock lost", identity=self.lock_key)
+        self.end(CloseReason.LOCK_LOST)
+
+    def take_counts(self) -> tuple[list[int], int]:
+        """Messages by type and payload bytes routed since the last call."""
+        return self._port.take_counts()
+
+    def _release(self) -> None:
+        """Stop following topics and give up cursors; idempotent."""
+        self._services.confirmations.forget(self._port)
+        self._subscriptions.close_all()
+        self._services.waiting_answers.discard(self)
+
+    async def _refuse_extension(self, ack: bytes) -> None:
+        """Ack with the negotiation, then a final end that also clients which retry the status understand (sdk 3.2)."""
+        refusal = extension_refusal(self.claim.extensions)
+        self._call.send(ack)
+        self._call.send(_signal(pb.Signal.FORCE_DISCONNECT, refusal.message))
+        await self._flushed()
+        raise refusal
+
+    async def _say_goodbye(self, reason: CloseReason) -> RpcError:
+        """Send what is due to the client and its signal; never longer than a second."""
+        signal = reason.signal
+        if reason is CloseReason.DRAIN and self.claim.client.sdk == "python":
+            signal = None  # its synchronous client never comes back from the signal (connection 8.3)
+        if signal is not None:
+            status = reason.status
+            text = self._reason_text or ("server shutting down" if reason is CloseReason.DRAIN else status.message)
+            if reason is CloseReason.ADMIN and not self._reason_text:
+                text = "disconnected by administrator"
+            self._call.send(_signal(signal, text))
+        await self._flushed()
+        return reason.status
+
+    async def _flushed(self) -> None:
+        with trio.move_on_after(SIGNAL_FLUSH_S, shield=True):
+            self._call.flush()
+            await self._call.wait_pending_below(1)
+
+    # -------------------------------------------------------------------------------------------------- inbound
+
+    def _start_reading(self) -> None:
+        """Take over the stream; what the client pipelined behind its first message is handled first, in order."""
+        self._port.busy = False
+        self._call.set_sink(self._port.on_messages, self._on_half_close)
+        self._call.flush()
+
+    def _on_half_close(self) -> None:
+        """The client said all it will say; what it asked for before is still answered."""
+        self._half_closed = True
+        if not self._port.busy:
+            self.end(CloseReason.CLIENT_CLOSE)
+
+    def on_message(self, data: bytes) -> None:
+        """Handle a message that the fast path left over; called in order, from the connection's reader."""
+        try:
+            message = pb.UpstreamMessage.FromString(data)
+        except DecodeError:
+            self.put(Answer((refuse(Code.INVALID_ARGUMENT, "message could not be decoded"),)))
+            return
+        kind = message.WhichOneof("payload")
+        if kind is None:
+            self.put(Answer((refuse(Code.NOT_IMPLEMENTED, "unknown or empty payload"),)))
+            return
+        self.put_reply(kind, getattr(message, kind))
+
+    def put_reply(self, kind: str, operation: Any) -> None:
+        """Dispatch one operation; an operation that waits holds up the later ones of this session."""
+        try:
+            reply = self._handle(kind, operation)
+        except Refusal as refusal:
+            reply = _refused(refusal, operation)
+            self._services.observer.refused(self.identity, refusal.code)
+        except StoreUnavailable:
+            reply = _unavailable(operation)
+        except Exception:
+            log.exception("operation failed", kind=kind, identity=self.lock_key)
+            reply = Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),))
+        if isinstance(reply, Answer):
+            self.put(reply)
+        elif self._nursery is not None:
+            self._port.busy = True  # the fast path now queues in ``held``, so order is kept
+            self._nursery.start_soon(self._finish, kind, operation, reply)
+
+    def _handle(self, kind: str, operation: Any) -> Answer | Awaitable[Answer]:
+        match kind:
+            case "send":
+                self._services.router.send(self._port, self.identity, operation)
+                return _NOTHING
+            case "progress":
+                self._services.router.report(self._port, self.identity, operation, self._services.wall_clock())
+                return _NOTHING
+            case "switch_workspace":
+                return self._switch_workspace(operation.new_workspace_id)
+            case "init":
+                self.end(CloseReason.PROTOCOL)
+                return _NOTHING
+        handler = self._services.handlers.get(kind)
+        return handler(self, operation) if handler is not None else absent(self, kind, operation)
+
+    async def _finish(self, kind: str, operation: Any, reply: Awaitable[Answer]) -> None:
+        """Wait for one operation, then for those that queued behind it."""
+        try:
+            self.put(await reply)
+        except Refusal as refusal:
+            self.put(_refused(refusal, operation))
+        except StoreUnavailable:
+            self.put(_unavailable(operation))
+        except Exception:
+            log.exception("operation failed", kind=kind, identity=self.lock_key)
+            self.put(Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),)))
+        if self._reason is not None:
+            return
+        held, self._port.held = self._port.held, []
+        self._port.busy = False
+        if held:
+            self._port.on_messages(held)
+        elif self._answers.waiting:
+            self._services.durability.kick()
+        if not self._port.busy:
+            self._idle.set()
+            if self._half_closed:
+                self.end(CloseReason.CLIENT_CLOSE)
+        self._services.flush_all()
+
+    def on_limited(self, limit: int) -> None:
+        """A message of the fast path met a limit."""
+        refusal = refuse_limited(self._port, self.identity, limit)
+        self._services.observer.refused(self.identity, refusal.code)
+        self.put(_refused(refusal, None))
+
+    def on_batch_end(self) -> None:
+        """After each read: apply back-pressure and let waiting answers have their commit."""
+        self.last_activity_ms = self._services.wall_clock()
+        if self._answers.waiting:
+            self._services.durability.kick()
+        over = (
+            self._call.pending > ANSWER_BYTES_MAX
+            or sum(map(len, self._port.held)) > HELD_BYTES_MAX
+            or self._services.log_is_full()
+        )
+        if over and self._reading and self._nursery is not None:
+            self._reading = False
+            self._call.pause_reading()
+            self._nursery.start_soon(self._resume_reading)
+
+    async def _resume_reading(self) -> None:
+        """Read on once the client took its answers, the held messages are through and the log has room."""
+        await self._call.wait_pending_below(ANSWER_BYTES_MAX // 2)
+        while self._port.busy:
+            self._idle = trio.Event()
+            await self._idle.wait()
+        await self._services.wait_log_room()
+        self._reading = True
+        self._call.resume_reading()
+
+    def put(self, answer: Answer) -> None:
+        """Queue an answer; see :class:`Answers`."""
+        if answer.frames and self._answers.put(answer):
+            self._services.waiting_answers.add(self)
+
+    def on_durable(self) -> None:
+        """After a group commit."""
+        self._answers.on_durable()
+        if not self._answers.waiting:
+            self._services.waiting_answers.discard(self)
+
+    # ------------------------------------------------------------------------------------------------- outbound
+
+    def on_lane_behind(self, lane: Lane) -> None:
+        """A lane has no room or history to read: feed it from the log, at the reader's pace."""
+        if self._reason is None and self._nursery is not None and self._catch_up.add(lane):
+            self._nursery.start_soon(self._catch_up.run)
+
+    # ------------------------------------------------------------------------------------------------ workspace
+
+    def _set_limits(self) -> None:
+        """Limits of the current workspace (routing 9)."""
+        settings = self._services.settings
+        now = trio.current_time()
+        if settings.message_rate > 0:
+            self._port.bucket = TokenBucket(settings.message_rate, settings.message_burst, now)
+        if settings.identity_message_rate > 0:
+            self._port.quota = Window(settings.identity_message_rate, now)
+        self._port.workspace_bucket = self._services.workspace_bucket(self.identity.workspace)
+        self._port.limited = bool(self._port.bucket or self._port.quota or self._port.workspace_bucket)
+
+    async def _switch_workspace(self, workspace: str) -> Answer:
+        """Move a user to another workspace, or to none; all or nothing (routing 6)."""
+        identity = self.identity
+        if identity.kind is not PrincipalType.USER:
+            raise Refusal(Code.INVALID_PRINCIPAL, "only users can switch workspaces")
+        if workspace == identity.workspace:
+            return _NOTHING
+        try:
+            check_identifier("workspace", workspace, strict=self._services.settings.strict_identifiers)
+        except InvalidIdentity as error:
+            raise Refusal(Code.WORKSPACE_SWITCH_FAILED, str(error)) from None
+        if workspace:
+            decision = self._services.access.check(identity, "workspace", workspace, Level.READ, "connect", workspace)
+            if not decision.allowed:
+                raise Refusal(Code.PERMISSION_DENIED, f"not authorized to access workspace {workspace}")
+        try:
+            await self._subscriptions.open(workspace_topics(identity.id, workspace), identity)
+        except StoreUnavailable:
+            raise Refusal(
+                Code.WORKSPACE_SWITCH_FAILED, "workspace could not be switched", retryable=True
+            ) from None
+        self._subscriptions.close([item.topic for item in workspace_topics(identity.id, identity.workspace)])
+        self.identity = replace(identity, workspace=workspace)
+        self._port.routes.clear()
+        self._set_limits()
+        return _NOTHING
+
+
+_NOTHING = Answer(())
+
+
+def _signal(kind: int, reason: str) -> bytes:
+    return down(pb.DownstreamMessage(signal=pb.Signal(type=kind, reason=reason)))  # type: ignore[arg-type]
+
+
+def _refused(refusal: Refusal, operation: Any) -> Answer:
+    return Answer(
+        (
+            refuse(
+                refusal.code,
+                refusal.message,
+                retryable=refusal.retryable,
+                retry_after_ms=refusal.retry_after_ms,
+                request_id=request_id_of(operation),
+            ),
+        )
+    )
+
+
+def _unavailable(operation: Any) -> Answer:
+    return Answer(
+        (
+            refuse(
+                Code.PUBLISH_FAILED,
+                "message delivery failed" if isinstance(operation, pb.SendMessage) else "store unavailable",
+                retryable=True,
+                request_id=request_id_of(operation),
+            ),
+        )
+    )

@@ -1,0 +1,132 @@
+"""Which topics a session follows, and from where (routing 4.1 and 4.2).
+
+Three ways to start a lane: *resume* continues at the committed cursor and begins with the whole retained log (or at a
+hint); *tail* is like it but begins at the end, and stores that at once so that the first gap is not lost; *live*
+keeps no cursor and follows from now on.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aether._fastpath import Lane, Port
+from aether.identity import Identity, PrincipalType
+from aether.messaging.groups import Group, Groups, Worker
+from aether.messaging.log import TopicLog
+from aether.messaging.progress import ProgressFilter
+
+__all__ = ["Start", "Subscription", "Subscriptions", "topics_of", "workspace_topics"]
+
+
+class Start(enum.Enum):
+    RESUME = "resume"
+    TAIL = "tail"
+    LIVE = "live"
+    COMPETE = "compete"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    topic: str
+    start: Start
+    progress: bool = False
+
+
+def topics_of(identity: Identity, *, competing: bool) -> list[Subscription]:
+    """The automatic subscriptions of a principal, without those of a user's workspace."""
+    own = Subscription(identity.topic, Start.RESUME)
+    match identity.kind:
+        case PrincipalType.AGENT:
+            return [
+                own,
+                Subscription(f"ga::{identity.workspace}", Start.LIVE),
+                Subscription(f"pg::{identity.workspace}", Start.TAIL, progress=True),
+            ]
+        case PrincipalType.TASK if identity.is_pool_task:
+            pool = f"{identity.workspace}::{identity.implementation}"
+            return [
+                own,
+                Subscription(f"tb::{pool}", Start.COMPETE if competing else Start.LIVE),
+                Subscription(f"ta::{pool}::", Start.COMPETE),
+            ]
+        case PrincipalType.USER:
+            return [
+                own,
+                Subscription(f"pg::us::{identity.id}", Start.TAIL, progress=True),
+                Subscription(f"uu::{identity.id}", Start.TAIL),
+            ]
+        case PrincipalType.ORCHESTRATOR:
+            return []
+    return [own]
+
+
+def workspace_topics(user: str, workspace: str) -> list[Subscription]:
+    """What a user follows while on a workspace."""
+    if not workspace:
+        return []
+    return [
+        Subscription(f"gu::{workspace}", Start.TAIL),
+        Subscription(f"uw::{user}::{workspace}", Start.TAIL),
+        Subscription(f"pg::{workspace}", Start.TAIL, progress=True),
+    ]
+
+
+class Subscriptions:
+    """The lanes of one session. Opening may wait for the log; closing never does."""
+
+    def __init__(self, port: Port, log: TopicLog, groups: Groups) -> None:
+        self._port = port
+        self._log = log
+        self._groups = groups
+        self._lanes: dict[str, Lane] = {}
+        self._workers: list[tuple[Group, Worker]] = []
+
+    async def open(self, wanted: list[Subscription], identity: Identity) -> None:
+        """Open all or none.
+
+        :raises StoreUnavailable: the log could not be read; nothing stays open.
+        """
+        opened: list[Lane] = []
+        try:
+            for subscription in wanted:
+                if subscription.start is Start.COMPETE:
+                    worker = await self._groups.join(subscription.topic, self._port)
+                    self._workers.append((worker.group, worker))
+                else:
+                    opened.append(await self._open_lane(subscription, identity))
+        except BaseException:
+            for lane in opened:
+                lane.detach()
+            raise
+        for lane in opened:
+            self._lanes[lane.topic.name] = lane
+            lane.attach()
+
+    async def _open_lane(self, subscription: Subscription, identity: Identity) -> Lane:
+        name = subscription.topic
+        consumer = identity.key
+        keeps_cursor = subscription.start is not Start.LIVE
+        position = await self._log.load_cursor(name, consumer) if keeps_cursor else None
+        topic = self._log.topic(name)
+        if position is None:
+            position = 0 if subscription.start is Start.RESUME else topic.last
+            if subscription.start is Start.TAIL:
+                self._log.commit_cursor(name, consumer, position)
+        accepts: Callable[[bytes], bool] | None = ProgressFilter(identity.topic) if subscription.progress else None
+        commit = self._log.commit_cursor if keeps_cursor else None
+        return Lane(topic, self._port, position, consumer, commit, accepts)
+
+    def close(self, names: list[str]) -> None:
+        """Leave some topics."""
+        for name in names:
+            if lane := self._lanes.pop(name, None):
+                lane.detach()
+
+    def close_all(self) -> None:
+        """Leave every topic and group; idempotent."""
+        self.close(list(self._lanes))
+        workers, self._workers = self._workers, []
+        for group, worker in workers:
+            group.leave(worker)

@@ -1,0 +1,1 @@
+"""Messages: routing, the topic log, lanes and groups."""

@@ -1,0 +1,1 @@
+"""gRPC over HTTP/2 for trio. Knows nothing about Aether: import from its modules."""

@@ -1,0 +1,514 @@
+"""What server and client share: a call on an HTTP/2 connection, and the driver that moves bytes.
+
+Theory of operation
+-------------------
+A `Driver` owns one transport and one sans-IO `_http2.Connection`. Its reader is the only task that is always there: it receives
+bytes, lets `_http2` parse them all, and hands each call its batch of messages synchronously (`dispatch`). Sinks queue frames on any
+call of any connection that shares the `FlushSet`; after the batch the reader flushes every connection that was written to, with
+non-blocking sends in its own task. Only when a transport takes no more is a writer task started; it ends when the rest is gone.
+
+Rules:
+* nothing here awaits between changing protocol state and handing its bytes to the transport or to `_leftover`;
+* bytes that the transport did not take are kept in order in `_leftover` and nothing else is serialised until they are gone;
+* frames count as `sent` only when the transport took all that was serialised with them;
+* a failure of one connection never leaves `flush`: it ends that connection.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from aether.rpc import _http2
+from aether.rpc._http2 import (
+    CLOSED,
+    CONFIRMED,
+    GOAWAY,
+    HALF_CLOSED,
+    HEADERS,
+    INVALID,
+    MESSAGES,
+    REQUEST,
+    RESET,
+)
+from aether.rpc.limits import Limits
+from aether.rpc.poller import Poller
+from aether.rpc.status import RpcError, StatusCode
+from aether.rpc.transport import SocketTransport, Transport
+
+logger = logging.getLogger("aether.rpc")
+
+Sink = Callable[[list[bytes]], None]
+
+GOODBYE_TIMEOUT = 1.0
+"""Seconds that a final GOAWAY gets to reach the peer."""
+
+
+class FlushSet:
+    """The connections that have unsent frames."""
+
+    __slots__ = ("dirty",)
+
+    def __init__(self) -> None:
+        self.dirty: list[Driver] = []
+
+    def flush_all(self) -> None:
+        """Write every connection that was written to since its last flush. Never blocks, never raises for a broken connection."""
+        dirty = self.dirty
+        while dirty:
+            drivers = dirty.copy()
+            dirty.clear()
+            for driver in drivers:
+                driver.flush()
+
+
+class Call(_http2.Stream):
+    """One RPC of a connection, as seen by either side. The frame queue and its counters live in `_http2.Stream`."""
+
+    __slots__ = ("_error", "_inbox", "_on_half_close", "_over", "_paused", "_progress", "_sink", "_wakeup", "driver")
+
+    def __init__(self) -> None:
+        self.driver: Driver | None = None
+        self._inbox: deque[bytes] | None = None
+        self._sink: Sink | None = None
+        self._on_half_close: Callable[[], None] | None = None
+        self._wakeup: trio.Event | None = None
+        self._progress: trio.Event | None = None
+        self._paused = False
+        self._over = False
+        self._error: RpcError | None = None
+
+    # ---- receiving
+
+    async def receive(self) -> bytes | None:
+        """The next message; None after the peer ended its side. Raises RpcError when the peer broke a rule or the call died."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            inbox = self._inbox
+            if inbox:
+                message = inbox.popleft()
+                if not inbox and not self._paused:
+                    self.release()
+                return message
+            if self._error is not None:
+                raise self._error
+            if self._over:
+                return None
+            self._wakeup = trio.Event()
+            if self._inbox is not None:
+                self._flush_if_dirty()
+            await self._wakeup.wait()
+
+    def _flush_if_dirty(self) -> None:
+        """Let a window update that `receive` earned go out before it waits."""
+        if self.driver is not None and self.driver.http2.dirty:
+            self.driver.flush()
+
+    def set_sink(self, sink: Sink, on_half_close: Callable[[], None]) -> None:
+        """Hand batches to `sink` synchronously, in the connection's reader task, from now on.
+
+        Messages that were already received are handed over first, inside this call. A sink that raises ends its own call.
+        """
+        self._sink = sink
+        self._on_half_close = on_half_close
+        inbox, self._inbox = self._inbox, None
+        if inbox:
+            self._deliver(list(inbox))
+        if not self._paused:
+            self.release()
+        if self._over:
+            self._ended()
+
+    def pause_reading(self) -> None:
+        """Stop returning flow-control window: at most one window of data arrives until `resume_reading`."""
+        self._paused = True
+        self.hold()
+
+    def resume_reading(self) -> None:
+        """Continue after `pause_reading`."""
+        if self._paused:
+            self._paused = False
+            if not self._inbox:
+                self.release()
+
+    def _deliver(self, batch: list[bytes]) -> None:
+        sink = self._sink
+        if sink is None:
+            if self._inbox is None:
+                self._inbox = deque()
+            self._inbox.extend(batch)
+            self.hold()
+            self._wake()
+            return
+        try:
+            sink(batch)
+        except RpcError as error:
+            self.fail(error)
+        except Exception:
+            logger.exception("a message sink failed")
+            self.fail(RpcError(StatusCode.INTERNAL, "internal error"))
+
+    def _ended(self) -> None:
+        """The peer ended its side and all its messages were handed over."""
+        self._over = True
+        callback, self._on_half_close = self._on_half_close, None
+        if callback is not None:
+            try:
+                callback()
+            except RpcError as error:
+                self.fail(error)
+            except Exception:
+                logger.exception("a half-close callback failed")
+                self.fail(RpcError(StatusCode.INTERNAL, "internal error"))
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._wakeup is not None:
+            self._wakeup.set()
+            self._wakeup = None
+
+    def fail(self, error: RpcError) -> None:
+        """End the call from our side with this status; the first error wins."""
+        if self._error is None:
+            self._error = error
+        self._wake()
+
+    # ---- sending
+
+    def flush(self) -> None:
+        """Write this call's connection now; what the transport doesn't take goes to the writer task."""
+        if self.driver is not None:
+            self.driver.flush()
+
+    async def wait_pending_below(self, limit: int) -> None:
+        """Wait until fewer than `limit` bytes of frames wait for the transport, or the call is gone. Always a checkpoint."""
+        if self.pending < limit or self.closed:
+            await trio.lowlevel.checkpoint()
+            return
+        while self.pending >= limit and not self.closed:
+            if self._progress is None:
+                self._progress = trio.Event()
+                self.waiters = True
+            await self._progress.wait()
+
+    def on_progress(self) -> None:
+        progress, self._progress = self._progress, None
+        self.waiters = False
+        if progress is not None:
+            progress.set()
+
+    def confirm(self, callback: Callable[[], None]) -> None:
+        """Run `callback` once the peer's transport acknowledged everything queued so far; never, when the connection is lost.
+
+        One PING per connection is in flight at a time; what is confirmed meanwhile shares the next one.
+        """
+        if self.connection is not None:
+            self.connection.confirm(self, callback)
+
+    # ---- events, for the driver
+
+    def on_reset(self, code: int) -> None:
+        """The stream died: reset by the peer, or the connection was lost."""
+
+    def on_closed(self) -> None:
+        """The stream ended regularly."""
+
+
+class Driver:
+    """Moves bytes between a transport and an HTTP/2 connection, and events to its calls."""
+
+    __slots__ = (
+        "_blocked",
+        "_fd",
+        "_leftover",
+        "_nursery",
+        "_ping_sent",
+        "_poller",
+        "_read_ended",
+        "_reading",
+        "_unblocked",
+        "_writing",
+        "close_reason",
+        "flush_set",
+        "http2",
+        "last_received",
+        "limits",
+        "lost",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        limits: Limits,
+        flush_set: FlushSet,
+        *,
+        client: bool,
+        stream_type: type,
+        poller: Poller | None = None,
+    ) -> None:
+        self.transport = transport
+        self._fd = transport.fd if isinstance(transport, SocketTransport) else -1
+        """Descriptor on which `_http2` receives and sends itself; -1 = through the transport's methods."""
+        self._poller = poller
+        self._read_ended: trio.Event | None = None
+        self.limits = limits
+        self.flush_set = flush_set
+        self.http2 = _http2.Connection(client, limits, stream_type=stream_type)
+        self.http2.owner = self
+        self.http2.dirty_list = flush_set.dirty
+        self.lost = False
+        """The transport is dead or given up; nothing is read or written any more."""
+        self.close_reason = ""
+        self.last_received = trio.current_time()
+        self._ping_sent: float | None = None
+        self._leftover: memoryview | None = None
+        self._blocked = False
+        self._unblocked: trio.Event | None = None
+        self._nursery: trio.Nursery | None = None
+        self._reading = trio.CancelScope()
+        self._writing = trio.CancelScope()
+
+    # ---- lifetime
+
+    async def run(self, nursery: trio.Nursery) -> None:
+        """Read until the connection ends; then every live call is told and the transport is closed. Writers run in `nursery`."""
+        self._nursery = nursery
+        try:
+            with self._reading:
+                self.flush()
+                if self._poller is not None and self.transport.fd >= 0:
+                    await self._read_by_poller(self._poller)
+                else:
+                    await self._read_loop()
+            if self.http2.terminating and not self.lost:
+                await self._say_goodbye()
+        except OSError as error:
+            self.close_reason = self.close_reason or transport_error(error)
+        finally:
+            self.close_reason = self.close_reason or "closed by the peer"
+            self._connection_lost()
+
+    async def _read_loop(self) -> None:
+        receive = self.transport.receive
+        http2 = self.http2
+        flush_all = self.flush_set.flush_all
+        current_time = trio.current_time
+        while not http2.terminating:
+            data = await receive()
+            if not data:
+                return
+            self.last_received = now = current_time()
+            self._ping_sent = None
+            events = http2.receive_data(data, now)
+            if events:
+                self.dispatch(events)
+            flush_all()
+
+    async def _read_by_poller(self, poller: Poller) -> None:
+        self._read_ended = trio.Event()
+        poller.add(self.transport.fd, self)
+        try:
+            await self._read_ended.wait()
+        finally:
+            poller.remove(self.transport.fd)
+
+    def on_readable(self) -> None:
+        """One read for the poller: parse and dispatch; the poller flushes after its batch."""
+        if self.lost or self._read_ended is None:
+            return
+        http2 = self.http2
+        now = trio.current_time()
+        try:
+            if self._fd >= 0:
+                events = http2.receive_from(self._fd, now)
+            else:
+                data = self.transport.receive_nowait()
+                if data is None:
+                    return
+                events = http2.receive_data(data, now) if data else None
+        except OSError as error:
+            self.abort(transport_error(error))
+            return
+        except Exception:
+            logger.exception("parsing failed")
+            self.abort("internal error")
+            return
+        if events is None:
+            self._read_ended.set()
+            return
+        self.last_received = now
+        self._ping_sent = None
+        if events:
+            self.dispatch(events)
+        if http2.terminating:
+            self._read_ended.set()
+
+    async def _say_goodbye(self) -> None:
+        """Give a final GOAWAY a moment to reach the peer: closing with unread data would turn it into a TCP reset."""
+        self.close_reason = self.close_reason or "protocol error of the peer"
+        with trio.move_on_after(GOODBYE_TIMEOUT):
+            self.flush()
+            while self._blocked and not self.lost:
+                self._unblocked = trio.Event()
+                await self._unblocked.wait()
+            if not self.lost:
+                self.transport.end_writing()
+                while await self.transport.receive():
+                    pass
+
+    def _connection_lost(self) -> None:
+        self.lost = True
+        self._writing.cancel()
+        self._leftover = None
+        calls = self.http2.streams
+        self.http2.close()
+        self.http2.acknowledge_sent()
+        for call in calls:
+            call.on_reset(-1)
+        self.transport.close()
+        self.http2.owner = None
+
+    def abort(self, reason: str) -> None:
+        """Give the connection up: `run` ends, its calls are told."""
+        if not self.close_reason:
+            self.close_reason = reason
+        self.lost = True
+        self._reading.cancel()
+
+    def terminate(self, reason: str, code: int = _http2.NO_ERROR) -> None:
+        """End the connection with a final GOAWAY: `run` writes it and returns, live calls are told."""
+        if not self.lost and not self.http2.terminating:
+            self.close_reason = self.close_reason or reason
+            self.http2.terminate(code)
+            self._reading.cancel()
+
+    # ---- events
+
+    def dispatch(self, events: list[tuple[int, Any, Any]]) -> None:
+        """Hand parsed events to their calls. Calls don't raise; their own failures end them."""
+        for kind, call, value in events:
+            if kind == MESSAGES:
+                call._deliver(value)
+            elif kind == HALF_CLOSED:
+                self.on_half_closed(call, value)
+            elif kind == REQUEST:
+                self.on_request(call, value)
+            elif kind == HEADERS:
+                self.on_headers(call, value)
+            elif kind == RESET:
+                call.on_reset(value)
+            elif kind == CLOSED:
+                call.on_closed()
+            elif kind == INVALID:
+                call.fail(value)
+            elif kind == CONFIRMED:
+                for callback in value:
+                    try:
+                        callback()
+                    except Exception:
+                        logger.exception("a confirmation callback failed")
+            elif kind == GOAWAY:
+                self.on_goaway(*value)
+
+    def on_request(self, call: Any, headers: list[tuple[bytes, bytes]]) -> None:
+        """Server: a new stream."""
+
+    def on_headers(self, call: Any, headers: list[tuple[bytes, bytes]]) -> None:
+        """Client: the response headers of a call."""
+
+    def on_half_closed(self, call: Any, trailers: list[tuple[bytes, bytes]] | None) -> None:
+        call._ended()
+
+    def on_goaway(self, code: int, last_stream: int, debug: bytes) -> None:
+        """The peer will not take new streams."""
+
+    # ---- writing
+
+    def flush(self) -> None:
+        """Serialise and write without blocking. Never raises for a broken transport: the connection ends instead."""
+        http2 = self.http2
+        if self._blocked or self.lost or self._nursery is None:
+            http2.dirty = False
+            return
+        transport = self.transport
+        chunk = self.limits.write_chunk
+        try:
+            if self._fd >= 0:
+                rest = http2.send_to(self._fd, chunk)
+                if rest is not None:
+                    self._block(memoryview(rest))
+            while self._fd < 0:
+                data = http2.data_to_send(chunk)
+                if not data:
+                    break
+                taken = transport.send_nowait(data)
+                if taken < len(data) or transport.buffered:
+                    self._block(memoryview(data)[taken:])
+                    break
+                http2.acknowledge_sent()
+                if len(data) < chunk:
+                    break
+        except OSError as error:
+            self.abort(transport_error(error))
+        except Exception:
+            logger.exception("serialising failed")
+            self.abort("internal error")
+        if http2.has_events:
+            self.dispatch(http2.take_events())
+
+    def _block(self, leftover: memoryview) -> None:
+        self._leftover = leftover
+        self._blocked = True
+        assert self._nursery is not None
+        self._writing = trio.CancelScope()
+        self._nursery.start_soon(self._write_rest, self._writing)
+
+    async def _write_rest(self, scope: trio.CancelScope) -> None:
+        transport = self.transport
+        try:
+            with scope:
+                while not self.lost:
+                    await transport.wait_writable()
+                    leftover = self._leftover
+                    if leftover:
+                        taken = transport.send_nowait(leftover)
+                        leftover = self._leftover = leftover[taken:]
+                    if leftover or transport.buffered:
+                        continue
+                    self._leftover = None
+                    self._blocked = False
+                    if self._unblocked is not None:
+                        self._unblocked.set()
+                    self.http2.acknowledge_sent()
+                    self.flush()  # may block again, with a new writer task
+                    return
+        except OSError as error:
+            self.abort(transport_error(error))
+
+    # ---- time
+
+    def check_keepalive(self, now: float) -> float:
+        """Ping a silent peer, abort when it doesn't answer. Returns the time of the next check."""
+        limits = self.limits
+        if self._ping_sent is not None:
+            due = self._ping_sent + limits.keepalive_timeout
+            if now >= due:
+                self.abort("keepalive timeout")
+            return due
+        due = self.last_received + limits.keepalive_after
+        if now < due:
+            return due
+        self._ping_sent = now
+        self.http2.ping()
+        self.flush()
+        return now + limits.keepalive_timeout
+
+
+def transport_error(error: OSError) -> str:
+    """Text for `close_reason`."""
+    return f"transport error: {error.strerror or type(error).__name__}"

@@ -1,0 +1,429 @@
+"""The gRPC server: listeners, connections, calls, drain (connection 8.3, 11).
+
+Lifetimes: `Server.serve` opens one nursery for everything; each connection has its own nursery for its reader, its writer and its
+handlers. A lost connection cancels the scope of each of its calls; the connection's nursery waits for their cleanup.
+"""
+
+from __future__ import annotations
+
+import errno
+import heapq
+import logging
+import random
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import trio
+
+from aether.rpc import _http2, poller
+from aether.rpc.connection import Call, Driver, FlushSet
+from aether.rpc.limits import Limits
+from aether.rpc.metadata import Metadata, decode_metadata, parse_timeout
+from aether.rpc.poller import Poller
+from aether.rpc.server import Handler, Health, Peer, rpc_error_in
+from aether.rpc.status import RpcError, StatusCode, encode_message
+from aether.rpc.transport import MemoryTransport, SocketTransport, Transport, memory_pair
+
+logger = logging.getLogger("aether.rpc")
+
+ACCEPT_RETRY = 0.1
+"""Seconds to wait after accept failed for lack of descriptors or memory."""
+ACCEPT_ERRNOS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
+DRAINING = "gateway draining"
+
+
+class NativeServerCall(Call):
+    """A ServerCall of the libnghttp2 engine."""
+
+    __slots__ = ("cancel_scope", "ended_at", "gone", "metadata", "path", "peer", "request_time")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.path = ""
+        self.metadata: Metadata = ()
+        self.peer = NOBODY
+        self.cancel_scope = trio.CancelScope()
+        self.gone = False
+        """The client reset the stream or the connection was lost."""
+        self.ended_at: tuple[float, int] | None = None
+        """When the handler ended (later: when the client last took something), and `sent` then."""
+
+    def flush(self) -> None:
+        """Write this call's connection now (the response headers at least)."""
+        self.start_response()
+        super().flush()
+
+    def fail(self, error: RpcError) -> None:
+        # A task in receive() gets the error; with a sink nobody would, so the handler is cancelled.
+        super().fail(error)
+        if self._sink is not None:
+            self.cancel_scope.cancel()
+
+    def on_reset(self, code: int) -> None:
+        self.gone = True
+        self._error = self._error or RpcError(StatusCode.CANCELLED, "call cancelled by the client")
+        self.cancel_scope.cancel()
+
+    def on_closed(self) -> None:
+        driver = self.driver
+        if isinstance(driver, _ServerDriver):
+            driver.server._changed.set()
+
+    def end(self, error: RpcError | None) -> None:
+        """Queue the trailers."""
+        if error is None:
+            self.finish(OK_TRAILERS)
+            return
+        trailers = [(b"grpc-status", b"%d" % error.code)]
+        if error.message:
+            trailers.append((b"grpc-message", encode_message(error.message)))
+        self.finish(trailers)
+
+
+NOBODY = Peer("")
+OK_TRAILERS = [(b"grpc-status", b"0")]
+
+
+class _ServerDriver(Driver):
+    """A connection of the server."""
+
+    __slots__ = ("calls", "going_away", "idle_since", "max_age_at", "opened", "peer", "server")
+
+    def __init__(self, server: Server, transport: Transport, peer: Peer) -> None:
+        super().__init__(
+            transport,
+            server.limits,
+            server.flush_set,
+            client=False,
+            stream_type=NativeServerCall,
+            poller=server._poller,
+        )
+        self.server = server
+        self.peer = peer
+        self.calls = 0
+        """Handlers running."""
+        self.opened = self.idle_since = trio.current_time()
+        self.going_away = False
+        limits = server.limits
+        self.max_age_at: float | None = None
+        if limits.max_connection_age is not None:
+            self.max_age_at = self.opened + limits.max_connection_age * server.random.uniform(0.9, 1.1)
+
+    def on_request(self, call: NativeServerCall, headers: list[tuple[bytes, bytes]]) -> None:
+        server = self.server
+        call.driver = self
+        call.peer = self.peer
+        refusal = self._read_request(call, headers)
+        if refusal is not None:
+            call.end(refusal)
+            return
+        handler = server.handlers.get(call.path)
+        if handler is None:
+            call.end(RpcError(StatusCode.UNIMPLEMENTED, f"unknown method {call.path[:200]}"))
+        elif server.draining or self.going_away:
+            call.end(RpcError(StatusCode.UNAVAILABLE, DRAINING))
+        elif self.calls >= 2 * server.limits.max_concurrent_streams:
+            call.reset(_http2.REFUSED_STREAM)
+        else:
+            self.calls += 1
+            self.idle_since = self.last_received
+            assert self._nursery is not None
+            self._nursery.start_soon(server._run_call, self, call, handler)
+
+    def _read_request(self, call: NativeServerCall, headers: list[tuple[bytes, bytes]]) -> RpcError | None:
+        """Fill in the call from the request headers; returns why it is refused."""
+        fields = dict(headers)
+        call.path = fields.get(b":path", b"").decode("latin-1")
+        content_type = fields.get(b"content-type", b"")
+        if fields.get(b":method") != b"POST":
+            return RpcError(StatusCode.UNIMPLEMENTED, "gRPC requests are POST")
+        if content_type != b"application/grpc" and not content_type.startswith(
+            (b"application/grpc+", b"application/grpc;")
+        ):
+            return RpcError(StatusCode.UNIMPLEMENTED, "content-type is not application/grpc")
+        encoding = fields.get(b"grpc-encoding", b"identity")
+        if encoding != b"identity":
+            return RpcError(StatusCode.UNIMPLEMENTED, "compression is not supported; use identity")
+        try:
+            call.metadata = decode_metadata(headers)
+            timeout = fields.get(b"grpc-timeout")
+            if timeout is not None:
+                call.cancel_scope.deadline = trio.current_time() + parse_timeout(timeout)
+        except ValueError as error:
+            return RpcError(StatusCode.INTERNAL, str(error))
+        return None
+
+    def next_check(self, now: float) -> float:
+        """Everything that depends on time; returns when to look again."""
+        limits = self.limits
+        if not self.http2.ready:
+            due = self.opened + limits.handshake_timeout
+            if now >= due:
+                self.abort("no HTTP/2 preface")
+            return due
+        due = self.check_keepalive(now)
+        if self.max_age_at is not None:
+            if now >= self.max_age_at:
+                if self.going_away:
+                    self.terminate("connection age")
+                else:
+                    self.go_away()
+                    self.max_age_at = now + limits.max_connection_age_grace
+            due = min(due, self.max_age_at)
+        if self.http2.stream_count or self.calls:
+            self.idle_since = now
+            self._reset_stuck(now)
+        elif self.going_away:
+            self.terminate("going away")
+        elif now - self.idle_since >= limits.max_connection_idle:
+            self.terminate("connection idle")
+        return min(due, now + max(1.0, limits.linger / 2))
+
+    def _reset_stuck(self, now: float) -> None:
+        """Reset calls that ended but whose last frames the client does not take."""
+        for call in self.http2.streams:
+            if call.ended and call.ended_at is not None:
+                seen, sent = call.ended_at
+                if call.sent != sent:
+                    call.ended_at = (now, call.sent)
+                elif now - seen >= self.limits.linger:
+                    call.reset(_http2.CANCEL)
+                    self.flush()
+
+    def go_away(self) -> None:
+        """Ask the client to open new calls elsewhere; running calls go on."""
+        if not self.going_away:
+            self.going_away = True
+            self.http2.shutdown_notice()
+            self.flush()
+
+
+class Server:
+    """Serves `handlers` (path -> handler) on any number of listeners and transports."""
+
+    engine = "native"
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        *,
+        limits: Limits | None = None,
+        health: Health | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.handlers = dict(handlers)
+        self.limits = limits or Limits()
+        self.health = health
+        self.flush_set = FlushSet()
+        self.draining = False
+        self.random = rng or random.Random()
+        self._drivers: set[_ServerDriver] = set()
+        self._checks: list[tuple[float, int, _ServerDriver]] = []
+        self._sequence = 0
+        self._accepting = trio.CancelScope()
+        self._serving: trio.CancelScope | None = None
+        self._handshakes = 0
+        self._changed = trio.Event()
+        self._poller: Poller | None = None
+
+    @property
+    def connections(self) -> int:
+        """Open connections."""
+        return len(self._drivers)
+
+    @property
+    def calls(self) -> int:
+        """Handlers running."""
+        return sum(driver.calls for driver in self._drivers)
+
+    # ---- serving
+
+    async def serve(
+        self, listeners: Sequence[Any], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until cancelled or drained. `listeners` are `Listener`s (see `aether.rpc.listener`) or trio.SocketListeners.
+
+        The listeners are closed on the way out.
+        """
+        async with trio.open_nursery() as nursery:
+            self._serving = nursery.cancel_scope
+            nursery.start_soon(self._watch)
+            if poller.available:
+                self._poller = Poller(self.flush_set.flush_all)
+                nursery.start_soon(self._poller.run)
+            try:
+                with self._accepting:
+                    async with trio.open_nursery() as accepting:
+                        for listener in listeners:
+                            accepting.start_soon(self._accept, listener, nursery)
+                        task_status.started()
+                        await trio.sleep_forever()
+            finally:
+                for listener in listeners:
+                    listener.socket.close()
+            await self._wait_idle()
+            nursery.cancel_scope.cancel()
+
+    async def _accept(self, listener: Any, nursery: trio.Nursery) -> None:
+        tls = getattr(listener, "tls", None)
+        while True:
+            try:
+                sock, address = await listener.socket.accept()
+            except OSError as error:
+                if error.errno in ACCEPT_ERRNOS:
+                    logger.warning("accept failed, waiting", extra={"errno": error.errno})
+                    await trio.sleep(ACCEPT_RETRY)
+                    continue
+                if error.errno in (errno.ECONNABORTED, errno.EPROTO, errno.EINTR):
+                    continue
+                raise
+            if len(self._drivers) + self._handshakes >= self.limits.max_connections:
+                sock.close()
+                continue
+            nursery.start_soon(self._serve_socket, sock, address, tls)
+
+    async def _serve_socket(self, sock: trio.socket.SocketType, address: Any, tls: Any) -> None:
+        raw = _detach(sock)
+        name = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix"
+        try:
+            transport: Transport = SocketTransport(raw)
+        except OSError:
+            raw.close()
+            return
+        try:
+            certificate = None
+            if tls is not None:
+                self._handshakes += 1
+                try:
+                    transport, certificate = await self._handshake(transport, tls)
+                finally:
+                    self._handshakes -= 1
+            await self.serve_stream(transport, Peer(name, certificate))
+        except (OSError, ssl.SSLError, trio.TooSlowError) as error:
+            logger.info("connection failed before HTTP/2", extra={"peer": name, "error": type(error).__name__})
+        except Exception:
+            logger.exception("a connection failed", extra={"peer": name})
+        finally:
+            transport.close()
+
+    async def _handshake(self, transport: Transport, tls: Any) -> tuple[Transport, bytes | None]:
+        from aether.rpc.tls import TlsTransport
+
+        secured = TlsTransport.server(transport, tls.context())
+        with trio.fail_after(self.limits.handshake_timeout):
+            await secured.handshake()
+        return secured, secured.peer_certificate
+
+    async def serve_stream(self, transport: Transport, peer: Peer) -> None:
+        """Serve one open transport until it ends; its calls' handlers have ended when this returns. Closes the transport."""
+        driver = _ServerDriver(self, transport, peer)
+        self._drivers.add(driver)
+        self._schedule(driver, driver.opened)
+        try:
+            async with trio.open_nursery() as nursery:
+                if self.draining:
+                    driver.go_away()
+                await driver.run(nursery)
+        finally:
+            self._drivers.discard(driver)
+            transport.close()
+            self._changed.set()
+
+    async def open_in_process(self, nursery: trio.Nursery) -> MemoryTransport:
+        """The client's end of a connection without a socket, served by a task in `nursery`."""
+        ours, theirs = memory_pair()
+        nursery.start_soon(self.serve_stream, ours, Peer("in-process", in_process=True))
+        await trio.lowlevel.checkpoint()
+        return theirs
+
+    async def _run_call(self, driver: _ServerDriver, call: NativeServerCall, handler: Handler) -> None:
+        error: RpcError | None = RpcError(StatusCode.UNAVAILABLE, "server stopped")
+        scope = call.cancel_scope
+        try:
+            with scope:
+                error = await _outcome(call, handler)
+            if scope.cancelled_caught:
+                if trio.current_time() >= scope.deadline:
+                    error = RpcError(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
+                else:
+                    error = RpcError(StatusCode.CANCELLED, "call cancelled")
+            if call._error is not None and (error is None or scope.cancelled_caught):
+                error = call._error
+        finally:
+            driver.calls -= 1
+            if not call.closed:
+                call.end(error)
+                call.ended_at = (trio.current_time(), call.sent)
+                driver.flush()
+            call._sink = None
+            call._on_half_close = None
+            self._changed.set()
+
+    # ---- time
+
+    def _schedule(self, driver: _ServerDriver, due: float) -> None:
+        self._sequence += 1
+        heapq.heappush(self._checks, (due, self._sequence, driver))
+
+    async def _watch(self) -> None:
+        """Keepalive, idle, age and handshake timeouts of all connections: one task instead of one per connection."""
+        while True:
+            now = trio.current_time()
+            checks = self._checks
+            while checks and checks[0][0] <= now:
+                _, _, driver = heapq.heappop(checks)
+                if not driver.lost and driver in self._drivers:
+                    self._schedule(driver, max(driver.next_check(now), now + 0.05))
+            await trio.sleep(1.0)
+
+    # ---- end
+
+    async def _wait_idle(self) -> None:
+        while self._drivers:
+            self._changed = trio.Event()
+            await self._changed.wait()
+
+    async def drain(self, deadline: float) -> None:
+        """Stop accepting, refuse new calls, wait for running ones at most until `deadline` (trio time), then close everything.
+
+        `serve` returns afterwards.
+        """
+        self.draining = True
+        if self.health is not None:
+            self.health.set_serving(False)
+        self._accepting.cancel()
+        for driver in list(self._drivers):
+            driver.go_away()
+        with trio.move_on_at(deadline):
+            while any(driver.calls or driver.http2.stream_count for driver in self._drivers):
+                self._changed = trio.Event()
+                await self._changed.wait()
+        for driver in list(self._drivers):
+            driver.terminate("drained")
+        with trio.move_on_after(5.0):
+            await self._wait_idle()
+        if self._serving is not None:
+            self._serving.cancel()
+
+
+async def _outcome(call: NativeServerCall, handler: Handler) -> RpcError | None:
+    """Run the handler; returns the status it ended with, None for OK."""
+    try:
+        await handler(call)
+    except Exception as failure:
+        error = rpc_error_in(failure)
+        if error is not None:
+            return error
+        if not call.gone:
+            logger.exception("a handler failed", extra={"path": call.path})
+        return RpcError(StatusCode.INTERNAL, "internal error")
+    return None
+
+
+def _detach(sock: trio.socket.SocketType) -> Any:
+    """The stdlib socket of a trio socket, which is unusable afterwards."""
+    import socket as stdlib
+
+    family, kind, proto = sock.family, sock.type, sock.proto
+    return stdlib.socket(family, kind, proto, fileno=sock.detach())

@@ -1,0 +1,1 @@
+"""Sessions: identity locks and the operations on live sessions."""

@@ -1,0 +1,1 @@
+"""Adapters: how each technology serves the ports of the features."""

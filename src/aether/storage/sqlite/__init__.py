@@ -1,0 +1,1 @@
+"""The local tier: one SQLite file, one writer thread."""

@@ -1,0 +1,321 @@
+"""One SQLite file and its one writer thread: group commit for everything the local tier stores (design 5).
+
+Stores stage changes on the trio thread; a *batch* is whatever was staged since the last one was sealed, and has a
+ticket. Sealing turns it into a few statements, each of which writes all its rows in one step, so that the interpreter
+lock is free while SQLite works (``executemany`` would take it back for every row). Batches are committed in order;
+while one is being written the next one fills.
+
+A batch is sealed at once when somebody waits for it, otherwise after a short linger. A commit that fails is retried
+until it succeeds or the database is closed: what was staged before it may already have been seen by others. Meanwhile
+:meth:`Database.check` refuses new work, so memory stays bounded and nothing is acknowledged.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+import structlog
+import trio
+
+from aether.errors import DataDirectoryInUse, StoreUnavailable
+
+__all__ = ["Database", "Participant", "Statement"]
+
+log = structlog.get_logger("aether.storage")
+
+LINGER_S = 0.002
+RETRY_S = 0.5
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE log (
+    id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL, data BLOB NOT NULL
+);
+CREATE INDEX log_by_topic ON log (topic, first);
+CREATE TABLE cursors (
+    topic TEXT NOT NULL, consumer TEXT NOT NULL, position INTEGER NOT NULL, used_ms INTEGER NOT NULL,
+    PRIMARY KEY (topic, consumer)
+) WITHOUT ROWID;
+CREATE TABLE namespaces (
+    id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, implementation TEXT NOT NULL, specifier TEXT NOT NULL,
+    user TEXT NOT NULL, workspace TEXT NOT NULL, UNIQUE (scope, implementation, specifier, user, workspace)
+);
+CREATE TABLE kv (
+    namespace INTEGER NOT NULL, key BLOB NOT NULL, kind INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
+    value BLOB NOT NULL, PRIMARY KEY (namespace, key)
+) WITHOUT ROWID;
+CREATE INDEX kv_by_expiry ON kv (expires_ms) WHERE expires_ms > 0;
+CREATE TABLE locks (identity TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+Statement = tuple[str, Sequence[Any]]
+T = TypeVar("T")
+
+
+class Participant(Protocol):
+    """A store that takes part in batches."""
+
+    def stage(self) -> Iterable[Statement]:
+        """Hand over what was staged since the last call, as statements; called on the trio thread."""
+
+    def on_committed(self) -> None:
+        """The batch of the last :meth:`stage` is durable."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    ticket: int
+    statements: list[Statement]
+
+
+@dataclass(slots=True)
+class _Job:
+    run: Callable[[sqlite3.Connection], Any]
+    done: Callable[[Any, BaseException | None], None]
+
+
+class Database:
+    """See the module; open with ``async with Database.open(...)``.
+
+    :ivar open_ticket: ticket of the batch that is being filled.
+    :ivar committed: ticket of the last durable batch.
+    :ivar on_durable: called on the trio thread after each commit, before waiters run.
+    """
+
+    def __init__(self, path: Path, durability: Literal["batch", "os"]) -> None:
+        self.path = path
+        self.durability = durability
+        self.open_ticket = 1
+        self.committed = 0
+        self.failing = False
+        self.on_durable: list[Callable[[], None]] = []
+        self._participants: list[Participant] = []
+        self._queue: queue.SimpleQueue[_Batch | _Job | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._writing: _Batch | None = None
+        self._touched = False
+        self._urgent = False
+        self._dirty = trio.Event()
+        self._waiters = trio.Event()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._scan_limiter = trio.CapacityLimiter(1)
+        self._writer = self._connect()
+        self._migrate()
+        self.reader = self._connect(query_only=True)
+        self._scanner = self._connect(query_only=True)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, directory: Path, durability: Literal["batch", "os"] = "batch") -> AsyncIterator[Database]:
+        """Open or create the database of a data directory, which is ours alone until this is left.
+
+        :raises DataDirectoryInUse: another process has it.
+        :raises OSError: the directory cannot be created or written.
+        """
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        with (directory / "lock").open("w") as guard:
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise DataDirectoryInUse(f"another gateway uses the data directory {directory}") from None
+            database = cls(directory / "aether.db", durability)
+            try:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(database._run_writer)
+                    nursery.start_soon(database._linger)
+                    try:
+                        yield database
+                    finally:
+                        with trio.CancelScope(shield=True):
+                            await database._finish()
+                        nursery.cancel_scope.cancel()
+            finally:
+                for connection in (database.reader, database._scanner, database._writer):
+                    connection.close()
+
+    # ---------------------------------------------------------------------------------------------- staging
+
+    def join(self, participant: Participant) -> None:
+        """Make a store part of every batch."""
+        self._participants.append(participant)
+
+    def check(self) -> None:
+        """Refuse new work while commits fail.
+
+        :raises StoreUnavailable: retry later.
+        """
+        if self.failing:
+            raise StoreUnavailable("the store cannot write")
+
+    def touch(self) -> int:
+        """Something was staged; returns the ticket it belongs to."""
+        if not self._touched:
+            self._touched = True
+            self._dirty.set()
+        return self.open_ticket
+
+    def kick(self) -> None:
+        """Commit what is staged without waiting for more."""
+        if self._touched:
+            self._urgent = True
+            if self._writing is None:
+                self._seal()
+
+    async def wait_durable(self, ticket: int) -> None:
+        """Until the batch with this ticket is durable.
+
+        :raises StoreUnavailable: commits fail; the change may or may not become durable later.
+        """
+        while self.committed < ticket:
+            self.check()
+            self.kick()
+            await self._waiters.wait()
+        await trio.lowlevel.checkpoint()
+
+    def _seal(self) -> None:
+        statements = [statement for participant in self._participants for statement in participant.stage()]
+        batch = _Batch(self.open_ticket, statements)
+        self.open_ticket += 1
+        self._touched = self._urgent = False
+        self._writing = batch
+        self._queue.put(batch)
+
+    async def _linger(self) -> None:
+        """Seal batches nobody waits for."""
+        while True:
+            await self._dirty.wait()
+            self._dirty = trio.Event()
+            await trio.sleep(LINGER_S)
+            self.kick()
+
+    def _on_commit(self, batch: _Batch) -> None:
+        """On the trio thread, after the writer committed."""
+        self._writing = None
+        self.failing = False
+        self.committed = batch.ticket
+        for participant in self._participants:
+            participant.on_committed()
+        for callback in self.on_durable:
+            callback()
+        waiters, self._waiters = self._waiters, trio.Event()
+        waiters.set()
+        if self._urgent and self._writing is None:
+            self._seal()
+
+    def _on_failure(self, text: str) -> None:
+        if not self.failing:
+            log.error("commit failed, retrying", error=text)
+        self.failing = True
+        waiters, self._waiters = self._waiters, trio.Event()
+        waiters.set()
+
+    async def _finish(self) -> None:
+        """Make everything durable, or give up when that fails, and end the thread."""
+        with trio.move_on_after(10):
+            while (self._touched or self._writing is not None) and not self.failing:
+                self.kick()
+                await self._waiters.wait()
+        self._closing.set()
+        self._queue.put(None)
+
+    # ----------------------------------------------------------------------------------------------- reading
+
+    async def scan(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a longer read in a worker thread; sees what is durable."""
+        return await trio.to_thread.run_sync(query, self._scanner, limiter=self._scan_limiter)
+
+    async def maintain(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a write outside of batches, in a transaction of its own, in the writer thread. Keep it short.
+
+        :raises StoreUnavailable: it failed and changed nothing.
+        """
+        done = trio.Event()
+        outcome: list[Any] = [None, None]
+
+        def finish(value: Any, error: BaseException | None) -> None:
+            outcome[:] = value, error
+            done.set()
+
+        self._queue.put(_Job(job, finish))
+        await done.wait()
+        if outcome[1] is not None:
+            raise StoreUnavailable("maintenance failed") from outcome[1]
+        result: T = outcome[0]
+        return result
+
+    # ------------------------------------------------------------------------------------------ writer thread
+
+    async def _run_writer(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Owns the writer thread: the task ends when the thread has."""
+        self._token = trio.lowlevel.current_trio_token()
+        task_status.started()
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._write_loop, limiter=trio.CapacityLimiter(1))
+
+    def _write_loop(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, _Job):
+                self._run_job(item)
+            else:
+                self._write(item)
+
+    def _write(self, batch: _Batch) -> None:
+        assert self._token is not None
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                for sql, parameters in batch.statements:
+                    self._writer.execute(sql, parameters)
+                self._writer.execute("COMMIT")
+            except sqlite3.Error as error:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                self._token.run_sync_soon(self._on_failure, str(error))
+                if self._closing.wait(RETRY_S):
+                    return
+            else:
+                self._token.run_sync_soon(self._on_commit, batch)
+                return
+
+    def _run_job(self, job: _Job) -> None:
+        assert self._token is not None
+        try:
+            with self._writer:
+                self._writer.execute("BEGIN IMMEDIATE")
+                value = job.run(self._writer)
+        except sqlite3.Error as error:
+            self._token.run_sync_soon(job.done, None, error)
+        else:
+            self._token.run_sync_soon(job.done, value, None)
+
+    # ------------------------------------------------------------------------------------------------- opening
+
+    def _connect(self, *, query_only: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
+        os.chmod(self.path, 0o600)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if self.durability == 'batch' else 'NORMAL'}")
+        connection.execute("PRAGMA busy_timeout=5000")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
+        connection.execute("PRAGMA cache_size=-16000")
+        if query_only:
+            connection.execute("PRAGMA query_only=1")
+        return connection
+
+    def _migrate(self) -> None:
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise StoreUnavailable(f"{self.path} was written by a newer version")
+        if version == 0:
+            self._writer.executescript(f"BEGIN;{SCHEMA};PRAGMA user_version={SCHEMA_VERSION};COMMIT;")

@@ -1,0 +1,344 @@
+"""Key/value storage in SQLite (kv 4.3, 7).
+
+Commands are evaluated on the trio thread against *staged, being committed, cached, stored* -- the first that knows the
+key -- and are therefore linearizable without SQL transactions. What they change is staged for the next batch; a result
+that depends on a staged entry carries that entry's ticket, so nobody is told a value that a crash could undo.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+import structlog
+import trio
+
+from aether.errors import InvalidArgument, StoreUnavailable
+from aether.kv.semantics import UNCHANGED, Entry, Members, check_key, evaluate, upper_bound
+from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Result
+from aether.storage.sqlite.database import Database, Statement
+
+__all__ = ["SqliteKV"]
+
+log = structlog.get_logger("aether.storage")
+
+CACHE_BYTES = 16 * 1024 * 1024
+PAGE = 100
+PURGE_PAGE = 1000
+SWEEP_S = 30.0
+SWEEP_ROWS = 1000
+PLAIN, SET = 0, 1
+
+Place = tuple[int, bytes]
+"""Namespace id and key."""
+
+_UPSERT = """
+INSERT INTO kv SELECT value->>0, substr(?2, value->>1, value->>2), value->>3, value->>4, substr(?2, value->>5, value->>6)
+FROM json_each(?1) WHERE true
+ON CONFLICT DO UPDATE SET kind = excluded.kind, expires_ms = excluded.expires_ms, value = excluded.value
+"""
+_DELETE = """
+DELETE FROM kv WHERE (namespace, key) IN
+(SELECT value->>0, substr(?2, value->>1, value->>2) FROM json_each(?1))
+"""
+_INSERT_NAMESPACES = (
+    "INSERT INTO namespaces SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)"
+)
+_FIND_NAMESPACE = """
+SELECT id FROM namespaces WHERE scope = ? AND implementation = ? AND specifier = ? AND user = ? AND workspace = ?
+"""
+
+
+class SqliteKV:
+    """Implements :class:`aether.kv.store.ImmediateKVStore`."""
+
+    def __init__(self, database: Database, wall_clock: Callable[[], int], cache_bytes: int = CACHE_BYTES) -> None:
+        self._database = database
+        self._wall_clock = wall_clock
+        self._next_namespace: int = database.reader.execute(
+            "SELECT coalesce(max(id), 0) + 1 FROM namespaces"
+        ).fetchone()[0]
+        self._namespaces: OrderedDict[tuple[int, str, str, str, str], int] = OrderedDict()
+        self._new_namespaces: dict[tuple[int, str, str, str, str], int] = {}
+        self._committing_namespaces: dict[tuple[int, str, str, str, str], int] = {}
+        self._staged: dict[Place, Entry | None] = {}
+        self._committing: dict[Place, Entry | None] = {}
+        self._cache: OrderedDict[Place, Entry] = OrderedDict()
+        self._cache_room = cache_bytes
+        self._counts: OrderedDict[int, int] = OrderedDict()
+        database.join(self)
+
+    # ---------------------------------------------------------------------------------------------- commands
+
+    def apply(self, command: Command) -> tuple[Result, int]:
+        now_ms = self._wall_clock()
+        key = check_key(command)
+        writes = command.op not in (Op.GET, Op.SET_CARD)
+        if writes:
+            self._database.check()
+        place = (self._namespace_id(command.namespace, create=writes), key)
+        entry, ticket = self._lookup(place)
+        if entry is not None and 0 < entry.expires_ms <= now_ms:
+            entry = None
+        change, result = evaluate(entry, command, now_ms)
+        if change is not UNCHANGED:
+            assert not isinstance(change, type(UNCHANGED))
+            self._staged[place] = change
+            self._count_change(place[0], entry, change)
+            ticket = self._database.touch()
+        return result, ticket
+
+    async def execute(self, command: Command) -> Result:
+        if command.op is Op.LIST:
+            return await self._list(command)
+        if command.op is Op.PURGE_IDENTITY:
+            return await self._purge(command)
+        result, ticket = self.apply(command)
+        await self._database.wait_durable(ticket)
+        return result
+
+    async def count(self, namespace: Namespace) -> int:
+        await self._settle()
+        return self.count_nowait(namespace)
+
+    def count_nowait(self, namespace: Namespace) -> int:
+        """Keys in a namespace; those that expired may still be counted until they are swept."""
+        identifier = self._namespace_id(namespace, create=False)
+        count = self._counts.get(identifier)
+        if count is None:
+            query = "SELECT count(*) FROM kv WHERE namespace = ?"
+            count = int(self._database.reader.execute(query, (identifier,)).fetchone()[0])
+            for (where, key), entry in (self._committing | self._staged).items():
+                if where == identifier:
+                    count += (entry is not None) - (self._stored((where, key)) is not None)
+            self._counts[identifier] = count
+            if len(self._counts) > 10_000:
+                self._counts.popitem(last=False)
+        return count
+
+    def _count_change(self, namespace: int, before: Entry | None, after: Entry | None) -> None:
+        if namespace in self._counts:
+            self._counts[namespace] += (after is not None) - (before is not None)
+
+    async def _list(self, command: Command) -> Result:
+        prefix = command.key.encode("utf-8", "surrogatepass")
+        after = _decode_cursor(command.cursor)
+        limit = command.limit if command.limit > 0 else PAGE
+        await self._settle()
+        namespace = self._namespace_id(command.namespace, create=False)
+        now_ms = self._wall_clock()
+        rows, more = await self._database.scan(
+            lambda reader: _page(reader, namespace, prefix, after, limit, now_ms)
+        )
+        result = Result(more=more)
+        for key, value in rows:
+            result.keys.append(key.decode("utf-8", "surrogatepass"))
+            result.values.append(value)
+        if more:
+            result.cursor = base64.urlsafe_b64encode(rows[-1][0]).decode()
+        return result
+
+    async def _purge(self, command: Command) -> Result:
+        """Remove every key with the prefix, sets included."""
+        prefix = command.key.encode("utf-8", "surrogatepass")
+        namespace = self._namespace_id(command.namespace, create=False)
+        removed = 0
+        while True:
+            await self._settle()
+            keys = await self._database.scan(lambda reader: _keys(reader, namespace, prefix))
+            if not keys:
+                return Result(counter=removed, applied=removed > 0)
+            self._database.check()
+            for key in keys:
+                self._staged[namespace, key] = None
+            self._counts.pop(namespace, None)
+            self._database.touch()
+            removed += len(keys)
+
+    async def _settle(self) -> None:
+        """Make everything staged durable, so that a scan sees it."""
+        if self._staged or self._committing:
+            ticket = self._database.open_ticket if self._staged else self._database.open_ticket - 1
+            await self._database.wait_durable(ticket)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    # ------------------------------------------------------------------------------------------------ entries
+
+    def _lookup(self, place: Place) -> tuple[Entry | None, int]:
+        """The newest entry and the ticket it depends on (0: durable)."""
+        if place in self._staged:
+            return self._staged[place], self._database.open_ticket
+        if place in self._committing:
+            return self._committing[place], self._database.open_ticket - 1
+        entry = self._cache.get(place)
+        if entry is not None:
+            self._cache.move_to_end(place)
+            return entry, 0
+        entry = self._stored(place)
+        if entry is not None:
+            self._remember(place, entry)
+        return entry, 0
+
+    def _stored(self, place: Place) -> Entry | None:
+        try:
+            row = self._database.reader.execute(
+                "SELECT kind, value, expires_ms FROM kv WHERE namespace = ? AND key = ?", place
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise StoreUnavailable("the store cannot read") from error
+        return _entry(*row) if row else None
+
+    def _remember(self, place: Place, entry: Entry) -> None:
+        size = _size(place, entry)
+        if size > CACHE_BYTES // 16:
+            return
+        self._forget(place)
+        self._cache[place] = entry
+        self._cache_room -= size
+        while self._cache_room < 0:
+            oldest, old = self._cache.popitem(last=False)
+            self._cache_room += _size(oldest, old)
+
+    def _forget(self, place: Place) -> None:
+        old = self._cache.pop(place, None)
+        if old is not None:
+            self._cache_room += _size(place, old)
+
+    def _namespace_id(self, namespace: Namespace, *, create: bool) -> int:
+        """Id of a namespace; -1 for one that nothing was ever stored in."""
+        key = namespace.key()
+        identifier = (
+            self._namespaces.get(key) or self._new_namespaces.get(key) or self._committing_namespaces.get(key)
+        )
+        if identifier is None:
+            row = self._database.reader.execute(_FIND_NAMESPACE, key).fetchone()
+            if row is None and not create:
+                return -1
+            if row is None:
+                identifier = self._new_namespaces[key] = self._next_namespace
+                self._next_namespace += 1
+            else:
+                identifier = int(row[0])
+                self._namespaces[key] = identifier
+                if len(self._namespaces) > 10_000:
+                    self._namespaces.popitem(last=False)
+        return identifier
+
+    # ------------------------------------------------------------------------------------------------ batches
+
+    def stage(self) -> Iterable[Statement]:
+        self._committing, self._staged = self._staged, {}
+        self._committing_namespaces, self._new_namespaces = self._new_namespaces, {}
+        if self._committing_namespaces:
+            rows = [[identifier, *key] for key, identifier in self._committing_namespaces.items()]
+            yield _INSERT_NAMESPACES, (json.dumps(rows),)
+        upserts: list[list[int]] = []
+        deletes: list[list[int]] = []
+        parts: list[bytes] = []
+        offset = 1
+        for (namespace, key), entry in self._committing.items():
+            parts.append(key)
+            start, offset = offset, offset + len(key)
+            if entry is None:
+                deletes.append([namespace, start, len(key)])
+            else:
+                kind, value = _encode(entry.value)
+                parts.append(value)
+                upserts.append([namespace, start, len(key), kind, entry.expires_ms, offset, len(value)])
+                offset += len(value)
+        blob = b"".join(parts)
+        if upserts:
+            yield _UPSERT, (json.dumps(upserts), blob)
+        if deletes:
+            yield _DELETE, (json.dumps(deletes), blob)
+
+    def on_committed(self) -> None:
+        for place, entry in self._committing.items():
+            if entry is None:
+                self._forget(place)
+            else:
+                self._remember(place, entry)
+        self._committing = {}
+        self._namespaces.update(self._committing_namespaces)
+        self._committing_namespaces = {}
+
+    async def sweep(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Remove expired entries now and then, in small steps; a service of the tier."""
+        task_status.started()
+        query = """DELETE FROM kv WHERE (namespace, key) IN
+        (SELECT namespace, key FROM kv WHERE expires_ms > 0 AND expires_ms <= ? LIMIT ?)"""
+        while True:
+            await trio.sleep(SWEEP_S)
+            now_ms = self._wall_clock()
+            try:
+                while (
+                    await self._database.maintain(lambda writer: writer.execute(query, (now_ms, SWEEP_ROWS)).rowcount)
+                    == SWEEP_ROWS
+                ):
+                    self._counts.clear()
+                self._counts.clear()
+            except StoreUnavailable:
+                log.warning("expired entries not removed")
+
+
+def _encode(value: bytes | Members) -> tuple[int, bytes]:
+    if isinstance(value, bytes):
+        return PLAIN, value
+    return SET, b"".join(len(member).to_bytes(4, "little") + member for member in sorted(value))
+
+
+def _entry(kind: int, data: bytes, expires_ms: int) -> Entry:
+    if kind == PLAIN:
+        return Entry(data, expires_ms)
+    members, offset = [], 0
+    while offset < len(data):
+        size = int.from_bytes(data[offset : offset + 4], "little")
+        members.append(data[offset + 4 : offset + 4 + size])
+        offset += 4 + size
+    return Entry(frozenset(members), expires_ms)
+
+
+def _size(place: Place, entry: Entry) -> int:
+    value = entry.value
+    return 200 + len(place[1]) + (len(value) if isinstance(value, bytes) else sum(len(member) + 60 for member in value))
+
+
+def _decode_cursor(cursor: str) -> bytes:
+    """The key to continue after; empty to start."""
+    if cursor in ("", "0"):
+        return b""
+    try:
+        return base64.b64decode(cursor, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidArgument("unreadable cursor") from None
+
+
+def _page(
+    reader: sqlite3.Connection, namespace: int, prefix: bytes, after: bytes, limit: int, now_ms: int
+) -> tuple[list[tuple[bytes, bytes]], bool]:
+    """Live plain entries in key order, bounded by count and bytes, and whether more follow. In a worker thread."""
+    rows: list[tuple[bytes, bytes]] = []
+    room = LIST_BYTES_MAX
+    bound = upper_bound(prefix)
+    query = f"""SELECT key, value FROM kv WHERE namespace = ? AND key > ? AND key >= ? AND kind = {PLAIN}
+    AND (expires_ms = 0 OR expires_ms > ?) {"AND key < ?" if bound is not None else ""} ORDER BY key"""
+    parameters = (namespace, after, prefix, now_ms, *([bound] if bound is not None else []))
+    for key, value in reader.execute(query, parameters):
+        room -= 2 * len(key) + len(value) + 16
+        if len(rows) >= limit or (room < 0 and rows):
+            return rows, True
+        rows.append((key, value))
+    return rows, False
+
+
+def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes) -> list[bytes]:
+    bound = upper_bound(prefix)
+    query = f"""SELECT key FROM kv WHERE namespace = ? AND key >= ?
+    {"AND key < ?" if bound is not None else ""} LIMIT {PURGE_PAGE}"""
+    parameters = (namespace, prefix, *([bound] if bound is not None else []))
+    return [key for (key,) in reader.execute(query, parameters)]

@@ -1,0 +1,229 @@
+"""The topic log and its cursors in SQLite (backends 3.3, 4.2).
+
+A row of ``log`` holds the records that one topic got in one batch, packed by :meth:`Topic.take`; rows of a topic are
+found through a small index, so writing appends and reading a topic costs only its own rows.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
+
+import trio
+
+from aether._fastpath import Head, Topic, unpack
+from aether.storage.sqlite.database import Database, Statement
+
+__all__ = ["SqliteLog"]
+
+CURSOR_AGE_MS = 7 * 24 * 3600 * 1000
+TRIM_ROWS = 500
+
+_INSERT_TOPICS = "INSERT INTO topics SELECT value->>0, value->>1 FROM json_each(?)"
+_INSERT_LOG = """
+INSERT INTO log (topic, first, last, time_ms, data)
+SELECT value->>0, value->>1, value->>2, ?3, substr(?2, value->>3, value->>4) FROM json_each(?1)
+"""
+_UPSERT_CURSORS = """
+INSERT INTO cursors SELECT value->>0, value->>1, value->>2, ?2 FROM json_each(?1) WHERE true
+ON CONFLICT DO UPDATE SET position = max(position, excluded.position), used_ms = excluded.used_ms
+"""
+_SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_ADD_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value"
+
+
+class SqliteLog:
+    """Implements :class:`aether.messaging.log.TopicLog`."""
+
+    def __init__(self, database: Database, wall_clock: Callable[[], int]) -> None:
+        self._database = database
+        self._wall_clock = wall_clock
+        reader = database.reader
+        row = reader.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
+        self._head = Head(row[0] if row else 0)
+        self._head.on_dirty = database.touch
+        self._next_topic_id: int = reader.execute("SELECT coalesce(max(id), 0) + 1 FROM topics").fetchone()[0]
+        self._topics: WeakValueDictionary[str, Topic] = WeakValueDictionary()
+        self._committing: dict[str, tuple[Topic, list[tuple[int, bytes]]]] = {}
+        self._committing_bytes = 0
+        self._cursors: dict[tuple[str, str], int] = {}
+        self._committing_cursors: dict[tuple[str, str], int] = {}
+        database.join(self)
+
+    # ---------------------------------------------------------------------------------------------- appending
+
+    @property
+    def staged_bytes(self) -> int:
+        return int(self._head.staged_bytes) + self._committing_bytes
+
+    def topic(self, name: str) -> Topic:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = Topic(name, self._head)
+            reader = self._database.reader
+            row = reader.execute("SELECT id FROM topics WHERE name = ?", (name,)).fetchone()
+            if row is not None:
+                topic.record_id = row[0]
+                last = reader.execute("SELECT last FROM log WHERE topic = ? ORDER BY first DESC LIMIT 1", row).fetchone()
+                topic.last = topic.durable = last[0] if last else 0
+            self._topics[name] = topic
+        return topic
+
+    def append(self, name: str, frame: bytes) -> int:
+        return int(self.topic(name).append(frame))
+
+    def last_position(self, name: str) -> int:
+        return int(self.topic(name).last)
+
+    def stage(self) -> Iterable[Statement]:
+        """Pack the topics touched since the last batch, and the cursors that moved."""
+        topics, self._head.dirty = self._head.dirty, []
+        self._committing_bytes, self._head.staged_bytes = self._head.staged_bytes, 0
+        statements: list[Statement] = []
+        if topics:
+            statements += self._stage_records(topics)
+        if self._cursors:
+            self._committing_cursors, self._cursors = self._cursors, {}
+            rows = [[topic, consumer, position] for (topic, consumer), position in self._committing_cursors.items()]
+            statements.append((_UPSERT_CURSORS, (json.dumps(rows), self._wall_clock())))
+        return statements
+
+    def _stage_records(self, topics: list[Topic]) -> list[Statement]:
+        new, rows, parts, offset = [], [], [], 1
+        for topic in topics:
+            if topic.record_id is None:
+                topic.record_id = self._next_topic_id
+                self._next_topic_id += 1
+                new.append([topic.record_id, topic.name])
+            records, data = topic.take()
+            self._committing[topic.name] = (topic, records)
+            rows.append([topic.record_id, records[0][0], records[-1][0], offset, len(data)])
+            parts.append(data)
+            offset += len(data)
+        statements: list[Statement] = [(_INSERT_TOPICS, (json.dumps(new),))] if new else []
+        statements.append((_INSERT_LOG, (json.dumps(rows), b"".join(parts), self._wall_clock())))
+        statements.append((_SET_META, ("position", self._head.position)))
+        statements.append((_ADD_META, ("log_bytes", offset - 1)))
+        return statements
+
+    def on_committed(self) -> None:
+        for topic, records in self._committing.values():
+            topic.durable = records[-1][0]
+        self._committing.clear()
+        self._committing_bytes = 0
+        self._committing_cursors = {}
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    async def read(self, topic: str, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
+        buffer = self.topic(topic)
+        if after >= buffer.last:
+            await trio.lowlevel.checkpoint()
+            return []
+        # Taken before the database is asked: whatever commits in between is in one of the two, and order tells which.
+        recent = list(self._committing[topic][1]) if topic in self._committing else []
+        recent += buffer.staged
+        records: list[tuple[int, bytes]] = []
+        if after < buffer.durable and buffer.record_id is not None:
+            record_id = buffer.record_id
+            records, complete = await self._database.scan(lambda reader: _read(reader, record_id, after, max_bytes))
+            if not complete:
+                return records
+        else:
+            await trio.lowlevel.checkpoint()
+        size = sum(len(frame) for _, frame in records)
+        last = records[-1][0] if records else after
+        for position, frame in recent:
+            if position > last:
+                if size >= max_bytes and records:
+                    break
+                records.append((position, frame))
+                size += len(frame)
+        return records
+
+    async def first_at_or_after(self, topic: str, time_ms: int) -> int:
+        buffer = self.topic(topic)
+        if buffer.record_id is None:
+            return 0
+        query = "SELECT first FROM log WHERE topic = ? AND time_ms >= ? ORDER BY first LIMIT 1"
+        row = await self._database.scan(
+            lambda reader: reader.execute(query, (buffer.record_id, time_ms)).fetchone()
+        )
+        return int(row[0]) - 1 if row else int(buffer.durable)
+
+    # ------------------------------------------------------------------------------------------------ cursors
+
+    async def load_cursor(self, topic: str, consumer: str) -> int | None:
+        await trio.lowlevel.checkpoint()
+        key = (topic, consumer)
+        staged = max(self._cursors.get(key, -1), self._committing_cursors.get(key, -1))
+        row = self._database.reader.execute(
+            "SELECT position FROM cursors WHERE topic = ? AND consumer = ?", key
+        ).fetchone()
+        position = max(staged, row[0] if row else -1)
+        return position if position >= 0 else None
+
+    def commit_cursor(self, topic: str, consumer: str, position: int) -> None:
+        key = (topic, consumer)
+        if position > self._cursors.get(key, -1):
+            self._cursors[key] = position
+            self._database.touch()
+
+    # ---------------------------------------------------------------------------------------------- retention
+
+    async def trim(self, *, max_age_ms: int, max_bytes: int) -> int:
+        now = self._wall_clock()
+        removed = 0
+        while True:
+            step = await self._database.maintain(
+                lambda writer: _trim(writer, now - max_age_ms if max_age_ms > 0 else 0, max_bytes)
+            )
+            removed += step
+            if not step:
+                break
+        await self._database.maintain(
+            lambda writer: writer.execute("DELETE FROM cursors WHERE used_ms < ?", (now - CURSOR_AGE_MS,)).rowcount
+        )
+        return removed
+
+
+def _read(
+    reader: sqlite3.Connection, topic: int, after: int, max_bytes: int
+) -> tuple[list[tuple[int, bytes]], bool]:
+    """One page of durable records, and whether it reaches the end. In a worker thread."""
+    records: list[tuple[int, bytes]] = []
+    size = 0
+    # The row before the first that begins after ``after`` may still hold later records.
+    query = """
+    SELECT last, data FROM log WHERE topic = ?1 AND first >= coalesce(
+        (SELECT max(first) FROM log WHERE topic = ?1 AND first <= ?2), 0) ORDER BY first
+    """
+    for last, data in reader.execute(query, (topic, after + 1)):
+        if last <= after:
+            continue
+        for position, frame in unpack(data):
+            if position > after:
+                if size >= max_bytes:
+                    return records, False
+                records.append((position, frame))
+                size += len(frame)
+    return records, True
+
+
+def _trim(writer: sqlite3.Connection, before_ms: int, max_bytes: int) -> int:
+    """Remove up to ``TRIM_ROWS`` of the oldest rows that are over age or over the total; returns their bytes."""
+    row = writer.execute("SELECT value FROM meta WHERE name = 'log_bytes'").fetchone()
+    total = row[0] if row else 0
+    removed, last_id = 0, None
+    query = "SELECT id, time_ms, length(data) FROM log ORDER BY id LIMIT ?"
+    for row_id, time_ms, size in writer.execute(query, (TRIM_ROWS,)):
+        if time_ms >= before_ms and (max_bytes <= 0 or total - removed <= max_bytes):
+            break
+        removed += size
+        last_id = row_id
+    if last_id is not None:
+        writer.execute("DELETE FROM log WHERE id <= ?", (last_id,))
+        writer.execute(_ADD_META, ("log_bytes", -removed))
+    return removed

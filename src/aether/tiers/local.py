@@ -1,0 +1,64 @@
+"""The local tier: one process, one SQLite file, nothing to install."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+import trio
+
+from aether.config import Config
+from aether.errors import StoreUnavailable
+from aether.storage.checkpoints import KVCheckpoints
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.kv import SqliteKV
+from aether.storage.sqlite.locks import SqliteLocks
+from aether.storage.sqlite.log import SqliteLog
+from aether.tiers import Tier
+
+__all__ = ["open_local"]
+
+log = structlog.get_logger("aether.storage")
+
+TRIM_S = 60.0
+
+
+@asynccontextmanager
+async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIterator[Tier]:
+    """Open the data directory.
+
+    :raises DataDirectoryInUse: another gateway has it.
+    """
+    storage = config.storage
+    async with Database.open(storage.data_dir, storage.durability) as database:
+        messages = SqliteLog(database, wall_clock)
+        kv = SqliteKV(database, wall_clock)
+        locks = SqliteLocks(database, wall_clock)
+
+        async def probe() -> None:
+            database.check()
+            await database.maintain(lambda writer: writer.execute("SELECT 1").fetchone())
+
+        async def retention(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            """Trim the log by age and size."""
+            task_status.started()
+            while True:
+                await trio.sleep(TRIM_S)
+                try:
+                    await messages.trim(
+                        max_age_ms=int(storage.message_retention * 1000), max_bytes=storage.message_retention_bytes
+                    )
+                except StoreUnavailable:
+                    log.warning("log not trimmed")
+
+        yield Tier(
+            name="local",
+            log=messages,
+            kv=kv,
+            checkpoints=KVCheckpoints(kv),
+            locks=locks,
+            durability=database,
+            probe=probe,
+            services=[retention, kv.sweep, locks.forget_dead],
+        )

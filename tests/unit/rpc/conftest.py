@@ -1,0 +1,17 @@
+"""Fixtures of the gRPC layer's tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from services import Service  # noqa: E402
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
