@@ -38,6 +38,8 @@ from aether.kv.store import KVStore
 from aether.messaging.groups import Groups
 from aether.messaging.log import TopicLog
 from aether.messaging.router import Router
+from aether.metrics import Metrics
+from aether.nurseries import unwrapped_nursery
 from aether.rpc.engine import create_server
 from aether.rpc.health import HealthState
 from aether.rpc.server import ServerCall
@@ -71,6 +73,7 @@ class Services:
     handlers: Mapping[str, Callable[[Session, Any], Reply]]
     wall_clock: Callable[[], int]
     new_id: Callable[[], str]
+    note_end: Callable[[Session], None]
     flush_all: Callable[[], None] = lambda: None
     draining: bool = False
     waiting_answers: set[Session] = field(default_factory=set)
@@ -142,6 +145,7 @@ class Gateway:
     ) -> None:
         self.config = config
         self.port: int | None = None
+        self.metrics = Metrics()
         self._authenticator = authenticator
         self._access = access or OpenAccess()
         self._wall_clock = wall_clock
@@ -169,7 +173,7 @@ class Gateway:
         async with AsyncExitStack() as stack:
             stack.callback(self._closed.set)
             tier = await stack.enter_async_context(open_tier(self.config, self._wall_clock))
-            async with _unwrapped_nursery() as nursery:
+            async with unwrapped_nursery() as nursery:
                 services = self._compose(tier)
                 self.services = services
                 self.health = HealthState(["", SERVICE])
@@ -215,11 +219,12 @@ class Gateway:
             handlers={
                 "kv_op": kv.handle,
                 "checkpoint_op": checkpoints.handle,
-                "session_op": sessions.handle_session,
-                "connection_status_request": sessions.handle_status,
-                "admin_query": sessions.handle_admin,
+                "session_op": sessions.session_op,
+                "connection_status_request": sessions.connection_status,
+                "admin_query": sessions.admin_query,
             },
             wall_clock=self._wall_clock,
+            note_end=sessions.note_end,
             new_id=lambda: str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
         )
 
@@ -278,15 +283,3 @@ class Gateway:
 
 async def _connect(services: Services, call: ServerCall) -> None:
     await serve_connect(call, services)
-
-
-@asynccontextmanager
-async def _unwrapped_nursery() -> AsyncIterator[trio.Nursery]:
-    """A nursery whose user sees his own exception, not a group around it."""
-    try:
-        async with trio.open_nursery() as nursery:
-            yield nursery
-    except BaseExceptionGroup as group:
-        if len(group.exceptions) == 1:
-            raise group.exceptions[0] from None
-        raise

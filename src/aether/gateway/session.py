@@ -200,6 +200,7 @@ class Session:
                 raise RpcError(StatusCode.INTERNAL, "failed to setup subscriptions") from None
             services.observer.connected(self)
             stack.callback(services.observer.disconnected, self)
+            stack.callback(services.note_end, self)
             self._start_reading()
             await self._ended.wait()
             nursery.cancel_scope.cancel()

@@ -382,7 +382,7 @@ cdef class Connection:
     cdef bytes _abort_debug
     cdef bint _goaway_sent
     cdef bint _busy                    # inside nghttp2: no second call may enter
-    cdef uint64_t _pings
+    cdef size_t _limit                 # of the output being made
 
     def __cinit__(self, bint client, limits, *, stream_type=Stream):
         cdef nghttp2_option *option = NULL
@@ -495,9 +495,10 @@ cdef class Connection:
         if self._abort_code >= 0:
             self.terminate(<uint32_t>self._abort_code, self._abort_debug)
         elif rc < 0:
-            self.terminate(H2_ENHANCE_YOUR_CALM if rc == ERR_FLOODED else H2_PROTOCOL_ERROR, b"")
+            # Otherwise a flood of acknowledgements or CONTINUATIONs, depending on the library's version.
+            self.terminate(H2_PROTOCOL_ERROR if rc == ERR_BAD_CLIENT_MAGIC else H2_ENHANCE_YOUR_CALM, b"")
         elif not nghttp2_session_want_read(self._session):
-            self.terminating = True  # nghttp2 queued its own GOAWAY
+            self.terminating = True  # the peer said goodbye and nothing is open
         elif nghttp2_session_get_outbound_queue_size(self._session) > MAX_OUTBOUND_ITEMS:
             self.terminate(H2_ENHANCE_YOUR_CALM, b"too_many_control_frames")
         if not self.dirty and nghttp2_session_want_write(self._session):
@@ -563,6 +564,7 @@ cdef class Connection:
         if self._busy:
             raise RuntimeError("data_to_send called inside a callback")
         self._busy = True
+        self._limit = limit
         try:
             while scratch_length < limit and not self._goaway_sent:
                 length = nghttp2_session_mem_send(self._session, &chunk)
@@ -579,6 +581,9 @@ cdef class Connection:
         if self._error is not None:
             error, self._error = self._error, None
             raise error
+        if not self.terminating and not nghttp2_session_want_read(self._session):
+            self.terminating = True  # nghttp2 found a protocol error: its GOAWAY is in this output
+            self._goaway_sent = True
         if self._confirms:
             self._promote_confirms()
         return scratch_length
@@ -1103,7 +1108,8 @@ cdef int on_send_data(
         stream._ring = NULL
         stream._capacity = 0
         stream._head = 0
-    return 0
+    # Between DATA frames nghttp2 does not return to `_fill` by itself.
+    return ERR_PAUSE if scratch_length >= self._limit else 0
 
 
 cdef nghttp2_session_callbacks *callbacks = NULL

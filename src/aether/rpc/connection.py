@@ -346,7 +346,7 @@ class Driver:
         if events:
             self.dispatch(events)
         if http2.terminating:
-            self._read_ended.set()
+            self._reading.cancel()
 
     async def _say_goodbye(self) -> None:
         """Give a final GOAWAY a moment to reach the peer: closing with unread data would turn it into a TCP reset."""
@@ -460,6 +460,8 @@ class Driver:
             self.abort("internal error")
         if http2.has_events:
             self.dispatch(http2.take_events())
+        if http2.terminating:
+            self._reading.cancel()
 
     def _block(self, leftover: memoryview) -> None:
         self._leftover = leftover

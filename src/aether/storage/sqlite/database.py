@@ -27,12 +27,13 @@ import structlog
 import trio
 
 from aether.errors import DataDirectoryInUse, StoreUnavailable
+from aether.nurseries import unwrapped_nursery
 
 __all__ = ["Database", "Participant", "Statement"]
 
 log = structlog.get_logger("aether.storage")
 
-LINGER_S = 0.002
+LINGER_S = 0.005
 RETRY_S = 0.5
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -131,7 +132,7 @@ class Database:
                 raise DataDirectoryInUse(f"another gateway uses the data directory {directory}") from None
             database = cls(directory / "aether.db", durability)
             try:
-                async with trio.open_nursery() as nursery:
+                async with unwrapped_nursery() as nursery:
                     await nursery.start(database._run_writer)
                     nursery.start_soon(database._linger)
                     try:
