@@ -566,16 +566,19 @@ cdef class Connection:
         self._busy = True
         self._limit = limit
         try:
-            while scratch_length < limit and not self._goaway_sent:
-                length = nghttp2_session_mem_send(self._session, &chunk)
-                if length <= 0:
-                    if length < 0:
-                        self._goaway_sent = True  # out of memory or our own callback failed: nothing more can be sent
-                        self.terminating = True
+            while True:
+                while scratch_length < limit and not self._goaway_sent:
+                    length = nghttp2_session_mem_send(self._session, &chunk)
+                    if length <= 0:
+                        if length < 0:
+                            self._goaway_sent = True  # out of memory or our own callback failed: nothing more can be sent
+                            self.terminating = True
+                        break
+                    scratch_reserve(<size_t>length)
+                    memcpy(scratch + scratch_length, chunk, <size_t>length)
+                    scratch_length += <size_t>length
+                if not self._confirms or not self._promote_confirms():
                     break
-                scratch_reserve(<size_t>length)
-                memcpy(scratch + scratch_length, chunk, <size_t>length)
-                scratch_length += <size_t>length
         finally:
             self._busy = False
         if self._error is not None:
@@ -584,8 +587,6 @@ cdef class Connection:
         if not self.terminating and not nghttp2_session_want_read(self._session):
             self.terminating = True  # nghttp2 found a protocol error: its GOAWAY is in this output
             self._goaway_sent = True
-        if self._confirms:
-            self._promote_confirms()
         return scratch_length
 
     cpdef acknowledge_sent(self):
@@ -666,9 +667,11 @@ cdef class Connection:
         if self._session == NULL or stream.closed:
             return
         self._confirms.append((stream, stream.queued, callback))
-        self._promote_confirms()
+        if self._promote_confirms():
+            self.mark_dirty()
 
     cdef int _promote_confirms(self) except -1:
+        """Submit a PING for the confirmations whose data is out; returns whether it did."""
         cdef list ready, waiting
         cdef Stream stream
         cdef uint64_t target
@@ -687,7 +690,7 @@ cdef class Connection:
         if ready:
             self._confirming = ready
             nghttp2_submit_ping(self._session, 0, <const uint8_t *>b"confirm.")
-            self.mark_dirty()
+            return 1
         return 0
 
     def shutdown_notice(self):
@@ -809,8 +812,8 @@ cdef class Connection:
             if self._confirming is not None and frame.ping.opaque_data[0] == c"c":
                 self._events.append((8, None, self._confirming))
                 self._confirming = None
-                if self._confirms:
-                    self._promote_confirms()
+                if self._confirms and self._promote_confirms():
+                    self.mark_dirty()
         elif kind == FRAME_SETTINGS:
             if not frame.hd.flags & FLAG_ACK:
                 self.ready = True

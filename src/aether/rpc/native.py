@@ -68,7 +68,7 @@ class NativeServerCall(Call):
     def on_closed(self) -> None:
         driver = self.driver
         if isinstance(driver, _ServerDriver):
-            driver.server._changed.set()
+            driver.server._changed.unpark_all()
 
     def end(self, error: RpcError | None) -> None:
         """Queue the trailers."""
@@ -224,7 +224,8 @@ class Server:
         self._accepting = trio.CancelScope()
         self._serving: trio.CancelScope | None = None
         self._handshakes = 0
-        self._changed = trio.Event()
+        self._changed = trio.lowlevel.ParkingLot()
+        """Tasks that wait for calls or connections to end."""
         self._poller: Poller | None = None
 
     @property
@@ -328,7 +329,7 @@ class Server:
         finally:
             self._drivers.discard(driver)
             transport.close()
-            self._changed.set()
+            self._changed.unpark_all()
 
     async def open_in_process(self, nursery: trio.Nursery) -> MemoryTransport:
         """The client's end of a connection without a socket, served by a task in `nursery`."""
@@ -358,7 +359,7 @@ class Server:
                 driver.flush()
             call._sink = None
             call._on_half_close = None
-            self._changed.set()
+            self._changed.unpark_all()
 
     # ---- time
 
@@ -381,8 +382,7 @@ class Server:
 
     async def _wait_idle(self) -> None:
         while self._drivers:
-            self._changed = trio.Event()
-            await self._changed.wait()
+            await self._changed.park()
 
     async def drain(self, deadline: float) -> None:
         """Stop accepting, refuse new calls, wait for running ones at most until `deadline` (trio time), then close everything.
@@ -397,8 +397,7 @@ class Server:
             driver.go_away()
         with trio.move_on_at(deadline):
             while any(driver.calls or driver.http2.stream_count for driver in self._drivers):
-                self._changed = trio.Event()
-                await self._changed.wait()
+                await self._changed.park()
         for driver in list(self._drivers):
             driver.terminate("drained")
         with trio.move_on_after(5.0):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
 from typing import Any
 
 import pytest
@@ -240,14 +239,15 @@ async def test_deadline(service: Service, autojump_clock: trio.testing.MockClock
 async def test_stopped_server_never_says_ok(service: Service) -> None:
     ours, theirs = memory_pair()
     server = Server(service.handlers)
-    async with trio.open_nursery() as nursery, connect_stream(theirs) as channel, channel.call("/t/Hang") as call:
-        with trio.CancelScope() as scope:
+    scope = trio.CancelScope()
 
-            async def serve() -> None:
-                with scope:
-                    await server.serve_stream(ours, Peer("x"))
+    async def serve() -> None:
+        with scope:
+            await server.serve_stream(ours, Peer("x"))
 
-            nursery.start_soon(serve)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with connect_stream(theirs) as channel, channel.call("/t/Hang") as call:
             call.flush()
             await service.started.wait()
             scope.cancel()
@@ -463,7 +463,7 @@ class Mute:
 
 
 @pytest.fixture
-async def mute_server(nursery: trio.Nursery, service: Service, autojump_clock: Any) -> Any:
+async def mute_server(nursery: trio.Nursery, service: Service) -> Any:
     def start(limits: Limits) -> tuple[Server, Mute]:
         server = Server(service.handlers, limits=limits)
         nursery.start_soon(server.serve, [])
@@ -472,16 +472,16 @@ async def mute_server(nursery: trio.Nursery, service: Service, autojump_clock: A
     return start
 
 
-async def test_silent_connection_without_preface_is_closed(mute_server: Any) -> None:
+async def test_silent_connection_without_preface_is_closed(mute_server: Any, autojump_clock: Any) -> None:
     _, client = mute_server(Limits(handshake_timeout=10.0))
     start = trio.current_time()
     await client.ended.wait()
     assert trio.current_time() - start == pytest.approx(10.0, abs=1.5)
 
 
-async def test_keepalive_closes_a_dead_connection(mute_server: Any) -> None:
+async def test_keepalive_closes_a_dead_connection(mute_server: Any, autojump_clock: Any) -> None:
     server, client = mute_server(Limits(keepalive_after=30.0, keepalive_timeout=10.0))
-    client.say(PREFACE + struct.pack(">IBI", 4, 0, 0)[1:] + b"\0")
+    client.say(PREFACE + b"\0\0\0\4\0\0\0\0\0")
     start = trio.current_time()
     await client.ended.wait()
     assert trio.current_time() - start == pytest.approx(40.0, abs=3)

@@ -1,0 +1,1 @@
+"""HTTP beside the gRPC port: health probes and metrics for operators."""

@@ -1,0 +1,398 @@
+"""Every setting: its type, default, unit and one sentence on what it does.
+
+The sentences under the fields are the reference: docs/configuration.md is made from them (``python -m aether config
+--markdown``). A setting without an effect is not in here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
+
+from aether.config.values import (
+    Count,
+    Duration,
+    FilePath,
+    Flag,
+    Host,
+    Names,
+    Port,
+    PositiveCount,
+    PositiveDuration,
+    PositiveSize,
+    Rate,
+    Size,
+    Text,
+    is_loopback,
+    lower_case,
+)
+
+if TYPE_CHECKING:
+    from aether.checkpoints.service import CheckpointLimits
+    from aether.gateway.settings import Settings
+    from aether.kv.service import KVLimits
+    from aether.rpc.limits import Limits
+
+__all__ = ["DEV_DEFAULTS", "Config", "Section"]
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+ENVELOPE = 64 * KIB
+"""Room a message needs around its payload: topic, identities, authorization."""
+
+DEV_DEFAULTS: dict[str, dict[str, Any]] = {
+    "gateway": {"message_rate_limit": 0, "workspace_rate_limit": 0},
+    "quotas": {"enabled": False},
+}
+"""Defaults that differ with ``dev``: a developer measures what the machine can do, not what the limits allow."""
+
+
+def _warn_is_warning(value: Any) -> Any:
+    value = lower_case(value)
+    return "warning" if value == "warn" else value
+
+
+class Section(BaseModel):
+    """A section of the file; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Tls(Section):
+    """Encryption of the gRPC port; on when both a certificate and a key are given."""
+
+    cert_file: FilePath | None = None
+    """PEM file with the server's certificate chain."""
+    key_file: FilePath | None = None
+    """PEM file with the private key of the certificate."""
+    ca_file: FilePath | None = None
+    """PEM file with the authorities that sign client certificates."""
+    client_auth: Annotated[Literal["require", "request", "none"], BeforeValidator(lower_case)] = "require"
+    """Whether clients must show a certificate (``require``), may (``request``), or are not asked; needs ``ca_file``
+    unless ``none``."""
+
+
+class Gateway(Section):
+    """The gRPC listener and the way of a message."""
+
+    host: Host = "127.0.0.1"
+    """Address of the listeners, for gRPC and for probes; ``0.0.0.0`` or ``::`` for all interfaces."""
+    port: Port = 50051
+    """Port of the gRPC listener; 0 lets the system choose."""
+    ops_port: Port = 9090
+    """Port of health probes and Prometheus metrics, plain HTTP without login; 0 turns it off."""
+    gateway_id: Text = "gateway-default"
+    """Name of this gateway in session records and statistics."""
+    engine: Annotated[Literal["auto", "native", "purerpc"], BeforeValidator(lower_case)] = "auto"
+    """HTTP/2 engine: ``native`` is libnghttp2, ``purerpc`` is pure Python and slower, ``auto`` takes the native one
+    where it was compiled."""
+    strict_identifiers: Flag = True
+    """Whether names in identities are held to the protocol's character set."""
+    init_timeout: PositiveDuration = 30.0
+    """How long a new stream may take to say who it is."""
+    message_rate_limit: Rate = 100.0
+    """Messages per second that one session may send on average; 0 is unlimited."""
+    message_rate_burst: Rate = 0.0
+    """Messages that a session may send at once before the rate applies; 0 is twice the rate."""
+    workspace_rate_limit: Rate = 0.0
+    """Messages per second that all senders of a workspace may send together through this gateway; 0 is unlimited."""
+    max_payload_size: PositiveSize = 1 * MIB
+    """Largest payload of a message, in bytes."""
+    max_receive_message: PositiveSize = 4 * MIB
+    """Largest gRPC message a client may send, in bytes."""
+    max_send_message: PositiveSize = 16 * MIB
+    """Largest gRPC message the gateway sends, in bytes."""
+    delivery_buffer_bytes: PositiveSize = 256 * KIB
+    """Bytes that wait for the transport of one session before its deliveries are read from the log instead."""
+    max_connections: PositiveCount = 100_000
+    """Open TCP connections; more are closed right after they were accepted."""
+    max_connection_idle: PositiveDuration = 900.0
+    """A connection without a stream is closed after this long."""
+    max_connection_age: Duration = 0.0
+    """A connection is asked to reconnect after this long; 0 is never."""
+    tb_mode: Annotated[Literal["competing", "broadcast"], BeforeValidator(lower_case)] = "competing"
+    """Whether each message to a pool of tasks (``tb::`` topics) goes to one worker of the pool, or to all of them."""
+    tls: Tls = Tls()
+
+
+class Admin(Section):
+    """The admin API: its port is set aside, the API itself is not part of this version."""
+
+    enabled: Flag = False
+    """Whether to open the admin API; this version refuses ``true``."""
+    port: Port = 31880
+    """Port that the admin API will use; nothing listens there yet."""
+
+
+class Storage(Section):
+    """Where the local tier keeps messages, values, checkpoints and sessions, and for how long."""
+
+    data_dir: FilePath = Path("aether-data")
+    """Directory of the database; made when missing, used by one gateway at a time."""
+    durability: Annotated[Literal["batch", "os"], BeforeValidator(lower_case)] = "batch"
+    """What an accepted message or write survives: ``batch`` a power cut (each group of writes is synced to the disk),
+    ``os`` the end of the process, but not of the machine."""
+    message_retention: Duration = 24 * 3600.0
+    """How long messages are kept for consumers that are away; 0 is forever."""
+    message_retention_bytes: Size = 10 * GIB
+    """Bytes of messages to keep, the oldest go first; 0 is unlimited."""
+    offset_retention: Duration = 168 * 3600.0
+    """How long the place of a consumer in a topic is remembered after it was last used; 0 is forever."""
+    staging_bytes: PositiveSize = 64 * MIB
+    """Bytes of messages that wait for the disk before senders have to wait too."""
+
+
+class KV(Section):
+    """Values that clients store."""
+
+    default_ttl: Duration = 0.0
+    """Life of a value that was written without one, in whole seconds; 0 is forever."""
+    max_ttl: Duration = 0.0
+    """Longest life of a value, in whole seconds; longer ones, and forever, are cut to it; 0 is unlimited."""
+
+
+class Checkpoint(Section):
+    """Checkpoints that clients save."""
+
+    default_ttl: Duration = 0.0
+    """Life of a checkpoint whose client leaves it to the server, in whole seconds; 0 is forever."""
+    max_size: PositiveSize = 3 * MIB
+    """Largest checkpoint, in bytes."""
+    max_count: Count = 1000
+    """Checkpoints per identity; 0 is unlimited."""
+
+
+class Quotas(Section):
+    """Shares of the gateway; each can be lifted by 0, all together by ``enabled``."""
+
+    enabled: Flag = True
+    """Whether the quotas below apply."""
+    max_connections_per_workspace: Count = 1000
+    """Live sessions of a workspace; 0 is unlimited."""
+    max_message_rate_per_identity: Rate = 100.0
+    """Messages per second of an identity, over all its sessions; 0 is unlimited."""
+    max_kv_keys_per_namespace: Count = 10_000
+    """Live keys in one KV namespace; 0 is unlimited."""
+    max_kv_value_size: Size = 1 * MIB
+    """Largest KV value, in bytes; 0 leaves it to ``gateway.max_receive_message``."""
+
+
+class Shutdown(Section):
+    """What happens between the signal to stop and the end of the process."""
+
+    graceful_timeout: PositiveDuration = 30.0
+    """How long sessions have to end before they are cut off."""
+    pre_drain_delay: Duration = 0.0
+    """How long the gateway keeps working while its health says "not serving", so that load balancers can look away."""
+    spread: Duration = 0.0
+    """Time over which clients are told to reconnect, so that they do not come back all at once."""
+
+
+class Auth(Section):
+    """Who may connect. A gateway without any method admits nobody unless it runs with ``dev``."""
+
+    METHODS: ClassVar[frozenset[str]] = frozenset()
+    """Methods of authentication that this version has."""
+
+    modes: Names = ()
+    """Methods of authentication to accept; this version has none."""
+
+
+class Log(Section):
+    """The gateway's own log, on standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_warn_is_warning)] = "info"
+    """Least important event to write."""
+    format: Annotated[Literal["auto", "console", "json"], BeforeValidator(lower_case)] = "auto"
+    """Lines for people or for machines; ``auto`` is ``console`` on a terminal and ``json`` elsewhere."""
+
+
+class Config(Section):
+    """The configuration of one gateway; see docs/configuration.md.
+
+    Durations are seconds, sizes are bytes. Build one in code::
+
+        Config.development(data_dir="/var/lib/aether", gateway={"port": 50051})
+    """
+
+    tier: Annotated[Literal["local"], BeforeValidator(lower_case)] = "local"
+    """Where state lives: ``local`` is one process with a database file."""
+    dev: Flag = False
+    """Development: anonymous clients are admitted, only this machine can connect, rate limits and quotas are off
+    unless they are set."""
+    gateway: Gateway = Gateway()
+    admin: Admin = Admin()
+    storage: Storage = Storage()
+    kv: KV = KV()
+    checkpoint: Checkpoint = Checkpoint()
+    quotas: Quotas = Quotas()
+    shutdown: Shutdown = Shutdown()
+    auth: Auth = Auth()
+    log: Log = Log()
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def development(cls, data_dir: Path | str | None = None, **sections: Any) -> Config:
+        """As ``aether serve --dev``, for embedding and tests: ports are chosen by the system, probes are off.
+
+        :param data_dir: instead of ``storage.data_dir``.
+        :param sections: settings by section, such as ``gateway={"engine": "purerpc"}``.
+        :raises ValueError: a setting is not allowed.
+        """
+        sections["gateway"] = {"port": 0, "ops_port": 0} | dict(sections.get("gateway", {}))
+        if data_dir is not None:
+            sections["storage"] = dict(sections.get("storage", {})) | {"data_dir": data_dir}
+        return cls.model_validate({"dev": True, **sections})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _development_defaults(cls, data: Any) -> Any:
+        """Put the defaults of ``dev`` below what is set."""
+        if not isinstance(data, dict) or str(data.get("dev", False)).lower() not in (
+            "true",
+            "t",
+            "1",
+            "yes",
+            "y",
+            "on",
+        ):
+            return data
+        merged = dict(data)
+        for section, defaults in DEV_DEFAULTS.items():
+            given = merged.get(section, {})
+            if isinstance(given, dict):
+                merged[section] = {**defaults, **given}
+        return merged
+
+    @model_validator(mode="after")
+    def _check_relations(self) -> Config:
+        if violations := list(_violations(self)):
+            text = "; ".join(f"{key}: {rule}" for key, rule in violations)
+            raise PydanticCustomError("relations", "{text}", {"text": text, "violations": violations})
+        return self
+
+    def origin(self, key: str) -> str:
+        """Where the value of a dotted key came from, ``default`` when nobody set it."""
+        return self._origins.get(key, "default")
+
+    def authentication_problem(self) -> str | None:
+        """Why this gateway must not start, in words that say what to configure; None when clients are authenticated.
+
+        With ``dev`` anonymous clients are admitted, on loopback only.
+        """
+        if self.dev:
+            return None
+        if unknown := [mode for mode in self.auth.modes if mode not in Auth.METHODS]:
+            return (
+                f"auth.modes names {', '.join(unknown)}, which this version cannot check. Run with --dev (anonymous "
+                "clients, this machine only), or embed the gateway with an authenticator of your own."
+            )
+        if not self.auth.modes:
+            return (
+                "no authentication is configured (auth.modes is empty), so anybody could connect as anyone. Run with "
+                "--dev (anonymous clients, this machine only), or embed the gateway with an authenticator of your own."
+            )
+        return None
+
+    def gateway_settings(self) -> Settings:
+        """What the gateway's core needs."""
+        from aether._version import __version__
+        from aether.gateway.settings import Settings
+
+        gateway, quotas = self.gateway, self.quotas
+        return Settings(
+            version=__version__,
+            gateway_id=gateway.gateway_id,
+            strict_identifiers=gateway.strict_identifiers,
+            init_timeout_s=gateway.init_timeout,
+            competing_pools=gateway.tb_mode == "competing",
+            outbound_bytes=gateway.delivery_buffer_bytes,
+            payload_bytes_max=gateway.max_payload_size,
+            message_rate=gateway.message_rate_limit,
+            message_burst=gateway.message_rate_burst or 2 * gateway.message_rate_limit,
+            workspace_message_rate=gateway.workspace_rate_limit,
+            identity_message_rate=quotas.max_message_rate_per_identity if quotas.enabled else 0.0,
+            connections_per_workspace_max=quotas.max_connections_per_workspace if quotas.enabled else 0,
+            staged_bytes_max=self.storage.staging_bytes,
+            pre_drain_delay_s=self.shutdown.pre_drain_delay,
+            drain_spread_s=self.shutdown.spread,
+            drain_timeout_s=self.shutdown.graceful_timeout,
+        )
+
+    def rpc_limits(self) -> Limits:
+        """What the gRPC server needs."""
+        from aether.rpc.limits import Limits
+
+        gateway = self.gateway
+        return Limits(
+            max_receive_message=gateway.max_receive_message,
+            max_send_message=gateway.max_send_message,
+            max_connections=gateway.max_connections,
+            max_connection_idle=gateway.max_connection_idle,
+            max_connection_age=gateway.max_connection_age or None,
+        )
+
+    def kv_limits(self) -> KVLimits:
+        """What the KV service needs."""
+        from aether.kv.service import KVLimits
+
+        quotas = self.quotas
+        return KVLimits(
+            value_bytes_max=(quotas.max_kv_value_size if quotas.enabled else 0) or self.gateway.max_receive_message,
+            keys_per_namespace_max=quotas.max_kv_keys_per_namespace if quotas.enabled else 0,
+            default_ttl_s=int(self.kv.default_ttl),
+            ttl_s_max=int(self.kv.max_ttl),
+        )
+
+    def checkpoint_limits(self) -> CheckpointLimits:
+        """What the checkpoint service needs."""
+        from aether.checkpoints.service import CheckpointLimits
+
+        checkpoint = self.checkpoint
+        return CheckpointLimits(
+            default_ttl_s=int(checkpoint.default_ttl),
+            size_bytes_max=checkpoint.max_size,
+            count_max=checkpoint.max_count,
+        )
+
+
+def _violations(config: Config) -> Any:
+    """Rules between settings: the key to blame and what must hold."""
+    gateway, tls = config.gateway, config.gateway.tls
+    if config.dev and not is_loopback(gateway.host):
+        yield "gateway.host", "with dev only a loopback address such as 127.0.0.1, ::1 or localhost"
+    if (tls.cert_file is None) != (tls.key_file is None):
+        missing = "key_file" if tls.key_file is None else "cert_file"
+        yield f"gateway.tls.{missing}", "needed too: a certificate and its key come together"
+    if config.admin.enabled:
+        yield "admin.enabled", "false: this version has no admin API"
+    if gateway.port and gateway.port == gateway.ops_port:
+        yield "gateway.ops_port", f"another port than gateway.port ({gateway.port})"
+    for key in ("max_receive_message", "max_send_message"):
+        needed = gateway.max_payload_size + ENVELOPE
+        if getattr(gateway, key) < needed:
+            yield f"gateway.{key}", f"at least gateway.max_payload_size and {ENVELOPE} bytes around it ({needed})"
+    for key, size in (
+        ("quotas.max_kv_value_size", config.quotas.max_kv_value_size),
+        ("checkpoint.max_size", config.checkpoint.max_size),
+    ):
+        if size + ENVELOPE > gateway.max_receive_message:
+            yield (
+                key,
+                f"at most gateway.max_receive_message less {ENVELOPE} bytes ({gateway.max_receive_message - ENVELOPE})",
+            )
+    if config.kv.max_ttl and config.kv.default_ttl > config.kv.max_ttl:
+        yield "kv.default_ttl", "at most kv.max_ttl"
+    for key, seconds in (
+        ("kv.default_ttl", config.kv.default_ttl),
+        ("kv.max_ttl", config.kv.max_ttl),
+        ("checkpoint.default_ttl", config.checkpoint.default_ttl),
+    ):
+        if seconds != int(seconds):
+            yield key, "a duration of whole seconds"

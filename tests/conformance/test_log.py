@@ -1,0 +1,137 @@
+"""The topic log port (backends 3.3, routing 4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import trio
+
+from .conftest import Stores, WallClock, open_stores
+
+TOPIC = "ag::w::i::s"
+
+
+async def read_all(stores: Stores, topic: str = TOPIC, after: int = 0, page: int = 1000) -> list[bytes]:
+    frames: list[bytes] = []
+    while records := await stores.log.read(topic, after, page):
+        positions = [position for position, _ in records]
+        assert positions == sorted(set(positions)) and positions[0] > after
+        frames += [frame for _, frame in records]
+        after = positions[-1]
+    return frames
+
+
+async def test_an_empty_topic_reads_empty(stores: Stores) -> None:
+    assert stores.log.last_position(TOPIC) == 0
+    assert await read_all(stores) == []
+
+
+async def test_records_come_back_in_order_of_their_topic(stores: Stores) -> None:
+    for number in range(300):
+        stores.log.append(TOPIC if number % 3 else "ga::w", b"%d" % number)
+        if number % 50 == 0:
+            await trio.lowlevel.checkpoint()
+    assert await read_all(stores, page=100) == [b"%d" % n for n in range(300) if n % 3]
+    assert await read_all(stores, "ga::w") == [b"%d" % n for n in range(0, 300, 3)]
+
+
+async def test_a_topic_never_shows_records_of_one_that_extends_its_name(stores: Stores) -> None:
+    stores.log.append("ga::w", b"short")
+    stores.log.append("ga::w:1", b"long")
+    assert await read_all(stores, "ga::w") == [b"short"]
+
+
+async def test_reading_continues_after_a_position(stores: Stores) -> None:
+    positions = [stores.log.append(TOPIC, b"%d" % n) for n in range(10)]
+    assert [frame for _, frame in await stores.log.read(TOPIC, positions[6], 1 << 20)] == [b"7", b"8", b"9"]
+    assert await stores.log.read(TOPIC, positions[9], 1 << 20) == []
+
+
+async def test_a_page_is_bounded_but_never_empty(stores: Stores) -> None:
+    for _ in range(5):
+        stores.log.append(TOPIC, b"x" * 1000)
+    assert len(await stores.log.read(TOPIC, 0, 1)) == 1
+    assert len(await stores.log.read(TOPIC, 0, 2500)) == 3
+
+
+async def test_no_gap_and_no_duplicate_while_batches_commit(stores: Stores) -> None:
+    """Readers at any moment see a prefix of what was appended."""
+    expected: list[bytes] = []
+    for number in range(400):
+        stores.log.append(TOPIC, b"%d" % number)
+        expected.append(b"%d" % number)
+        if number % 7 == 0:
+            assert await read_all(stores, page=64) == expected
+
+
+async def test_cursors(stores: Stores) -> None:
+    log = stores.log
+    assert await log.load_cursor(TOPIC, "me") is None
+    log.commit_cursor(TOPIC, "me", 5)
+    assert await log.load_cursor(TOPIC, "me") == 5
+    log.commit_cursor(TOPIC, "me", 3)
+    assert await log.load_cursor(TOPIC, "me") == 5
+    log.commit_cursor("ga::w", "me", 0)
+    assert await log.load_cursor("ga::w", "me") == 0
+    assert await log.load_cursor(TOPIC, "you") is None
+
+
+async def test_start_at_a_time(stores: Stores) -> None:
+    stores.log.append(TOPIC, b"old")
+    await read_all(stores)
+    await trio.sleep(0.05)
+    stores.clock.advance(60)
+    later = stores.clock()
+    stores.log.append(TOPIC, b"new")
+    await trio.sleep(0.05)
+    start = await stores.log.first_at_or_after(TOPIC, later)
+    assert await read_all(stores, after=start) == [b"new"]
+
+
+async def test_retention_by_size_keeps_the_newest(stores: Stores) -> None:
+    for number in range(20):
+        stores.log.append(TOPIC, b"%02d" % number + b"x" * 998)
+        await trio.sleep(0.01)
+    removed = await stores.log.trim(max_age_ms=0, max_bytes=10_500)
+    left = await read_all(stores)
+    assert removed > 0
+    assert 0 < len(left) <= 10
+    assert left[-1].startswith(b"19")
+    position = stores.log.append(TOPIC, b"next")
+    assert position == 21
+
+
+async def test_retention_by_age(stores: Stores) -> None:
+    stores.log.append(TOPIC, b"old")
+    await trio.sleep(0.05)
+    stores.clock.advance(3600)
+    stores.log.append(TOPIC, b"young")
+    await trio.sleep(0.05)
+    await stores.log.trim(max_age_ms=1_800_000, max_bytes=0)
+    assert await read_all(stores) == [b"young"]
+
+
+async def test_everything_is_there_after_a_restart(persistent_adapter: str, tmp_path: Path, clock: WallClock) -> None:
+    async with open_stores(persistent_adapter, tmp_path, clock) as before:
+        for number in range(50):
+            last = before.log.append(TOPIC, b"%d" % number)
+        before.log.commit_cursor(TOPIC, "me", last - 10)
+    async with open_stores(persistent_adapter, tmp_path, clock) as after:
+        assert after.log.last_position(TOPIC) == last
+        cursor = await after.log.load_cursor(TOPIC, "me")
+        assert cursor is not None
+        assert await read_all(after, after=cursor) == [b"%d" % n for n in range(40, 50)]
+        assert after.log.append(TOPIC, b"more") > last
+
+
+async def test_positions_are_not_reused_after_everything_was_trimmed(
+    persistent_adapter: str, tmp_path: Path, clock: WallClock
+) -> None:
+    async with open_stores(persistent_adapter, tmp_path, clock) as before:
+        last = before.log.append(TOPIC, b"x")
+    clock.advance(3600)
+    async with open_stores(persistent_adapter, tmp_path, clock) as middle:
+        await middle.log.trim(max_age_ms=1000, max_bytes=0)
+    async with open_stores(persistent_adapter, tmp_path, clock) as after:
+        assert await read_all(after) == []
+        assert after.log.append(TOPIC, b"y") > last
