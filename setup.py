@@ -16,7 +16,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 ROOT = Path(__file__).parent
-OPTIMISE = ["-O3", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-deprecated-declarations"]
+OPTIMISE = ["-O3", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-deprecated-declarations", "-Wno-enum-compare"]
 
 
 def pkg_config(package: str) -> dict[str, list[str]] | None:

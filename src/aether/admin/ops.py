@@ -11,9 +11,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import anycorn
 import trio
@@ -70,15 +73,19 @@ class Ops:
         :param port: 0 lets the system choose.
         :raises OSError: the address cannot be used.
         """
-        config = anycorn.Config()
-        config.bind = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
-        config.errorlog = logging.getLogger("aether.ops")
-        config.loglevel = "WARNING"
-        config.graceful_timeout = 0.5
-        config.include_server_header = False
-        async with trio.open_nursery() as nursery:
-            binds = await nursery.start(anycorn.serve, self.application(), config)
-            task_status.started(binds[0])
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, port), family=family) as listener:
+            listener.setblocking(False)
+            name, bound = listener.getsockname()[:2]
+            config = anycorn.Config()
+            config.bind = [f"fd://{os.dup(listener.fileno())}"]
+            config.errorlog = logging.getLogger("aether.ops")
+            config.loglevel = "WARNING"
+            config.graceful_timeout = 0.5
+            config.include_server_header = False
+            async with trio.open_nursery() as nursery:
+                await nursery.start(partial(anycorn.serve, _without_lifespan(self.application()), config, mode="asgi"))
+                task_status.started(f"http://[{name}]:{bound}" if ":" in name else f"http://{name}:{bound}")
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -125,3 +132,20 @@ class Ops:
         if self._gateway is None:
             return Response(status_code=503)
         return Response(self._gateway.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _without_lifespan(application: Starlette) -> Callable[..., Awaitable[None]]:
+    """The application for a server that is stopped by cancelling it.
+
+    Starlette turns the cancellation of its lifespan task into a failure and reports it with a traceback. Nothing here
+    needs the lifespan protocol, so it is answered in Starlette's place.
+    """
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            while True:
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+        await application(scope, receive, send)
+
+    return serve

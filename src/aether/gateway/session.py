@@ -66,17 +66,27 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     claim = await read_claim(
         call, timeout_s=settings.init_timeout_s, strict=settings.strict_identifiers, new_id=session_id
     )
-    await services.authenticator.authenticate(call.peer, claim)
-    claim = await _keep_assigned_id(claim, services)
-    denied = _admission_denied(claim.identity, services)
-    if denied is not None:
-        if await services.locks.holder(claim.identity.key) is not None and not claim.resume_session_id:
-            raise _duplicate(claim.identity)
-        raise denied
-    async with AsyncExitStack() as stack:
-        lock = await stack.enter_async_context(_hold_lock(claim, session_id, services))
-        session = Session(call, claim, lock, services)
-        await session.run(stack)
+    try:
+        await services.authenticator.authenticate(call.peer, claim)
+        claim = await _keep_assigned_id(claim, services)
+        await _admit(claim, services)
+        async with AsyncExitStack() as stack:
+            lock = await stack.enter_async_context(_hold_lock(claim, session_id, services))
+            session = Session(call, claim, lock, services)
+            await session.run(stack)
+    except RpcError as error:
+        if error.code in _REJECTIONS:
+            services.observer.rejected(claim.identity, _REJECTIONS[error.code])
+        raise
+
+
+_REJECTIONS = {
+    StatusCode.ALREADY_EXISTS: "lock_failed",
+    StatusCode.RESOURCE_EXHAUSTED: "quota_exceeded",
+    StatusCode.PERMISSION_DENIED: "acl_denied",
+    StatusCode.UNAUTHENTICATED: "auth_failed",
+}
+"""Statuses of a refused connect, as counted."""
 
 
 async def _keep_assigned_id(claim: Claim, services: Services) -> Claim:
@@ -91,8 +101,20 @@ async def _keep_assigned_id(claim: Claim, services: Services) -> Claim:
     return claim
 
 
+async def _admit(claim: Claim, services: Services) -> None:
+    """Access rules and quota, decided before a lock is touched (connection 2, steps 10 and 11; W-9).
+
+    A duplicate is reported before either, as clients expect from the order of the steps.
+    """
+    denied = _admission_denied(claim.identity, services)
+    if denied is None:
+        return
+    if await services.locks.holder(claim.identity.key) is not None and not claim.resume_session_id:
+        raise _duplicate(claim.identity)
+    raise denied
+
+
 def _admission_denied(identity: Identity, services: Services) -> RpcError | None:
-    """Access rules and quota, decided before a lock is touched (connection 2, steps 10 and 11; W-9)."""
     if identity.kind not in SYSTEM:
         decision = services.access.check(
             identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace

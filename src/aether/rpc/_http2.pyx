@@ -359,7 +359,7 @@ cdef class Connection:
     cdef dict _streams
     cdef list _events
     cdef list _touched
-    cdef list _confirms                # [stream, total that must have been extracted, callback]
+    cdef list _confirms                # callbacks that wait for the next PING
     cdef object _confirming            # callbacks of the PING in flight, None = none
     cdef object _error                 # exception caught in a callback
     cdef list _response_headers
@@ -566,19 +566,16 @@ cdef class Connection:
         self._busy = True
         self._limit = limit
         try:
-            while True:
-                while scratch_length < limit and not self._goaway_sent:
-                    length = nghttp2_session_mem_send(self._session, &chunk)
-                    if length <= 0:
-                        if length < 0:
-                            self._goaway_sent = True  # out of memory or our own callback failed: nothing more can be sent
-                            self.terminating = True
-                        break
-                    scratch_reserve(<size_t>length)
-                    memcpy(scratch + scratch_length, chunk, <size_t>length)
-                    scratch_length += <size_t>length
-                if not self._confirms or not self._promote_confirms():
+            while scratch_length < limit and not self._goaway_sent:
+                length = nghttp2_session_mem_send(self._session, &chunk)
+                if length <= 0:
+                    if length < 0:
+                        self._goaway_sent = True  # out of memory or our own callback failed: nothing more can be sent
+                        self.terminating = True
                     break
+                scratch_reserve(<size_t>length)
+                memcpy(scratch + scratch_length, chunk, <size_t>length)
+                scratch_length += <size_t>length
         finally:
             self._busy = False
         if self._error is not None:
@@ -662,35 +659,18 @@ cdef class Connection:
             nghttp2_submit_ping(self._session, 0, <const uint8_t *>b"keepaliv")
             self.mark_dirty()
 
-    def confirm(self, Stream stream not None, callback):
-        """`callback` goes into a CONFIRMED event once the peer answered a PING sent after all that is queued now."""
-        if self._session == NULL or stream.closed:
-            return
-        self._confirms.append((stream, stream.queued, callback))
-        if self._promote_confirms():
-            self.mark_dirty()
+    def confirm(self, callback):
+        """`callback` goes into a CONFIRMED event once the peer answered a PING that follows everything serialised so far."""
+        if self._session != NULL:
+            self._confirms.append(callback)
+            if self._confirming is None:
+                self._ping_confirms()
 
-    cdef int _promote_confirms(self) except -1:
-        """Submit a PING for the confirmations whose data is out; returns whether it did."""
-        cdef list ready, waiting
-        cdef Stream stream
-        cdef uint64_t target
-        if self._confirming is not None or self._session == NULL:
-            return 0
-        ready = []
-        waiting = []
-        for entry in self._confirms:
-            stream = entry[0]
-            target = entry[1]
-            if stream._extracted >= target:
-                ready.append(entry[2])
-            elif not stream.closed:
-                waiting.append(entry)
-        self._confirms = waiting
-        if ready:
-            self._confirming = ready
-            nghttp2_submit_ping(self._session, 0, <const uint8_t *>b"confirm.")
-            return 1
+    cdef int _ping_confirms(self) except -1:
+        self._confirming = self._confirms
+        self._confirms = []
+        nghttp2_submit_ping(self._session, 0, <const uint8_t *>b"confirm.")
+        self.mark_dirty()
         return 0
 
     def shutdown_notice(self):
@@ -812,8 +792,8 @@ cdef class Connection:
             if self._confirming is not None and frame.ping.opaque_data[0] == c"c":
                 self._events.append((8, None, self._confirming))
                 self._confirming = None
-                if self._confirms and self._promote_confirms():
-                    self.mark_dirty()
+                if self._confirms:
+                    self._ping_confirms()
         elif kind == FRAME_SETTINGS:
             if not frame.hd.flags & FLAG_ACK:
                 self.ready = True

@@ -134,6 +134,7 @@ class Call(_http2.Stream):
             self._paused = False
             if not self._inbox:
                 self.release()
+                self._flush_if_dirty()
 
     def _deliver(self, batch: list[bytes]) -> None:
         sink = self._sink
@@ -202,12 +203,14 @@ class Call(_http2.Stream):
             progress.set()
 
     def confirm(self, callback: Callable[[], None]) -> None:
-        """Run `callback` once the peer's transport acknowledged everything queued so far; never, when the connection is lost.
+        """Run `callback` once the peer's transport acknowledged everything `sent` so far (what is only queued is not covered).
 
-        One PING per connection is in flight at a time; what is confirmed meanwhile shares the next one.
+        One PING per connection is in flight at a time; what is confirmed meanwhile shares the next one. Never called when the
+        connection is lost.
         """
-        if self.connection is not None:
-            self.connection.confirm(self, callback)
+        if self.driver is not None:
+            self.driver.http2.confirm(callback)
+            self._flush_if_dirty()
 
     # ---- events, for the driver
 

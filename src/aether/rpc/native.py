@@ -261,6 +261,7 @@ class Server:
                         task_status.started()
                         await trio.sleep_forever()
             finally:
+                self._poller = None
                 for listener in listeners:
                     listener.socket.close()
             await self._wait_idle()
@@ -286,7 +287,7 @@ class Server:
 
     async def _serve_socket(self, sock: trio.socket.SocketType, address: Any, tls: Any) -> None:
         raw = _detach(sock)
-        name = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else "unix"
+        name = peer_name(address)
         try:
             transport: Transport = SocketTransport(raw)
         except OSError:
@@ -404,6 +405,14 @@ class Server:
             await self._wait_idle()
         if self._serving is not None:
             self._serving.cancel()
+
+
+def peer_name(address: Any) -> str:
+    """Text for a socket address: `host:port`, `[host]:port`, or `unix`."""
+    if not isinstance(address, tuple):
+        return "unix"
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _outcome(call: NativeServerCall, handler: Handler) -> RpcError | None:

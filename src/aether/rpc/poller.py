@@ -42,7 +42,7 @@ class Poller:
 
     def remove(self, fd: int) -> None:
         """Before the descriptor is closed. Forgives a descriptor that is not registered."""
-        if self._readers.pop(fd, None) is not None:
+        if self._readers.pop(fd, None) is not None and not self._epoll.closed:
             self._epoll.unregister(fd)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -533,44 +533,32 @@ def test_mutated_input_never_breaks_us(seed: int) -> None:
 # ---- confirmation
 
 
-def test_confirm_waits_for_the_data_before_it() -> None:
-    pair = Pair(Limits(initial_window=1000))
-    mine, theirs = pair.call()
-    theirs.hold()
-    called: list[str] = []
-    mine.send(frame(bytes(1500)))
-    pair.client.http2.confirm(mine, lambda: called.append("all"))
-    pair.pump()
-    assert not pair.client.of(_http2.CONFIRMED)  # 505 bytes are still here
-    theirs.release()
+def test_confirmation_follows_what_was_serialised() -> None:
+    pair = Pair()
+    mine, _ = pair.call()
+    mine.send(frame(b"x"))
+    output = pair.client.take()
+    pair.client.http2.confirm(lambda: None)
+    output += pair.client.take()
+    assert [kind for kind, *_ in frames_of(output)] == [DATA, PING]
+    assert not pair.client.of(_http2.CONFIRMED)
+    pair.server.give(output)
     pair.pump()
     assert len(pair.client.of(_http2.CONFIRMED)) == 1
 
 
 def test_confirmations_share_pings() -> None:
     pair = Pair()
-    mine, _ = pair.call()
+    pair.call()
     output = b""
     for number in range(5):
-        mine.send(frame(b"x"))
-        pair.client.http2.confirm(mine, lambda number=number: number)  # type: ignore[misc]
+        pair.client.http2.confirm(lambda number=number: number)  # type: ignore[misc]
         output += pair.client.take()
-    assert [kind for kind, *_ in frames_of(output)].count(PING) == 1
+    assert [kind for kind, *_ in frames_of(output)] == [PING]
     pair.server.give(output)
     pair.pump()
     batches = [[callback() for callback in event[2]] for event in pair.client.of(_http2.CONFIRMED)]
     assert batches == [[0], [1, 2, 3, 4]]
-
-
-def test_confirm_is_forgotten_with_the_stream() -> None:
-    pair = Pair(Limits(initial_window=1000))
-    mine, theirs = pair.call()
-    theirs.hold()
-    mine.send(frame(bytes(1500)))
-    pair.client.http2.confirm(mine, lambda: None)
-    theirs.reset()
-    pair.pump()
-    assert not pair.client.of(_http2.CONFIRMED)
 
 
 # ---- ends

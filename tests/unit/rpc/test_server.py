@@ -425,8 +425,9 @@ async def test_confirm_runs_after_the_peer_acknowledged(service: Service) -> Non
     async def handler(call: ServerCall) -> None:
         confirmed = trio.Event()
         call.send(frame(b"x"))
-        call.confirm(lambda: (order.append("confirmed"), confirmed.set())[0])
         call.flush()
+        assert call.pending == 0
+        call.confirm(lambda: (order.append("confirmed"), confirmed.set())[0])
         await confirmed.wait()
 
     async with in_memory({"/t/X": handler}) as (_, channel), channel.call("/t/X") as call:

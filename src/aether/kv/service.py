@@ -1,0 +1,298 @@
+"""Key/value operations: who may run which one where, and within which limits (kv 3 to 7).
+
+A request passes the stages of :meth:`KVService.handle` in order; the first that declines it decides the error. What
+passes is evaluated by the store: at once where it lives in this process, else in the awaitable that is returned.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from aether.access import Access, Level, is_direct
+from aether.answers import Answer, Caller, Reply
+from aether.errors import Code, KVError, Refusal, StoreUnavailable, WrongType
+from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
+from aether.kv.store import Command, ImmediateKVStore, KVStore, Namespace, Op, Result, Scope
+from aether.kv.wire import INVALID_ARGUMENT, PERMISSION_DENIED, failure, found, refusal_of, success
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["VALUE_BYTES_CEILING", "KVLimits", "KVService", "Observe", "namespace_of"]
+
+VALUE_BYTES_CEILING = 3_500_000
+"""No value is larger, whatever the quota says: official clients take at most 4 MiB, keys and envelope included."""
+
+NAME_BYTES_MAX = 256
+"""Longest ``user_id`` and ``workspace``; twice what an identity may contain."""
+
+TTL_S_CEILING = 10_000_000_000
+"""Three centuries; longer lives are cut to it, so that expiry times fit into 64 bits."""
+
+COORDINATION_PREFIX = "_sys/coord/"
+
+Observe = Callable[[str, str, str, bool, float], None]
+"""Called once per operation that reached a scope: operation, scope label, workspace, success, seconds (kv 12.2)."""
+
+_OPS = {op.value: op for op in Op}
+_SCOPES = {scope.value: scope for scope in Scope}
+_LABELS = {op: f"kv_{op.name.lower()}" for op in Op}
+_CALLERS = frozenset(
+    {
+        PrincipalType.AGENT,
+        PrincipalType.TASK,
+        PrincipalType.SERVICE,
+        PrincipalType.WORKFLOW_ENGINE,
+        PrincipalType.METRICS_BRIDGE,
+    }
+)
+_READS = frozenset({Op.GET, Op.SET_CARD, Op.LIST})
+_STORES_VALUE = frozenset({Op.PUT, Op.SET_NX, Op.COMPARE_AND_SET, Op.SET_ADD})
+_CREATES = frozenset(
+    {Op.PUT, Op.SET_NX, Op.SET_ADD, Op.INCREMENT, Op.DECREMENT, Op.INCREMENT_IF, Op.DECREMENT_IF}
+)
+_TAKES_TTL = _STORES_VALUE | _CREATES
+_WITH_WORKSPACE = frozenset(
+    {Scope.WORKSPACE, Scope.USER_WORKSPACE, Scope.WORKSPACE_EXCLUSIVE, Scope.USER_WORKSPACE_SHARED}
+)
+_WITH_USER = frozenset({Scope.USER, Scope.USER_WORKSPACE, Scope.USER_SHARED, Scope.USER_WORKSPACE_SHARED})
+_EXCLUSIVE = frozenset(scope for scope in Scope if scope.is_exclusive)
+
+
+@dataclass(frozen=True, slots=True)
+class KVLimits:
+    """Limits of values and namespaces (kv 6.1, 12.3). 0 is none, up to the ceilings above."""
+
+    value_bytes_max: int = 1024 * 1024
+    keys_per_namespace_max: int = 10_000
+    default_ttl_s: int = 0
+    """Given to what is stored without a TTL."""
+    ttl_s_max: int = 0
+    """Cuts every longer TTL, and none."""
+
+
+@functools.lru_cache(maxsize=4096)
+def namespace_of(scope: Scope, implementation: str, specifier: str, user: str, workspace: str) -> Namespace:
+    """The namespace of a scope for an owner, a user and a workspace (kv 3.1, 4.3).
+
+    :raises Refusal: something the scope needs is missing or overlong.
+    """
+    if scope not in _WITH_WORKSPACE:
+        workspace = ""
+    elif not workspace:
+        raise Refusal(Code.KV_ERROR, f"scope {scope.label} needs a workspace")
+    if scope not in _WITH_USER:
+        user = ""
+    elif not user:
+        raise Refusal(Code.KV_ERROR, f"scope {scope.label} needs a user_id")
+    if scope not in _EXCLUSIVE:
+        owner = ("", "")
+    elif implementation and specifier:
+        owner = (implementation, specifier)
+    else:
+        raise Refusal(Code.KV_ERROR, f"scope {scope.label} needs a caller with an implementation and a specifier")
+    return Namespace(scope, owner, user, workspace)
+
+
+class KVService:
+    """Answers ``kv_op``.
+
+    :param observe: told of every operation that reached a scope.
+    """
+
+    def __init__(self, store: KVStore, access: Access, limits: KVLimits, observe: Observe | None = None) -> None:
+        self._store = store
+        self._immediate = store if isinstance(store, ImmediateKVStore) else None
+        self._access = access
+        self._limits = limits
+        self._value_bytes_max = min(limits.value_bytes_max or VALUE_BYTES_CEILING, VALUE_BYTES_CEILING)
+        self._observe = observe
+
+    def handle(self, caller: Caller, operation: pb.KVOperation) -> Reply:
+        """Run one operation; every failure is an answer."""
+        started = time.perf_counter()
+        identity = caller.identity
+        request_id = operation.request_id
+        op = _OPS.get(operation.op)
+        scope = _SCOPES.get(operation.scope, Scope.WORKSPACE)
+        workspace = operation.workspace or identity.workspace
+        reached = False
+        try:
+            if op in _STORES_VALUE:
+                self._check_value(operation.value, workspace)
+            if operation.HasField("authorization") and not is_direct(operation.authorization):
+                raise Refusal(Code.PERMISSION_DENIED, "invalid authorization context")
+            if identity.kind not in _CALLERS:
+                raise Refusal(Code.KV_ERROR, f"{identity.kind.title} principals have no key/value access")
+            if op is Op.PURGE_IDENTITY:
+                return self._finish(self._purge(identity, scope, operation), op, scope, workspace, request_id, started)
+            namespace = _place(scope, identity, operation.user_id, workspace)
+            reached = True
+            if op is None:
+                raise Refusal(Code.KV_ERROR, "unknown operation")
+            key = operation.key
+            if self._access.configured:
+                self._check_access(identity, op, scope, key, workspace)
+            command = self._command(op, namespace, key, operation)
+            if self._immediate is None or op is Op.LIST:
+                return self._finish(self._execute(command, workspace), op, scope, workspace, request_id, started)
+            if op in _CREATES and self._limits.keys_per_namespace_max:
+                self._check_count(self._immediate, command, workspace)
+            result, ticket = self._immediate.apply(command)
+        except (Refusal, KVError, StoreUnavailable) as error:
+            if reached and op is not None:
+                self._tell(op, scope, workspace, False, started)
+            return _failed(error, request_id)
+        if self._observe is not None:
+            self._tell(op, scope, workspace, True, started)
+        frame = found(result.value, request_id) if op is Op.GET else success(op, result, request_id)
+        return Answer((frame,), ticket)
+
+    async def _finish(
+        self, pending: Awaitable[Result], op: Op, scope: Scope, workspace: str, request_id: str, started: float
+    ) -> Answer:
+        """The answer to an operation that waits."""
+        try:
+            result = await pending
+        except (Refusal, KVError, StoreUnavailable) as error:
+            self._tell(op, scope, workspace, False, started)
+            return _failed(error, request_id)
+        self._tell(op, scope, workspace, True, started)
+        return Answer((success(op, result, request_id),))
+
+    def _tell(self, op: Op, scope: Scope, workspace: str, ok: bool, started: float) -> None:
+        if self._observe is not None:
+            self._observe(op.name, scope.label, workspace, ok, time.perf_counter() - started)
+
+    # -------------------------------------------------------------------------------------------------- commands
+
+    def _command(self, op: Op, namespace: Namespace, key: str, operation: pb.KVOperation) -> Command:
+        """The store's form of an operation, with only the fields it uses."""
+        if op is Op.GET:
+            return Command(op, namespace, key)
+        if op is Op.LIST:
+            return Command(op, namespace, key, limit=operation.limit, cursor=operation.cursor)
+        return Command(
+            op,
+            namespace,
+            key,
+            operation.value,
+            self._ttl(operation.ttl) if op in _TAKES_TTL else 0,
+            operation.guard_value,
+            operation.delta_value,
+            operation.expected_value,
+        )
+
+    def _ttl(self, ttl_s: int) -> int:
+        """The same default and maximum for everything that is stored (weakness 15)."""
+        limits = self._limits
+        if ttl_s <= 0:
+            ttl_s = limits.default_ttl_s
+        if limits.ttl_s_max and not 0 < ttl_s <= limits.ttl_s_max:
+            return limits.ttl_s_max
+        return min(ttl_s, TTL_S_CEILING)
+
+    async def _execute(self, command: Command, workspace: str) -> Result:
+        limit = self._limits.keys_per_namespace_max
+        if command.op in _CREATES and limit and await self._store.count(command.namespace) >= limit:
+            try:
+                current = await self._store.execute(Command(Op.GET, command.namespace, command.key))
+                exists = current.found
+            except WrongType:
+                exists = True
+            if not exists:
+                _refuse_count(workspace, limit)
+        return await self._store.execute(command)
+
+    async def _purge(self, identity: Identity, scope: Scope, operation: pb.KVOperation) -> Result:
+        """Remove another identity's entries (kv 7.11); shared scopes only by prefix, since they hold everybody's."""
+        workspace = operation.workspace or identity.workspace
+        decision = self._access.check(
+            identity, "capability", "capability/kv_purge_identity", Level.MANAGE, "kv_delete", workspace
+        )
+        if not decision.allowed:
+            raise Refusal(PERMISSION_DENIED, "purging another identity needs the capability kv_purge_identity")
+        try:
+            target = parse_identity(operation.target_identity)
+        except InvalidIdentity:
+            raise Refusal(INVALID_ARGUMENT, "target_identity is not an identity") from None
+        namespace = _place(scope, target, operation.user_id, operation.workspace or target.workspace)
+        if scope not in _EXCLUSIVE and not operation.key:
+            raise Refusal(INVALID_ARGUMENT, f"scope {scope.label} is shared: purging it needs a key prefix")
+        return await self._store.execute(Command(Op.PURGE_IDENTITY, namespace, operation.key))
+
+    # ---------------------------------------------------------------------------------------------------- limits
+
+    def _check_value(self, value: bytes, workspace: str) -> None:
+        if len(value) > self._value_bytes_max:
+            raise Refusal(
+                Code.QUOTA,
+                f"quota exceeded for kv_value_size in workspace '{_shown(workspace)}': "
+                f"current {len(value)}, limit {self._value_bytes_max}",
+            )
+
+    def _check_count(self, store: ImmediateKVStore, command: Command, workspace: str) -> None:
+        """Refuse a new key in a full namespace; what exists may still be changed."""
+        limit = self._limits.keys_per_namespace_max
+        if store.count_nowait(command.namespace) < limit:
+            return
+        try:
+            exists = store.apply(Command(Op.GET, command.namespace, command.key))[0].found
+        except WrongType:
+            return
+        if not exists:
+            _refuse_count(workspace, limit)
+
+    # ---------------------------------------------------------------------------------------------------- access
+
+    def _check_access(self, identity: Identity, op: Op, scope: Scope, key: str, workspace: str) -> None:
+        """Owner, coordination keys, the key's rule, the scope's rule: the first that decides (kv 5.1).
+
+        :raises Refusal: denied. The text names no rule.
+        :raises StoreUnavailable: no decision could be made, so none in favour.
+        """
+        if scope in _EXCLUSIVE:
+            return
+        is_coordination = op is not Op.LIST and key.startswith(COORDINATION_PREFIX)
+        if is_coordination and identity.kind is PrincipalType.WORKFLOW_ENGINE:
+            return
+        check = functools.partial(
+            self._access.check,
+            level=Level.READ if op in _READS else Level.READWRITE,
+            operation=_LABELS[op],
+            workspace=workspace,
+        )
+        decision = check(identity, "kv_key", key) if op is not Op.LIST else None
+        if decision is None or not decision.by_rule:
+            decision = check(identity, "kv_scope", scope.label)
+        if not decision.allowed:
+            raise Refusal(PERMISSION_DENIED, f"not authorized for {_LABELS[op]} in scope {scope.label}")
+        # A rule for the scope opens the caller's own workspace; another one needs a right to it as well (weakness 19).
+        # Who has no workspace of its own is judged by the scope alone, as its rules are granted for that.
+        if scope in _WITH_WORKSPACE and identity.workspace not in ("", workspace):
+            if not check(identity, "workspace", workspace).allowed:
+                raise Refusal(PERMISSION_DENIED, f"not authorized for workspace {_shown(workspace)}")
+
+
+def _place(scope: Scope, identity: Identity, user: str, workspace: str) -> Namespace:
+    """:func:`namespace_of` for names short enough to be kept."""
+    if len(user) > NAME_BYTES_MAX or len(workspace) > NAME_BYTES_MAX:
+        raise Refusal(INVALID_ARGUMENT, f"user_id and workspace must not exceed {NAME_BYTES_MAX} characters")
+    return namespace_of(scope, identity.implementation, identity.specifier, user, workspace)
+
+
+def _refuse_count(workspace: str, limit: int) -> NoReturn:
+    raise Refusal(
+        Code.QUOTA,
+        f"quota exceeded for kv_keys_per_namespace in workspace '{_shown(workspace)}': current {limit}, limit {limit}",
+    )
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= NAME_BYTES_MAX else name[:NAME_BYTES_MAX] + "..."
+
+
+def _failed(error: Refusal | KVError | StoreUnavailable, request_id: str) -> Answer:
+    return failure(error if isinstance(error, Refusal) else refusal_of(error), request_id)
