@@ -1,7 +1,7 @@
 """Build of the compiled modules. Metadata lives in pyproject.toml.
 
-`aether.rpc._http2` needs libnghttp2 (header and library, found by pkg-config). Where it is missing the package is built without
-it and the gateway falls back to the purerpc engine at run time.
+`aether.rpc._http2` needs libnghttp2 (header and library, found by pkg-config). Where it is missing the package is built
+without it and the gateway falls back to the purerpc engine at run time.
 """
 
 from __future__ import annotations

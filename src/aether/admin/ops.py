@@ -117,9 +117,7 @@ class Ops:
             for check in await self._look(gateway)
         }
         broken = any(check["status"] == "error" for check in checks.values())
-        return JSONResponse(
-            {"status": "unhealthy" if broken else "ok", "checks": checks}, 503 if broken else 200
-        )
+        return JSONResponse({"status": "unhealthy" if broken else "ok", "checks": checks}, 503 if broken else 200)
 
     async def _look(self, gateway: Probed) -> Sequence[CheckResult]:
         async with self._looking:

@@ -36,3 +36,6 @@ class CheckpointStore(Protocol):
 
     async def list(self, identity: str) -> list[str]:
         """Live keys, in lexicographic order."""
+
+    async def count(self, identity: str) -> int:
+        """How many checkpoints an identity has; those that expired a moment ago may still be counted."""

@@ -46,7 +46,7 @@ ENVELOPE = 64 * KIB
 """Room a message needs around its payload: topic, identities, authorization."""
 
 DEV_DEFAULTS: dict[str, dict[str, Any]] = {
-    "gateway": {"message_rate_limit": 0, "workspace_rate_limit": 0},
+    "gateway": {"message_rate_limit": 0},
     "quotas": {"enabled": False},
 }
 """Defaults that differ with ``dev``: a developer measures what the machine can do, not what the limits allow."""

@@ -201,9 +201,9 @@ class Gateway:
     def _compose(self, tier: Tier) -> Services:
         settings = self.config.gateway_settings()
         directory = Directory()
-        kv = KVService(tier.kv, self._access, self.config.kv_limits(), self._wall_clock)
-        checkpoints = CheckpointService(tier.checkpoints, self.config.checkpoint_limits(), self._wall_clock)
         observer = Observer(directory, settings, tier, self.metrics, self._wall_clock)
+        kv = KVService(tier.kv, self._access, self.config.kv_limits(), observe=observer.kv_operation)
+        checkpoints = CheckpointService(tier.checkpoints, self.config.checkpoint_limits(), self._wall_clock)
         sessions = SessionService(directory, tier.locks, self._access, observer, self._wall_clock)
         return Services(
             settings=settings,

@@ -25,7 +25,7 @@ __all__ = ["VALUE_BYTES_CEILING", "KVLimits", "KVService", "Observe", "namespace
 VALUE_BYTES_CEILING = 3_500_000
 """No value is larger, whatever the quota says: official clients take at most 4 MiB, keys and envelope included."""
 
-NAME_BYTES_MAX = 256
+NAME_CHARACTERS_MAX = 256
 """Longest ``user_id`` and ``workspace``; twice what an identity may contain."""
 
 TTL_S_CEILING = 10_000_000_000
@@ -50,9 +50,7 @@ _CALLERS = frozenset(
 )
 _READS = frozenset({Op.GET, Op.SET_CARD, Op.LIST})
 _STORES_VALUE = frozenset({Op.PUT, Op.SET_NX, Op.COMPARE_AND_SET, Op.SET_ADD})
-_CREATES = frozenset(
-    {Op.PUT, Op.SET_NX, Op.SET_ADD, Op.INCREMENT, Op.DECREMENT, Op.INCREMENT_IF, Op.DECREMENT_IF}
-)
+_CREATES = frozenset({Op.PUT, Op.SET_NX, Op.SET_ADD, Op.INCREMENT, Op.DECREMENT, Op.INCREMENT_IF, Op.DECREMENT_IF})
 _TAKES_TTL = _STORES_VALUE | _CREATES
 _WITH_WORKSPACE = frozenset(
     {Scope.WORKSPACE, Scope.USER_WORKSPACE, Scope.WORKSPACE_EXCLUSIVE, Scope.USER_WORKSPACE_SHARED}
@@ -102,7 +100,7 @@ class KVService:
     :param observe: told of every operation that reached a scope.
     """
 
-    def __init__(self, store: KVStore, access: Access, limits: KVLimits, observe: Observe | None = None) -> None:
+    def __init__(self, store: KVStore, access: Access, limits: KVLimits, *, observe: Observe | None = None) -> None:
         self._store = store
         self._immediate = store if isinstance(store, ImmediateKVStore) else None
         self._access = access
@@ -271,15 +269,15 @@ class KVService:
             raise Refusal(PERMISSION_DENIED, f"not authorized for {_LABELS[op]} in scope {scope.label}")
         # A rule for the scope opens the caller's own workspace; another one needs a right to it as well (weakness 19).
         # Who has no workspace of its own is judged by the scope alone, as its rules are granted for that.
-        if scope in _WITH_WORKSPACE and identity.workspace not in ("", workspace):
-            if not check(identity, "workspace", workspace).allowed:
-                raise Refusal(PERMISSION_DENIED, f"not authorized for workspace {_shown(workspace)}")
+        is_foreign = scope in _WITH_WORKSPACE and identity.workspace not in ("", workspace)
+        if is_foreign and not check(identity, "workspace", workspace).allowed:
+            raise Refusal(PERMISSION_DENIED, f"not authorized for workspace {_shown(workspace)}")
 
 
 def _place(scope: Scope, identity: Identity, user: str, workspace: str) -> Namespace:
     """:func:`namespace_of` for names short enough to be kept."""
-    if len(user) > NAME_BYTES_MAX or len(workspace) > NAME_BYTES_MAX:
-        raise Refusal(INVALID_ARGUMENT, f"user_id and workspace must not exceed {NAME_BYTES_MAX} characters")
+    if len(user) > NAME_CHARACTERS_MAX or len(workspace) > NAME_CHARACTERS_MAX:
+        raise Refusal(INVALID_ARGUMENT, f"user_id and workspace must not exceed {NAME_CHARACTERS_MAX} characters")
     return namespace_of(scope, identity.implementation, identity.specifier, user, workspace)
 
 
@@ -291,7 +289,7 @@ def _refuse_count(workspace: str, limit: int) -> NoReturn:
 
 
 def _shown(name: str) -> str:
-    return name if len(name) <= NAME_BYTES_MAX else name[:NAME_BYTES_MAX] + "..."
+    return name if len(name) <= NAME_CHARACTERS_MAX else name[:NAME_CHARACTERS_MAX] + "..."
 
 
 def _failed(error: Refusal | KVError | StoreUnavailable, request_id: str) -> Answer:

@@ -152,3 +152,6 @@ class ImmediateKVStore(KVStore, Protocol):
 
     def apply(self, command: Command) -> tuple[Result, int]:
         """Evaluate a single-key command: its result, and the ticket to be durable before the result is told."""
+
+    def count_nowait(self, namespace: Namespace) -> int:
+        """As :meth:`count`, at once; keys that expired a moment ago may still be counted."""

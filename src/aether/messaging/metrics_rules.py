@@ -1,4 +1,4 @@
-"""What makes a metric payload acceptable (routing 3.7). The gateway checks the shape and forwards the bytes unchanged."""
+"""What makes a metric payload acceptable (routing 3.7). The gateway forwards the bytes unchanged."""
 
 from __future__ import annotations
 

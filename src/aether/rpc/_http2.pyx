@@ -3,13 +3,14 @@
 
 Theory of operation
 -------------------
-A `Connection` wraps one nghttp2 session. `receive_data` feeds bytes to nghttp2, whose callbacks cut gRPC messages out of the DATA
-payloads and append *events* to a list; no user code runs inside a callback. All messages of a stream found in one call become one
-event. `data_to_send` asks nghttp2 for frames and joins them; DATA payloads are copied once, from the queued frames (references to
-the `bytes` that the producer made, shared by all receivers of a fan-out) into the output.
+A `Connection` wraps one nghttp2 session. `receive_data` feeds bytes to nghttp2, whose callbacks cut gRPC messages out
+of the DATA payloads and append *events* to a list; no user code runs inside a callback. All messages of a stream found
+in one call become one event. `data_to_send` asks nghttp2 for frames and joins them; DATA payloads are copied once, from
+the queued frames (references to the `bytes` that the producer made, shared by all receivers of a fan-out) into the
+output.
 
-Sending is two steps, because "left us" and "the kernel took it" differ: what `data_to_send` returned counts as `sent` only after
-`acknowledge_sent`. Received data returns flow-control window at once, unless the stream is on `hold`.
+Sending is two steps, because "left us" and "the kernel took it" differ: what `data_to_send` returned counts as `sent`
+only after `acknowledge_sent`. Received data returns flow-control window at once, unless the stream is on `hold`.
 
 Rules of this file:
 * nghttp2 keeps borrowed pointers to `Stream` objects; `Connection._streams` owns them until nghttp2 closes the stream.
@@ -98,7 +99,8 @@ cdef int scratch_reserve(size_t more) except -1:
 cdef class Stream:
     """One RPC on a connection: the queue of outgoing frames and the message that is being received.
 
-    Subclass it to hold what the application knows of the call; `Connection` creates server streams with its `stream_type()`.
+    Subclass it to hold what the application knows of the call; `Connection` creates server streams with its
+    `stream_type()`.
     """
 
     cdef Connection _connection
@@ -461,14 +463,18 @@ cdef class Connection:
         return self._receive(<const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), now)
 
     def receive_from(self, int fd, double now):
-        """One non-blocking recv on a socket, parsed like `receive_data`. None at the end of the stream; raises OSError."""
+        """One non-blocking recv on a socket, parsed like `receive_data`.
+
+        None at the end of the stream; raises OSError.
+        """
         global received
         cdef ssize_t length
         if received == NULL:
             received = <uint8_t *>PyMem_Malloc(RECEIVE_SIZE)
             if received == NULL:
                 raise MemoryError
-        # The GIL stays held: the call does not block, and giving the GIL up lets a busy thread take it for milliseconds.
+        # The GIL stays held: the call does not block, and giving the GIL up lets a busy thread take it for
+        # milliseconds.
         length = c_recv(fd, received, RECEIVE_SIZE, MSG_DONTWAIT)
         if length == 0:
             return None
@@ -534,7 +540,8 @@ cdef class Connection:
     def send_to(self, int fd, size_t limit=262144):
         """Serialise and send on a non-blocking socket until all is gone.
 
-        Returns None, or the bytes that the socket did not take: send these, then call `acknowledge_sent`. Raises OSError.
+        Returns None, or the bytes that the socket did not take: send these, then call `acknowledge_sent`. Raises
+        OSError.
         """
         cdef ssize_t taken
         cdef size_t length
@@ -660,7 +667,9 @@ cdef class Connection:
             self.mark_dirty()
 
     def confirm(self, callback):
-        """`callback` goes into a CONFIRMED event once the peer answered a PING that follows everything serialised so far."""
+        """`callback` goes into a CONFIRMED event once the peer answered a PING that follows everything serialised so
+        far.
+        """
         if self._session != NULL:
             self._confirms.append(callback)
             if self._confirming is None:
@@ -704,7 +713,9 @@ cdef class Connection:
     @property
     def request_allowed(self):
         """Client: whether a new stream may be opened (no GOAWAY seen)."""
-        return self._session != NULL and not self.terminating and nghttp2_session_check_request_allowed(self._session) != 0
+        if self._session == NULL or self.terminating:
+            return False
+        return nghttp2_session_check_request_allowed(self._session) != 0
 
     def close(self):
         """Free the session; live streams become closed. Further calls do nothing."""
@@ -731,9 +742,6 @@ cdef class Connection:
         if stream._unconsumed:
             nghttp2_session_consume_connection(self._session, stream._unconsumed)
             stream._unconsumed = 0
-        if stream.waiters and not stream._touched:
-            stream._touched = True
-            self._touched.append(stream)
         return 0
 
     cdef int _close_stream(self, int32_t stream_id, uint32_t code) except -1:

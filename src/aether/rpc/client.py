@@ -63,9 +63,14 @@ class ClientCall(Call):
         """Wait until the server opened its side (or the RPC ended)."""
         await self._headers_event.wait()
 
+    def opened(self, metadata: Metadata) -> None:
+        """The response headers arrived."""
+        self.initial_metadata = metadata
+        self._headers_event.set()
+
     def fail(self, error: RpcError) -> None:
         """End the call from our side: the server gets a reset."""
-        self._finish(error)
+        self.conclude(error)
         self.reset()
         if self.driver is not None:
             self.driver.flush()
@@ -73,20 +78,20 @@ class ClientCall(Call):
     def on_reset(self, code: int) -> None:
         if code == -1:
             reason = self.driver.close_reason if self.driver is not None else ""
-            self._finish(
+            self.conclude(
                 RpcError(StatusCode.UNAVAILABLE, f"connection lost: {reason}" if reason else "connection lost")
             )
         else:
-            self._finish(
+            self.conclude(
                 RpcError(_RESET_STATUS.get(code, StatusCode.INTERNAL), f"stream reset with HTTP/2 error {code}")
             )
-        self._ended()
+        self.on_half_closed()
 
-    def _finish(self, status: RpcError) -> None:
+    def conclude(self, status: RpcError) -> None:
         if self._done is None:
             self._done = status
-            if status.code is not StatusCode.OK and self._error is None:
-                self._error = status
+            if status.code is not StatusCode.OK and self.error is None:
+                self.error = status
         self._headers_event.set()
         self._wake()
 
@@ -109,27 +114,26 @@ class _ClientDriver(Driver):
         if encoding != b"identity":
             call.fail(RpcError(StatusCode.INTERNAL, "the server compresses with an encoding that was not offered"))
             return
-        call.initial_metadata = _lenient(headers)
-        call._headers_event.set()
+        call.opened(_lenient(headers))
 
     def on_half_closed(self, call: ClientCall, trailers: list[tuple[bytes, bytes]] | None) -> None:
         fields = dict(trailers or ())
         raw = fields.get(b"grpc-status")
         if raw is not None and raw.isdigit():
             call.trailing_metadata = _lenient(trailers or [])
-            call._finish(RpcError(status_code(int(raw)), decode_message(fields.get(b"grpc-message", b""))))
+            call.conclude(RpcError(status_code(int(raw)), decode_message(fields.get(b"grpc-message", b""))))
         elif fields.get(b":status", b"200") != b"200":
-            call._finish(_http_error(fields))
+            call.conclude(_http_error(fields))
         else:
-            call._finish(RpcError(StatusCode.INTERNAL, "the stream ended without a grpc-status"))
-        call._ended()
+            call.conclude(RpcError(StatusCode.INTERNAL, "the stream ended without a grpc-status"))
+        call.on_half_closed()
 
     def on_goaway(self, code: int, last_stream: int, debug: bytes) -> None:
         self.goaway = (code, debug)
         text = debug.decode("ascii", "replace")
         for call in self.http2.streams:
             if call.id > last_stream:
-                call._finish(RpcError(StatusCode.UNAVAILABLE, f"connection going away {text}".strip()))
+                call.conclude(RpcError(StatusCode.UNAVAILABLE, f"connection going away {text}".strip()))
         if code != _http2.NO_ERROR:
             self.close_reason = f"GOAWAY with error {code} {text}".strip()
 
@@ -191,7 +195,8 @@ class Channel:
     ) -> AsyncIterator[ClientCall]:
         """Open an RPC; leaving the block resets it unless it ended. The request goes out with the first flush.
 
-        Raises RpcError(UNAVAILABLE) when the connection is gone. `timeout` (seconds) is told to the server as its deadline.
+        Raises RpcError(UNAVAILABLE) when the connection is gone. `timeout` (seconds) is told to the server as its
+        deadline.
         """
         if not self.usable:
             reason = self._driver.close_reason
@@ -255,7 +260,8 @@ async def _run_driver(driver: _ClientDriver) -> None:
 
 async def _keepalive(driver: _ClientDriver) -> None:
     while not driver.lost:
-        await trio.sleep_until(driver.check_keepalive(trio.current_time()))
+        due = driver.check_keepalive(trio.current_time())
+        await trio.sleep_until(due)
 
 
 @asynccontextmanager
@@ -284,7 +290,7 @@ async def connect(
                 transport = await _secure(transport, tls, name)
     except (OSError, trio.TooSlowError, ssl.SSLError) as error:
         raise RpcError(
-            StatusCode.UNAVAILABLE, f"cannot connect to {host}:{port}: {error or type(error).__name__}"
+            StatusCode.UNAVAILABLE, f"cannot connect to {host}:{port}: {str(error) or type(error).__name__}"
         ) from error
     authority = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
     async with connect_stream(

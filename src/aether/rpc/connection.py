@@ -2,14 +2,16 @@
 
 Theory of operation
 -------------------
-A `Driver` owns one transport and one sans-IO `_http2.Connection`. Its reader is the only task that is always there: it receives
-bytes, lets `_http2` parse them all, and hands each call its batch of messages synchronously (`dispatch`). Sinks queue frames on any
-call of any connection that shares the `FlushSet`; after the batch the reader flushes every connection that was written to, with
-non-blocking sends in its own task. Only when a transport takes no more is a writer task started; it ends when the rest is gone.
+A `Driver` owns one transport and one sans-IO `_http2.Connection`. Its reader is the only task that is always there: it
+receives bytes, lets `_http2` parse them all, and hands each call its batch of messages synchronously (`dispatch`).
+Sinks queue frames on any call of any connection that shares the `FlushSet`; after the batch the reader flushes every
+connection that was written to, with non-blocking sends in its own task. Only when a transport takes no more is a writer
+task started; it ends when the rest is gone.
 
 Rules:
 * nothing here awaits between changing protocol state and handing its bytes to the transport or to `_leftover`;
-* bytes that the transport did not take are kept in order in `_leftover` and nothing else is serialised until they are gone;
+* bytes that the transport did not take are kept in order in `_leftover` and nothing else is serialised until they are
+  gone;
 * frames count as `sent` only when the transport took all that was serialised with them;
 * a failure of one connection never leaves `flush`: it ends that connection.
 """
@@ -57,7 +59,10 @@ class FlushSet:
         self.dirty: list[Driver] = []
 
     def flush_all(self) -> None:
-        """Write every connection that was written to since its last flush. Never blocks, never raises for a broken connection."""
+        """Write every connection that was written to since its last flush.
+
+        Never blocks, never raises for a broken connection.
+        """
         dirty = self.dirty
         while dirty:
             drivers = dirty.copy()
@@ -69,7 +74,7 @@ class FlushSet:
 class Call(_http2.Stream):
     """One RPC of a connection, as seen by either side. The frame queue and its counters live in `_http2.Stream`."""
 
-    __slots__ = ("_error", "_inbox", "_on_half_close", "_over", "_paused", "_progress", "_sink", "_wakeup", "driver")
+    __slots__ = ("_inbox", "_on_half_close", "_over", "_paused", "_progress", "_sink", "_wakeup", "driver", "error")
 
     def __init__(self) -> None:
         self.driver: Driver | None = None
@@ -80,12 +85,15 @@ class Call(_http2.Stream):
         self._progress: trio.Event | None = None
         self._paused = False
         self._over = False
-        self._error: RpcError | None = None
+        self.error: RpcError | None = None
 
     # ---- receiving
 
     async def receive(self) -> bytes | None:
-        """The next message; None after the peer ended its side. Raises RpcError when the peer broke a rule or the call died."""
+        """The next message.
+
+        None after the peer ended its side. Raises RpcError when the peer broke a rule or the call died.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             inbox = self._inbox
@@ -94,8 +102,8 @@ class Call(_http2.Stream):
                 if not inbox and not self._paused:
                     self.release()
                 return message
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
             if self._over:
                 return None
             self._wakeup = trio.Event()
@@ -111,17 +119,23 @@ class Call(_http2.Stream):
     def set_sink(self, sink: Sink, on_half_close: Callable[[], None]) -> None:
         """Hand batches to `sink` synchronously, in the connection's reader task, from now on.
 
-        Messages that were already received are handed over first, inside this call. A sink that raises ends its own call.
+        Messages that were already received are handed over first, inside this call. A sink that raises ends its own
+        call.
         """
         self._sink = sink
         self._on_half_close = on_half_close
         inbox, self._inbox = self._inbox, None
         if inbox:
-            self._deliver(list(inbox))
+            self.on_messages(list(inbox))
         if not self._paused:
             self.release()
         if self._over:
-            self._ended()
+            self.on_half_closed()
+
+    def drop_sink(self) -> None:
+        """What arrives from now on interests nobody."""
+        self._sink = None
+        self._on_half_close = None
 
     def pause_reading(self) -> None:
         """Stop returning flow-control window: at most one window of data arrives until `resume_reading`."""
@@ -136,7 +150,7 @@ class Call(_http2.Stream):
                 self.release()
                 self._flush_if_dirty()
 
-    def _deliver(self, batch: list[bytes]) -> None:
+    def on_messages(self, batch: list[bytes]) -> None:
         sink = self._sink
         if sink is None:
             if self._inbox is None:
@@ -153,7 +167,7 @@ class Call(_http2.Stream):
             logger.exception("a message sink failed")
             self.fail(RpcError(StatusCode.INTERNAL, "internal error"))
 
-    def _ended(self) -> None:
+    def on_half_closed(self) -> None:
         """The peer ended its side and all its messages were handed over."""
         self._over = True
         callback, self._on_half_close = self._on_half_close, None
@@ -174,8 +188,8 @@ class Call(_http2.Stream):
 
     def fail(self, error: RpcError) -> None:
         """End the call from our side with this status; the first error wins."""
-        if self._error is None:
-            self._error = error
+        if self.error is None:
+            self.error = error
         self._wake()
 
     # ---- sending
@@ -186,7 +200,10 @@ class Call(_http2.Stream):
             self.driver.flush()
 
     async def wait_pending_below(self, limit: int) -> None:
-        """Wait until fewer than `limit` bytes of frames wait for the transport, or the call is gone. Always a checkpoint."""
+        """Wait until fewer than `limit` bytes of frames wait for the transport, or the call is gone.
+
+        Always a checkpoint.
+        """
         if self.pending < limit or self.closed:
             await trio.lowlevel.checkpoint()
             return
@@ -203,10 +220,11 @@ class Call(_http2.Stream):
             progress.set()
 
     def confirm(self, callback: Callable[[], None]) -> None:
-        """Run `callback` once the peer's transport acknowledged everything `sent` so far (what is only queued is not covered).
+        """Run `callback` once the peer's transport acknowledged everything `sent` so far (what is only queued is not
+        covered).
 
-        One PING per connection is in flight at a time; what is confirmed meanwhile shares the next one. Never called when the
-        connection is lost.
+        One PING per connection is in flight at a time; what is confirmed meanwhile shares the next one. Never called
+        when the connection is lost.
         """
         if self.driver is not None:
             self.driver.http2.confirm(callback)
@@ -228,9 +246,7 @@ class Driver:
         "_blocked",
         "_fd",
         "_leftover",
-        "_nursery",
         "_ping_sent",
-        "_poller",
         "_read_ended",
         "_reading",
         "_unblocked",
@@ -241,6 +257,8 @@ class Driver:
         "last_received",
         "limits",
         "lost",
+        "nursery",
+        "poller",
         "transport",
     )
 
@@ -257,7 +275,7 @@ class Driver:
         self.transport = transport
         self._fd = transport.fd if isinstance(transport, SocketTransport) else -1
         """Descriptor on which `_http2` receives and sends itself; -1 = through the transport's methods."""
-        self._poller = poller
+        self.poller = poller
         self._read_ended: trio.Event | None = None
         self.limits = limits
         self.flush_set = flush_set
@@ -272,20 +290,23 @@ class Driver:
         self._leftover: memoryview | None = None
         self._blocked = False
         self._unblocked: trio.Event | None = None
-        self._nursery: trio.Nursery | None = None
+        self.nursery: trio.Nursery | None = None
         self._reading = trio.CancelScope()
         self._writing = trio.CancelScope()
 
     # ---- lifetime
 
     async def run(self, nursery: trio.Nursery) -> None:
-        """Read until the connection ends; then every live call is told and the transport is closed. Writers run in `nursery`."""
-        self._nursery = nursery
+        """Read until the connection ends.
+
+        Then every live call is told and the transport is closed. Writers run in `nursery`.
+        """
+        self.nursery = nursery
         try:
             with self._reading:
                 self.flush()
-                if self._poller is not None and self.transport.fd >= 0:
-                    await self._read_by_poller(self._poller)
+                if self.poller is not None and self.transport.fd >= 0:
+                    await self._read_by_poller(self.poller)
                 else:
                     await self._read_loop()
             if self.http2.terminating and not self.lost:
@@ -316,6 +337,8 @@ class Driver:
         self._read_ended = trio.Event()
         poller.add(self.transport.fd, self)
         try:
+            self.on_readable()  # a TLS handshake may have taken more from the socket than it needed
+            self.flush_set.flush_all()
             await self._read_ended.wait()
         finally:
             poller.remove(self.transport.fd)
@@ -370,8 +393,8 @@ class Driver:
         self._leftover = None
         calls = self.http2.streams
         self.http2.close()
-        self.http2.acknowledge_sent()
         for call in calls:
+            call.on_progress()
             call.on_reset(-1)
         self.transport.close()
         self.http2.owner = None
@@ -396,7 +419,7 @@ class Driver:
         """Hand parsed events to their calls. Calls don't raise; their own failures end them."""
         for kind, call, value in events:
             if kind == MESSAGES:
-                call._deliver(value)
+                call.on_messages(value)
             elif kind == HALF_CLOSED:
                 self.on_half_closed(call, value)
             elif kind == REQUEST:
@@ -404,8 +427,10 @@ class Driver:
             elif kind == HEADERS:
                 self.on_headers(call, value)
             elif kind == RESET:
+                call.on_progress()
                 call.on_reset(value)
             elif kind == CLOSED:
+                call.on_progress()
                 call.on_closed()
             elif kind == INVALID:
                 call.fail(value)
@@ -425,7 +450,9 @@ class Driver:
         """Client: the response headers of a call."""
 
     def on_half_closed(self, call: Any, trailers: list[tuple[bytes, bytes]] | None) -> None:
-        call._ended()
+        """The peer ended its side; only a server's trailers mean something."""
+        del trailers
+        call.on_half_closed()
 
     def on_goaway(self, code: int, last_stream: int, debug: bytes) -> None:
         """The peer will not take new streams."""
@@ -435,7 +462,7 @@ class Driver:
     def flush(self) -> None:
         """Serialise and write without blocking. Never raises for a broken transport: the connection ends instead."""
         http2 = self.http2
-        if self._blocked or self.lost or self._nursery is None:
+        if self._blocked or self.lost or self.nursery is None:
             http2.dirty = False
             return
         transport = self.transport
@@ -469,9 +496,9 @@ class Driver:
     def _block(self, leftover: memoryview) -> None:
         self._leftover = leftover
         self._blocked = True
-        assert self._nursery is not None
+        assert self.nursery is not None
         self._writing = trio.CancelScope()
-        self._nursery.start_soon(self._write_rest, self._writing)
+        self.nursery.start_soon(self._write_rest, self._writing)
 
     async def _write_rest(self, scope: trio.CancelScope) -> None:
         transport = self.transport

@@ -13,7 +13,8 @@ class Limits:
     """What a peer may cost us. Every field has a finite default except `max_connection_age`.
 
     Memory of a connection is bounded by `initial_window_connection` for received data that was not consumed, plus
-    `max_receive_message` per stream for a message of which only a part arrived, plus what the application queues with `send()`.
+    `max_receive_message` per stream for a message of which only a part arrived, plus what the application queues with
+    `send()`.
     """
 
     max_receive_message: int = 4 * MIB
@@ -23,7 +24,10 @@ class Limits:
     max_header_list: int = 16 * KIB
     """Sum of name + value + 32 over all headers of a block (RFC 9113 6.5.2); more resets the stream."""
     max_concurrent_streams: int = 1000
-    """Per connection. Twice as many calls may be alive when clients reset calls whose handlers are still cleaning up."""
+    """Per connection.
+
+    Twice as many calls may be alive when clients reset calls whose handlers are still cleaning up.
+    """
     max_connections: int = 100_000
     """Open connections of a server; more are closed right after accept."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,17 +41,22 @@ async def listen(
 
 async def listen_unix(path: Path, *, tls: TlsSource | None = None, backlog: int = BACKLOG) -> Listener:
     """Bind a Unix socket that only our user may connect to; a stale socket file is replaced. Raises OSError."""
-    try:
-        if stat.S_ISSOCK(os.stat(path).st_mode):
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
+    _remove_stale(path)
     sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
     try:
         await sock.bind(os.fspath(path))
-        os.chmod(path, 0o600)
+        _restrict(path)
         sock.listen(backlog)
     except BaseException:
         sock.close()
         raise
     return Listener(sock, tls)
+
+
+def _remove_stale(path: Path) -> None:
+    if path.is_socket():
+        path.unlink(missing_ok=True)
+
+
+def _restrict(path: Path) -> None:
+    path.chmod(0o600)

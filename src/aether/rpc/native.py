@@ -1,7 +1,8 @@
 """The gRPC server: listeners, connections, calls, drain (connection 8.3, 11).
 
-Lifetimes: `Server.serve` opens one nursery for everything; each connection has its own nursery for its reader, its writer and its
-handlers. A lost connection cancels the scope of each of its calls; the connection's nursery waits for their cleanup.
+Lifetimes: `Server.serve` opens one nursery for everything; each connection has its own nursery for its reader, its
+writer and its handlers. A lost connection cancels the scope of each of its calls; the connection's nursery waits for
+their cleanup.
 """
 
 from __future__ import annotations
@@ -61,14 +62,15 @@ class NativeServerCall(Call):
             self.cancel_scope.cancel()
 
     def on_reset(self, code: int) -> None:
+        del code  # whatever the reason, the client is not there any more
         self.gone = True
-        self._error = self._error or RpcError(StatusCode.CANCELLED, "call cancelled by the client")
+        self.error = self.error or RpcError(StatusCode.CANCELLED, "call cancelled by the client")
         self.cancel_scope.cancel()
 
     def on_closed(self) -> None:
         driver = self.driver
         if isinstance(driver, _ServerDriver):
-            driver.server._changed.unpark_all()
+            driver.server.changed.unpark_all()
 
     def end(self, error: RpcError | None) -> None:
         """Queue the trailers."""
@@ -97,7 +99,7 @@ class _ServerDriver(Driver):
             server.flush_set,
             client=False,
             stream_type=NativeServerCall,
-            poller=server._poller,
+            poller=server.poller,
         )
         self.server = server
         self.peer = peer
@@ -128,8 +130,8 @@ class _ServerDriver(Driver):
         else:
             self.calls += 1
             self.idle_since = self.last_received
-            assert self._nursery is not None
-            self._nursery.start_soon(server._run_call, self, call, handler)
+            assert self.nursery is not None
+            self.nursery.start_soon(server.run_call, self, call, handler)
 
     def _read_request(self, call: NativeServerCall, headers: list[tuple[bytes, bytes]]) -> RpcError | None:
         """Fill in the call from the request headers; returns why it is refused."""
@@ -217,16 +219,16 @@ class Server:
         self.health = health
         self.flush_set = FlushSet()
         self.draining = False
-        self.random = rng or random.Random()
+        self.random = rng or random.Random()  # noqa: S311 - spreads reconnects, guards nothing
         self._drivers: set[_ServerDriver] = set()
         self._checks: list[tuple[float, int, _ServerDriver]] = []
         self._sequence = 0
         self._accepting = trio.CancelScope()
         self._serving: trio.CancelScope | None = None
         self._handshakes = 0
-        self._changed = trio.lowlevel.ParkingLot()
+        self.changed = trio.lowlevel.ParkingLot()
         """Tasks that wait for calls or connections to end."""
-        self._poller: Poller | None = None
+        self.poller: Poller | None = None
 
     @property
     def connections(self) -> int:
@@ -243,7 +245,8 @@ class Server:
     async def serve(
         self, listeners: Sequence[Any], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Serve until cancelled or drained. `listeners` are `Listener`s (see `aether.rpc.listener`) or trio.SocketListeners.
+        """Serve until cancelled or drained. `listeners` are `Listener`s (see `aether.rpc.listener`) or
+        trio.SocketListeners.
 
         The listeners are closed on the way out.
         """
@@ -251,8 +254,8 @@ class Server:
             self._serving = nursery.cancel_scope
             nursery.start_soon(self._watch)
             if poller.available:
-                self._poller = Poller(self.flush_set.flush_all)
-                nursery.start_soon(self._poller.run)
+                self.poller = Poller(self.flush_set.flush_all)
+                nursery.start_soon(self.poller.run)
             try:
                 with self._accepting:
                     async with trio.open_nursery() as accepting:
@@ -261,7 +264,7 @@ class Server:
                         task_status.started()
                         await trio.sleep_forever()
             finally:
-                self._poller = None
+                self.poller = None
                 for listener in listeners:
                     listener.socket.close()
             await self._wait_idle()
@@ -318,7 +321,10 @@ class Server:
         return secured, secured.peer_certificate
 
     async def serve_stream(self, transport: Transport, peer: Peer) -> None:
-        """Serve one open transport until it ends; its calls' handlers have ended when this returns. Closes the transport."""
+        """Serve one open transport until it ends.
+
+        Its calls' handlers have ended when this returns. Closes the transport.
+        """
         driver = _ServerDriver(self, transport, peer)
         self._drivers.add(driver)
         self._schedule(driver, driver.opened)
@@ -330,7 +336,7 @@ class Server:
         finally:
             self._drivers.discard(driver)
             transport.close()
-            self._changed.unpark_all()
+            self.changed.unpark_all()
 
     async def open_in_process(self, nursery: trio.Nursery) -> MemoryTransport:
         """The client's end of a connection without a socket, served by a task in `nursery`."""
@@ -339,7 +345,7 @@ class Server:
         await trio.lowlevel.checkpoint()
         return theirs
 
-    async def _run_call(self, driver: _ServerDriver, call: NativeServerCall, handler: Handler) -> None:
+    async def run_call(self, driver: _ServerDriver, call: NativeServerCall, handler: Handler) -> None:
         error: RpcError | None = RpcError(StatusCode.UNAVAILABLE, "server stopped")
         scope = call.cancel_scope
         try:
@@ -350,17 +356,16 @@ class Server:
                     error = RpcError(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
                 else:
                     error = RpcError(StatusCode.CANCELLED, "call cancelled")
-            if call._error is not None and (error is None or scope.cancelled_caught):
-                error = call._error
+            if call.error is not None and (error is None or scope.cancelled_caught):
+                error = call.error
         finally:
             driver.calls -= 1
             if not call.closed:
                 call.end(error)
                 call.ended_at = (trio.current_time(), call.sent)
                 driver.flush()
-            call._sink = None
-            call._on_half_close = None
-            self._changed.unpark_all()
+            call.drop_sink()
+            self.changed.unpark_all()
 
     # ---- time
 
@@ -383,10 +388,11 @@ class Server:
 
     async def _wait_idle(self) -> None:
         while self._drivers:
-            await self._changed.park()
+            await self.changed.park()
 
     async def drain(self, deadline: float) -> None:
-        """Stop accepting, refuse new calls, wait for running ones at most until `deadline` (trio time), then close everything.
+        """Stop accepting, refuse new calls, wait for running ones at most until `deadline` (trio time), then close
+        everything.
 
         `serve` returns afterwards.
         """
@@ -398,7 +404,7 @@ class Server:
             driver.go_away()
         with trio.move_on_at(deadline):
             while any(driver.calls or driver.http2.stream_count for driver in self._drivers):
-                await self._changed.park()
+                await self.changed.park()
         for driver in list(self._drivers):
             driver.terminate("drained")
         with trio.move_on_after(5.0):

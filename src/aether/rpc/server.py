@@ -1,6 +1,7 @@
 """What a handler sees of the gRPC server, whatever the engine: a call, its peer, and how it ends.
 
-`Server` is the engine on libnghttp2 (`aether.rpc.native`), loaded on first use so that this module imports where it was not built.
+`Server` is the engine on libnghttp2 (`aether.rpc.native`), loaded on first use so that this module imports where it was
+not built.
 """
 
 from __future__ import annotations

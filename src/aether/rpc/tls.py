@@ -28,7 +28,7 @@ ClientAuth = Literal["require", "request", "none"]
 class TlsTransport:
     """TLS over a transport, with ssl.SSLObject and memory BIOs. Await `handshake` before anything else."""
 
-    __slots__ = ("_cipher", "_incoming", "_inner", "_object", "_outgoing")
+    __slots__ = ("_cipher", "_early", "_incoming", "_inner", "_object", "_outgoing")
 
     def __init__(
         self, inner: Transport, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None
@@ -40,6 +40,7 @@ class TlsTransport:
             self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
         )
         self._cipher = b""
+        self._early = True
 
     @classmethod
     def server(cls, inner: Transport, context: ssl.SSLContext) -> TlsTransport:
@@ -125,7 +126,13 @@ class TlsTransport:
         return data
 
     def receive_nowait(self) -> bytes | None:
-        # What one call fed is read completely by the same call: nothing decrypted waits while the socket is silent.
+        # What one call feeds it reads completely, so nothing decrypted waits while the socket is silent. Only the
+        # handshake leaves something: the first records may come in one piece with its end.
+        if self._early:
+            self._early = False
+            data = self._read()
+            if data is not None:
+                return data
         fresh = self._inner.receive_nowait()
         if fresh is None:
             return None
@@ -184,7 +191,10 @@ class ServerTls:
         return self._context
 
     def reload(self) -> None:
-        """Read the files again. Raises OSError or ssl.SSLError and keeps the old certificate when they are not usable."""
+        """Read the files again.
+
+        Raises OSError or ssl.SSLError and keeps the old certificate when they are not usable.
+        """
         self._context = self._build()
 
     def _build(self) -> ssl.SSLContext:
@@ -211,7 +221,10 @@ def client_context(
     key_file: Path | str | None = None,
     verify: bool = True,
 ) -> ssl.SSLContext:
-    """Context of a client: TLS 1.2 or newer, h2 only. `cert_file` and `key_file` are for servers that ask for a certificate."""
+    """Context of a client.
+
+    TLS 1.2 or newer, h2 only. `cert_file` and `key_file` are for servers that ask for a certificate.
+    """
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca_file, cadata=ca_data)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(ALPN)

@@ -1,7 +1,7 @@
 """Byte transports under an HTTP/2 connection: TCP or Unix sockets, and a pair in memory.
 
-All have the same shape (`Transport`): reading waits, writing does not. `send_nowait` returns how many bytes it took; 0 means that
-the caller must `await wait_writable()` first. Errors of a transport are OSError.
+All have the same shape (`Transport`): reading waits, writing does not. `send_nowait` returns how many bytes it took; 0
+means that the caller must `await wait_writable()` first. Errors of a transport are OSError.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Transport(Protocol):
 
     @property
     def buffered(self) -> bool:
-        """Whether bytes that `send_nowait` took wait inside the transport for the peer; `wait_writable` moves them on."""
+        """Whether bytes that `send_nowait` took wait inside the transport for the peer.
+
+        `wait_writable` moves them on.
+        """
         ...
 
     async def receive(self) -> bytes:

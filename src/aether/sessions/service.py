@@ -6,10 +6,12 @@ sessions of this gateway; connection status asks the identity locks and thereby 
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -172,7 +174,7 @@ class SessionService:
             (
                 session
                 for session in self._directory
-                if (not wanted.type or session.identity.kind == wanted.type)
+                if (not wanted.type or session.identity.kind.value == wanted.type)
                 and (not wanted.workspace or session.identity.workspace == wanted.workspace)
             ),
             key=lambda session: (session.connected_at_ms, session.session_id),
@@ -219,10 +221,11 @@ class SessionService:
 
     async def _find(self, reference: _Reference) -> tuple[bool, int]:
         """Connected now, and when last seen (Unix milliseconds, 0 when unknown)."""
+        keys = [reference.key]
         if reference.is_prefix:
             keys = [lock.identity for lock in await self._locks.scan(reference.key)]
-        else:
-            keys = [reference.key] if await self._locks.holder(reference.key) is not None else []
+        # A scan also names locks that nobody holds but that may still be resumed.
+        keys = [key for key in keys if await self._locks.holder(key) is not None]
         if not keys:
             return False, self._left.get(reference.key, 0)
         seen = [session.last_activity_ms for key in keys if (session := self._directory.holder(key)) is not None]
@@ -388,8 +391,7 @@ def _refused(message: str) -> Refusal:
 def _resident_mib() -> float:
     """Memory of this process; 0 where the system does not tell."""
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            pages = int(file.read().split()[1])
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):
         return 0.0
-    return pages * 4096 / 2**20
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -37,6 +37,12 @@ class KVCheckpoints:
                 return keys
             cursor = page.cursor
 
+    async def count(self, identity: str) -> int:
+        return await self._store.count(_namespace(identity))
+
+    async def count(self, identity: str) -> int:
+        return await self._store.count(_namespace(identity))
+
 
 def _namespace(identity: str) -> Namespace:
     return Namespace(PRIVATE_SCOPE, owner=("checkpoint", identity))

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from services import Service  # noqa: E402
+from services import Service
 
 
 @pytest.fixture

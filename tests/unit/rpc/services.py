@@ -97,7 +97,9 @@ class Service:
 
 
 @asynccontextmanager
-async def running(handlers: Any, limits: Limits | None = None, **options: Any) -> AsyncIterator[tuple[Server, Listener]]:
+async def running(
+    handlers: Any, limits: Limits | None = None, **options: Any
+) -> AsyncIterator[tuple[Server, Listener]]:
     """A server on a free port of the loopback interface."""
     server = Server(handlers, limits=limits, **options)
     async with trio.open_nursery() as nursery:

@@ -141,8 +141,10 @@ def test_messages_both_ways(step: int | None) -> None:
     assert pair.client.messages() == sent
     assert [event[2] for event in pair.server.of(_http2.HALF_CLOSED)] == [None]
     assert pair.client.of(_http2.HALF_CLOSED)[0][2] == [(b"grpc-status", b"0")]
-    assert pair.client.of(_http2.CLOSED) and pair.server.of(_http2.CLOSED)
-    assert not pair.client.of(_http2.RESET) and not pair.server.of(_http2.RESET)
+    assert pair.client.of(_http2.CLOSED)
+    assert pair.server.of(_http2.CLOSED)
+    assert not pair.client.of(_http2.RESET)
+    assert not pair.server.of(_http2.RESET)
     assert pair.client.http2.stream_count == pair.server.http2.stream_count == 0
 
 
@@ -193,7 +195,8 @@ def test_server_that_ends_first_tells_the_client_to_stop() -> None:
     theirs.finish([(b"grpc-status", b"0")])
     pair.pump()
     assert pair.client.messages() == [b"a"]
-    assert mine.closed and theirs.closed
+    assert mine.closed
+    assert theirs.closed
     assert pair.client.of(_http2.CLOSED)
     mine.send(frame(b"late"))
     assert (mine.pending, pair.client.take()) == (0, b"")
@@ -616,7 +619,7 @@ def test_connections_leave_nothing_behind() -> None:
 
 def test_shutdown_notice_lets_calls_finish() -> None:
     pair = Pair()
-    mine, theirs = pair.call()
+    _mine, theirs = pair.call()
     pair.server.http2.shutdown_notice()
     pair.pump()
     assert pair.client.of(_http2.GOAWAY)[0][2][0] == _http2.NO_ERROR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -11,14 +12,17 @@ from typing import Any
 import grpc
 import pytest
 import trio
+import trio.testing
 import trustme
 from services import PATIENCE, Service, running
 
-from aether.rpc.client import connect
+from aether.rpc.client import connect, connect_stream
 from aether.rpc.limits import Limits
 from aether.rpc.listener import listen
 from aether.rpc.native import Server
-from aether.rpc.tls import ServerTls, ServerTlsFiles, client_context
+from aether.rpc.status import frame
+from aether.rpc.tls import ServerTls, ServerTlsFiles, TlsTransport, client_context
+from aether.rpc.transport import SocketTransport
 
 BIG = [("grpc.max_receive_message_length", 16 << 20), ("grpc.max_send_message_length", 16 << 20)]
 
@@ -122,7 +126,7 @@ async def test_compression_is_refused(service: Service) -> None:
 
 
 async def test_cancel_reaches_the_handler(service: Service) -> None:
-    async with running(service.handlers) as (server, listener):
+    async with running(service.handlers) as (_server, listener):
         target = f"127.0.0.1:{listener.address[1]}"
         go = threading.Event()
 
@@ -186,8 +190,8 @@ async def test_drain_refuses_new_calls_and_waits_for_old_ones(service: Service) 
                 call = stub(channel, "/t/Hang")(iter(()))
                 call.initial_metadata()
                 trio.from_thread.run_sync(nursery.start_soon, server.drain, trio.from_thread.run_sync(soon))
+                trio.from_thread.run(draining)
                 with pytest.raises(grpc.RpcError) as refused:
-                    trio.from_thread.run(draining)
                     stub(channel, "/t/Unary", "unary_unary")(b"", timeout=PATIENCE)
                 trio.from_thread.run_sync(service.release.set)
                 list(call)
@@ -262,7 +266,9 @@ def grpc_credentials(certificates: Certificates, *, certificate: bool) -> grpc.C
         ("none", False, True),
     ],
 )
-async def test_tls(service: Service, certificates: Certificates, client_auth: Any, certificate: bool, works: bool) -> None:
+async def test_tls(
+    service: Service, certificates: Certificates, client_auth: Any, certificate: bool, works: bool
+) -> None:
     tls = ServerTls(ServerTlsFiles(*certificates.server, certificates.ca_file, client_auth))
 
     async def work(port: int) -> None:
@@ -320,5 +326,63 @@ async def test_plaintext_client_on_a_tls_port_is_dropped(service: Service, certi
             with trio.fail_after(PATIENCE):
                 while await stream.receive_some():
                     pass
+
+    await serve_tls(service, tls, work)
+
+
+async def test_request_in_one_piece_with_the_end_of_the_handshake(service: Service, certificates: Certificates) -> None:
+    """Nothing more comes from the socket then, so what TLS already decrypted must be looked at."""
+    tls = ServerTls(ServerTlsFiles(*certificates.server, certificates.ca_file, "none"))
+    context = client_context(ca_file=certificates.ca_file)
+
+    class Corked:
+        """Passes the client's output on in one piece."""
+
+        fd = -1
+        buffered = False
+
+        def __init__(self, inner: SocketTransport) -> None:
+            self.inner = inner
+            self.held: list[bytes] = []
+            self.corked = False
+
+        async def receive(self) -> bytes:
+            self.corked = True  # the client hello is out: hold back everything until the request is there as well
+            return await self.inner.receive()
+
+        def send_nowait(self, data: bytes | memoryview) -> int:
+            if self.corked:
+                self.held.append(bytes(data))
+                return len(data)
+            return self.inner.send_nowait(data)
+
+        def uncork(self) -> None:
+            self.corked = False
+            self.inner.send_nowait(b"".join(self.held))
+
+        async def wait_writable(self) -> None:
+            await self.inner.wait_writable()
+
+        def receive_nowait(self) -> bytes | None:
+            raise NotImplementedError
+
+        def end_writing(self) -> None:
+            self.inner.end_writing()
+
+        def close(self) -> None:
+            self.inner.close()
+
+    async def work(port: int) -> None:
+        corked = Corked(SocketTransport(socket.create_connection(("127.0.0.1", port))))
+        secured = TlsTransport.client(corked, context, "localhost")
+        await secured.handshake()
+        async with connect_stream(secured) as channel, channel.call("/t/Unary") as call:
+            call.send(frame(b"ab"))
+            call.half_close()
+            await trio.testing.wait_all_tasks_blocked()
+            call.flush()
+            corked.uncork()
+            with trio.fail_after(PATIENCE):
+                assert await call.receive() == b"ba"
 
     await serve_tls(service, tls, work)

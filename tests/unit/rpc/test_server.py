@@ -30,7 +30,7 @@ async def failing(channel: Any, path: str, message: bytes = b"", **options: Any)
 
 
 async def test_unary_in_memory(service: Service) -> None:
-    async with in_memory(service.handlers) as (server, channel):
+    async with in_memory(service.handlers) as (_server, channel):
         assert await unary(channel, "/t/Unary", b"abc") == b"cba"
         assert service.calls[0].peer == Peer("memory", in_process=True)
         assert service.calls[0].path == "/t/Unary"
@@ -137,7 +137,8 @@ async def test_set_sink_hands_over_what_was_queued() -> None:
         call.half_close()
         call.flush()
         assert await call.receive() is None
-        assert call.done and call.status is None
+        assert call.done
+        assert call.status is None
 
 
 async def test_oversized_message(service: Service) -> None:
@@ -290,19 +291,21 @@ async def test_wait_pending_below_follows_a_slow_reader() -> None:
         assert call.queued == 3_000_000
 
     limits = Limits(initial_window=200_000, initial_window_connection=200_000)
-    async with in_memory({"/t/X": handler}, limits, limits, capacity=10_000) as (_, channel):
-        async with channel.call("/t/X") as call:
-            call.flush()
-            with trio.fail_after(PATIENCE):
-                await full.wait()
-            await trio.testing.wait_all_tasks_blocked()
-            # A window of data, a window's worth that waits in the connection, and the limit.
-            assert sent * 10_000 < 700_000
-            count = 0
-            with trio.fail_after(PATIENCE):
-                while await call.receive() is not None:
-                    count += 1
-            assert count == 300
+    async with (
+        in_memory({"/t/X": handler}, limits, limits, capacity=10_000) as (_, channel),
+        channel.call("/t/X") as call,
+    ):
+        call.flush()
+        with trio.fail_after(PATIENCE):
+            await full.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        # A window of data, a window's worth that waits in the connection, and the limit.
+        assert sent * 10_000 < 700_000
+        count = 0
+        with trio.fail_after(PATIENCE):
+            while await call.receive() is not None:
+                count += 1
+        assert count == 300
 
 
 async def test_paused_call_takes_at_most_a_window() -> None:
@@ -481,7 +484,7 @@ async def test_silent_connection_without_preface_is_closed(mute_server: Any, aut
 
 
 async def test_keepalive_closes_a_dead_connection(mute_server: Any, autojump_clock: Any) -> None:
-    server, client = mute_server(Limits(keepalive_after=30.0, keepalive_timeout=10.0))
+    _server, client = mute_server(Limits(keepalive_after=30.0, keepalive_timeout=10.0))
     client.say(PREFACE + b"\0\0\0\4\0\0\0\0\0")
     start = trio.current_time()
     await client.ended.wait()
@@ -502,7 +505,9 @@ async def test_living_connection_survives_keepalive(service: Service, autojump_c
 async def test_client_keepalive(service: Service, autojump_clock: Any) -> None:
     ours, theirs = memory_pair()
     del ours  # nobody answers
-    async with connect_stream(theirs, keepalive=True, limits=Limits(keepalive_after=20, keepalive_timeout=5)) as channel:
+    async with connect_stream(
+        theirs, keepalive=True, limits=Limits(keepalive_after=20, keepalive_timeout=5)
+    ) as channel:
         async with channel.call("/t/X") as call:
             call.flush()
             with pytest.raises(RpcError) as caught:
@@ -527,7 +532,7 @@ async def test_idle_connection_is_sent_away(service: Service, autojump_clock: An
 
 async def test_connection_age(service: Service, autojump_clock: Any) -> None:
     limits = Limits(max_connection_age=100.0, max_connection_age_grace=5.0)
-    async with in_memory(service.handlers, limits) as (server, channel), channel.call("/t/Echo") as call:
+    async with in_memory(service.handlers, limits) as (_server, channel), channel.call("/t/Echo") as call:
         call.flush()
         await trio.sleep(85)
         assert channel.usable
@@ -542,7 +547,7 @@ async def test_ended_call_that_nobody_reads_is_reset(service: Service, autojump_
         call.send(frame(bytes(1_000_000)))
 
     limits = Limits(initial_window=100_000, linger=10.0)
-    async with in_memory({"/t/X": handler}, None, limits) as (server, channel), channel.call("/t/X") as call:
+    async with in_memory({"/t/X": handler}, None, limits) as (_server, channel), channel.call("/t/X") as call:
         call.pause_reading()
         call.flush()
         await trio.sleep(5)
@@ -642,3 +647,19 @@ async def test_garbage_connections_do_not_disturb_others(service: Service, caplo
                 while server.connections > 1:
                     await trio.lowlevel.checkpoint()
     assert not caplog.records
+
+
+async def test_reset_ends_the_wait_for_a_slow_peer(service: Service) -> None:
+    async def handler(call: ServerCall) -> None:
+        await call.receive()
+        raise RpcError(StatusCode.ABORTED, "enough")
+
+    limits = Limits(initial_window=100_000)
+    async with in_memory({"/t/X": handler}, limits) as (_, channel), channel.call("/t/X") as call:
+        call.send(frame(bytes(1_000_000)))
+        call.flush()
+        with trio.fail_after(PATIENCE):
+            await call.wait_pending_below(1)
+            with pytest.raises(RpcError) as caught:
+                await call.receive()
+        assert caught.value.code is StatusCode.ABORTED

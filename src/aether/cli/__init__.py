@@ -1,0 +1,112 @@
+"""The ``aether`` command. Each command lives in a module of its own and is imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aether._version import __version__
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Aether: a fabric for multi-agent systems."""
+
+
+def sources(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that take part in the configuration; checked with the rest of it, hence plain texts here."""
+    for option in reversed(
+        [
+            click.option("--dev", is_flag=True, default=None, help="Admit anonymous clients, on this machine only."),
+            click.option(
+                "--config",
+                "file",
+                type=click.Path(path_type=Path),
+                envvar="AETHER_CONFIG",
+                metavar="FILE",
+                help="YAML file.",
+            ),
+            click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"),
+            click.option("--port", metavar="PORT", help="gRPC port.  [default: 50051]"),
+            click.option("--ops-port", metavar="PORT", help="Probes and metrics; 0 is off.  [default: 9090]"),
+            click.option("--admin-port", metavar="PORT", help="Reserved for the admin API.  [default: 31880]"),
+            click.option("--data-dir", metavar="DIRECTORY", help="Where the data lives.  [default: aether-data]"),
+            click.option("--engine", metavar="ENGINE", help="auto, native or purerpc.  [default: auto]"),
+            click.option("--durability", metavar="LEVEL", help="batch or os.  [default: batch]"),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def flags(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of :func:`sources` by the setting they are for."""
+    keys = {
+        "host": "gateway.host",
+        "port": "gateway.port",
+        "ops_port": "gateway.ops_port",
+        "admin_port": "admin.port",
+        "data_dir": "storage.data_dir",
+        "engine": "gateway.engine",
+        "durability": "storage.durability",
+    }
+    return {keys.get(name, name): value for name, value in options.items()}
+
+
+@main.command()
+@sources
+def serve(file: Path | None, **options: Any) -> None:
+    """Run a gateway until Ctrl-C or SIGTERM; a second signal ends it at once."""
+    settings = _load(file, options)
+    from aether.cli.serve import run
+
+    raise SystemExit(run(settings))
+
+
+@main.command()
+@sources
+@click.option("--markdown", is_flag=True, help="The reference of all settings instead, for the documentation.")
+def config(file: Path | None, markdown: bool, **options: Any) -> None:
+    """Show the settings that a gateway would run with, and where each comes from."""
+    from aether.cli import settings
+
+    click.echo(settings.reference() if markdown else settings.effective(_load(file, options)), nl=False)
+
+
+@main.command()
+def demo() -> None:
+    """A gateway and two agents that talk, in this process; leaves nothing behind."""
+    from aether.cli.demo import run
+
+    run()
+
+
+@main.command()
+@sources
+def doctor(file: Path | None, **options: Any) -> None:
+    """Check that a gateway can run here; exit code 1 when something is in the way."""
+    from aether.cli.doctor import run
+
+    raise SystemExit(run(_load(file, options)))
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(f"aether {__version__}")
+
+
+def _load(file: Path | None, options: dict[str, Any]) -> Any:
+    """The configuration, or the end of the process with every reason why not."""
+    from aether.config import ConfigError, load_config
+
+    try:
+        return load_config(file, flags=flags(options))
+    except ConfigError as error:
+        click.echo(f"The configuration cannot be used:\n{error}", err=True)
+        raise SystemExit(1) from None

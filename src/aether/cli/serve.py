@@ -1,0 +1,119 @@
+"""``aether serve``: a gateway and its ops port, until a signal says stop."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import click
+import structlog
+import trio
+
+from aether.admin.ops import Ops, Probed
+from aether.cli.logs import set_up_logs
+from aether.config import Config
+from aether.errors import AetherError
+from aether.gateway.gateway import Gateway
+
+__all__ = ["run"]
+
+log = structlog.get_logger("aether.serve")
+
+
+class CannotStart(Exception):
+    """Something on this machine is in the way; the text says what."""
+
+
+def run(config: Config) -> int:
+    """Serve; returns the exit code."""
+    if problem := config.authentication_problem():
+        return _complain(problem)
+    set_up_logs(config.log)
+    try:
+        trio.run(_serve, config, strict_exception_groups=True)
+    except* (CannotStart, AetherError) as group:
+        return_code = _complain(_first_text(group))
+    else:
+        return 0
+    return return_code
+
+
+async def _serve(config: Config) -> None:
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch, signals, stop)
+            ops = Ops()
+            ops_url = ""
+            if config.gateway.ops_port:
+                try:
+                    ops_url = await nursery.start(ops.serve, config.gateway.host, config.gateway.ops_port)
+                except OSError as error:
+                    raise _cannot_listen("ops", config.gateway.host, config.gateway.ops_port, error) from error
+            try:
+                async with Gateway(config) as gateway:
+                    ops.started(_probed(gateway))
+                    _announce(config, gateway, ops_url)
+                    await stop.wait()
+                    await gateway.drain()
+            except OSError as error:
+                if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES) and error.filename is None:
+                    raise _cannot_listen("gRPC", config.gateway.host, config.gateway.port, error) from error
+                where = error.filename or config.storage.data_dir
+                raise CannotStart(f"cannot use {where}: {error.strerror or error}") from error
+            log.info("stopped")
+            nursery.cancel_scope.cancel()
+
+
+async def _watch(signals: AsyncIterator[int], stop: trio.Event) -> None:
+    """The first signal starts the drain, the second ends the process: what was acknowledged is on disk."""
+    async for number in signals:
+        if stop.is_set():
+            os._exit(128 + number)
+        log.info("stopping", signal=signal.Signals(number).name)
+        stop.set()
+
+
+def _probed(gateway: Gateway) -> Probed:
+    services = gateway.services
+
+    def exposition() -> bytes:
+        services.observer.collect()
+        return gateway.metrics.exposition()
+
+    return Probed(lambda: services.draining, services.observer.checks, exposition)
+
+
+def _announce(config: Config, gateway: Gateway, ops_url: str) -> None:
+    if config.gateway.engine == "auto" and gateway.engine != "native":
+        log.warning("libnghttp2 was not compiled in; the slower engine serves", engine=gateway.engine)
+    host = f"[{config.gateway.host}]" if ":" in config.gateway.host else config.gateway.host
+    log.info(
+        "ready",
+        address=f"{host}:{gateway.port}",
+        tier=config.tier,
+        engine=gateway.engine,
+        data_dir=str(config.storage.data_dir.absolute()),
+        durability=config.storage.durability,
+        ops=ops_url or "off",
+        clients="anonymous, this machine only" if config.dev else ", ".join(config.auth.modes),
+    )
+
+
+def _cannot_listen(what: str, host: str, port: int, error: OSError) -> CannotStart:
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    return CannotStart(f"cannot listen on {host} port {port} ({what}): {reason}")
+
+
+def _first_text(group: BaseExceptionGroup[Exception]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
+def _complain(text: str) -> int:
+    click.echo(f"aether: {text}", err=True)
+    return 1
