@@ -7,9 +7,15 @@ the counts before each scrape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from aether._version import __version__
 from aether.errors import Code
@@ -35,6 +41,45 @@ _ERROR_TYPES = {
 
 def _doubling(start: float, count: int) -> list[float]:
     return [start * 2**step for step in range(count)]
+
+
+class _KVOperations(Collector):
+    """Counts and latencies of key/value operations: a dictionary and a bisection, where the library's labels and
+    locks cost a quarter of the operation."""
+
+    _BOUNDS = _doubling(0.0001, 14)
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[str, str, bool], list[float]] = {}
+        """Per operation, scope and success: a count for each bucket and one beyond the last, then the seconds."""
+
+    def observe(self, operation: str, scope: str, ok: bool, seconds: float) -> None:
+        cell = self._cells.get((operation, scope, ok))
+        if cell is None:
+            cell = self._cells[operation, scope, ok] = [0.0] * (len(self._BOUNDS) + 2)
+        cell[bisect_left(self._BOUNDS, seconds)] += 1
+        cell[-1] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        operations = CounterMetricFamily(
+            "aether_kv_operations", "Key/value operations.", labels=["operation", "scope", "status"]
+        )
+        latency = HistogramMetricFamily(
+            "aether_kv_operation_latency_seconds",
+            "Key/value operations, from the request to its evaluation.",
+            labels=["operation", "scope"],
+        )
+        merged: dict[tuple[str, str], list[float]] = {}
+        for (operation, scope, ok), cell in self._cells.items():
+            operations.add_metric([operation, scope, "ok" if ok else "error"], sum(cell[:-1]))
+            total = merged.setdefault((operation, scope), [0.0] * len(cell))
+            merged[operation, scope] = [before + more for before, more in zip(total, cell, strict=True)]
+        for labels, cell in merged.items():
+            counts = list(accumulate(cell[:-1]))
+            bounds = [*map(floatToGoString, self._BOUNDS), "+Inf"]
+            latency.add_metric(list(labels), list(zip(bounds, counts, strict=True)), cell[-1])
+        yield operations
+        yield latency
 
 
 class Metrics:
@@ -67,16 +112,8 @@ class Metrics:
         self._errors = Counter(
             "aether_message_errors", "Messages and reports refused.", ["workspace", "error_type"], registry=registry
         )
-        self._kv = Counter(
-            "aether_kv_operations", "Key/value operations.", ["operation", "scope", "status"], registry=registry
-        )
-        self._kv_latency = Histogram(
-            "aether_kv_operation_latency_seconds",
-            "Key/value operations, from the request to its answer, the commit included.",
-            ["operation", "scope"],
-            buckets=_doubling(0.0001, 14),
-            registry=registry,
-        )
+        self._kv = _KVOperations()
+        registry.register(self._kv)
         self._checkpoints = Counter(
             "aether_metering_checkpoint_operations",
             "Checkpoint operations that succeeded.",
@@ -127,8 +164,7 @@ class Metrics:
 
     def kv_operation(self, operation: str, scope: str, *, ok: bool, seconds: float) -> None:
         """A key/value operation was answered; ``operation`` is the protocol's name, such as ``PUT``."""
-        self._kv.labels(operation, scope, "ok" if ok else "error").inc()
-        self._kv_latency.labels(operation, scope).observe(seconds)
+        self._kv.observe(operation, scope, ok, seconds)
 
     def checkpoint_operation(self, workspace: str, operation: str) -> None:
         """A checkpoint operation succeeded."""

@@ -47,12 +47,15 @@ class Scope(enum.IntEnum):
     @property
     def label(self) -> str:
         """Name in rules, metrics and client arguments, for example ``user-workspace``."""
-        return self.name.lower().replace("_", "-")
+        return _SCOPE_LABELS[self]
 
     @property
     def is_exclusive(self) -> bool:
         """Private to one implementation and specifier."""
         return self in (Scope.USER, Scope.USER_WORKSPACE, Scope.GLOBAL_EXCLUSIVE, Scope.WORKSPACE_EXCLUSIVE)
+
+
+_SCOPE_LABELS = {scope: scope.name.lower().replace("_", "-") for scope in Scope}
 
 
 class Op(enum.IntEnum):

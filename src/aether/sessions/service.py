@@ -364,7 +364,7 @@ def _read_reference(request: pb.ConnectionStatusRequest) -> _Reference:
         return _Reference(kind, f"us::{name.removeprefix('us::')}::", is_prefix=True)
     if kind is PrincipalType.ORCHESTRATOR and SEPARATOR not in name:
         return _Reference(kind, f"orc::{name}::", is_prefix=True)
-    return _Reference(kind, name)
+    return _Reference(kind, "")  # no principal of this type can have such an id
 
 
 def _describe(session: LiveSession, now_ms: int) -> pb.ConnectionInfo:

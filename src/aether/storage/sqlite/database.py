@@ -35,6 +35,7 @@ log = structlog.get_logger("aether.storage")
 
 LINGER_S = 0.005
 RETRY_S = 0.5
+INLINE_BYTES_MAX = 16 * 1024
 SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -104,6 +105,7 @@ class Database:
         self._participants: list[Participant] = []
         self._queue: queue.SimpleQueue[_Batch | _Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
+        self._connection_lock = threading.Lock()
         self._writing: _Batch | None = None
         self._touched = False
         self._urgent = False
@@ -181,7 +183,8 @@ class Database:
         while self.committed < ticket:
             self.check()
             self.kick()
-            await self._waiters.wait()
+            if self.committed < ticket:
+                await self._waiters.wait()
         await trio.lowlevel.checkpoint()
 
     def _seal(self) -> None:
@@ -190,7 +193,26 @@ class Database:
         self.open_ticket += 1
         self._touched = self._urgent = False
         self._writing = batch
-        self._queue.put(batch)
+        if self.durability == "os" and self._commit_inline(batch):
+            self._on_commit(batch)
+        else:
+            self._queue.put(batch)
+
+    def _commit_inline(self, batch: _Batch) -> bool:
+        """Without a sync a small commit takes less time than waking the writer thread twice; False when it is not small.
+
+        The writer's connection is free: only one batch is under way, and maintenance takes the lock.
+        """
+        size = sum(len(value) for _, values in batch.statements for value in values if isinstance(value, bytes | str))
+        if size > INLINE_BYTES_MAX or not self._connection_lock.acquire(blocking=False):
+            return False
+        try:
+            self._commit(batch)
+        except sqlite3.Error:
+            return False
+        finally:
+            self._connection_lock.release()
+        return True
 
     async def _linger(self) -> None:
         """Seal batches nobody waits for."""
@@ -226,7 +248,8 @@ class Database:
         with trio.move_on_after(10):
             while (self._touched or self._writing is not None) and not self.failing:
                 self.kick()
-                await self._waiters.wait()
+                if self._writing is not None:
+                    await self._waiters.wait()
         self._closing.set()
         self._queue.put(None)
 
@@ -275,13 +298,9 @@ class Database:
         assert self._token is not None
         while True:
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                for sql, parameters in batch.statements:
-                    self._writer.execute(sql, parameters)
-                self._writer.execute("COMMIT")
+                with self._connection_lock:
+                    self._commit(batch)
             except sqlite3.Error as error:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
                 self._token.run_sync_soon(self._on_failure, str(error))
                 if self._closing.wait(RETRY_S):
                     return
@@ -289,10 +308,23 @@ class Database:
                 self._token.run_sync_soon(self._on_commit, batch)
                 return
 
+    def _commit(self, batch: _Batch) -> None:
+        """One transaction; leaves none open when it fails."""
+        writer = self._writer
+        try:
+            writer.execute("BEGIN IMMEDIATE")
+            for sql, parameters in batch.statements:
+                writer.execute(sql, parameters)
+            writer.execute("COMMIT")
+        except sqlite3.Error:
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
+            raise
+
     def _run_job(self, job: _Job) -> None:
         assert self._token is not None
         try:
-            with self._writer:
+            with self._connection_lock, self._writer:
                 self._writer.execute("BEGIN IMMEDIATE")
                 value = job.run(self._writer)
         except sqlite3.Error as error:
