@@ -1,0 +1,390 @@
+"""A connection that lives as long as its ``async with`` block, across lost streams and gateway restarts (sdk 14).
+
+One task owns the stream: it dials, says who we are, reads, and dials again with the session to resume when the stream
+ends. The body of the block sends, asks and iterates. What the gateway decides for good -- a duplicate identity, wrong
+credentials, a displacement -- is raised out of the block.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import trio
+
+from aether._version import __version__
+from aether.client.errors import ConnectionLost, Disconnected, final, refused
+from aether.nurseries import unwrapped_nursery
+from aether.proto import aether_pb2 as pb
+from aether.rpc.client import Channel, ClientCall, connect, connect_stream
+from aether.rpc.status import RpcError, StatusCode, frame
+
+__all__ = ["Connection", "InProcess", "Options", "Target", "open_connection"]
+
+CONNECT = "/aether.v1.AetherGateway/Connect"
+INBOX_BYTES_MAX = 1024 * 1024
+"""Received and not yet iterated; over it the stream is not read, and the gateway serves us from its log."""
+SEND_BYTES_MAX = 1024 * 1024
+"""Sent and not yet taken by the transport; over it ``send`` waits."""
+ERRORS_MAX = 1000
+
+
+class InProcess(Protocol):
+    """Something that opens a transport without a socket, such as an embedded Gateway."""
+
+    async def open_transport(self) -> Any: ...
+
+
+Target = str | InProcess
+"""``host:port``, or a gateway in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a connection behaves.
+
+    :ivar credentials: as in ``InitConnection.credentials``, for example ``{"x-api-key": ...}``.
+    :ivar backoff_initial_s: delay before the second attempt in a row; doubled each time up to ``backoff_max_s``,
+        plus or minus a quarter. The first attempt comes at once.
+    :ivar attempts_max: attempts in a row before giving up; None: for ever.
+    """
+
+    credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    tls: ssl.SSLContext | None = None
+    backoff_initial_s: float = 1.0
+    backoff_max_s: float = 30.0
+    attempts_max: int | None = None
+    randomness: random.Random = field(default_factory=random.Random)
+
+
+class Inbox:
+    """What arrived for one kind of reader, in order."""
+
+    def __init__(self) -> None:
+        self.items: deque[tuple[int, Any]] = deque()
+        self.size = 0
+        self.closed = False
+        self._changed = trio.Event()
+
+    def put(self, size: int, item: Any) -> None:
+        self.items.append((size, item))
+        self.size += size
+        self._changed.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._changed.set()
+
+    async def get(self) -> tuple[int, Any]:
+        """The oldest item; StopAsyncIteration after the end."""
+        await trio.lowlevel.checkpoint()
+        while not self.items:
+            if self.closed:
+                raise StopAsyncIteration
+            self._changed = trio.Event()
+            await self._changed.wait()
+        size, item = self.items.popleft()
+        self.size -= size
+        return size, item
+
+
+class Connection:
+    """A connected principal; made by ``connect_agent`` and its siblings. Iterating it gives the messages, in order.
+
+    :ivar session_id: of the current stream; changes with every reconnect.
+    :ivar assigned_id: instance id of a pool worker, empty for others.
+    :ivar resumed: the last reconnect took over the session that was lost.
+    :ivar config: the state the gateway gave at connect (agents and tasks).
+    :ivar errors: refusals of messages, newest last; the oldest are dropped beyond a thousand.
+    """
+
+    def __init__(self, target: Target, init: pb.InitConnection, options: Options) -> None:
+        from aether.client.checkpoints import Checkpoints
+        from aether.client.kv import KV
+        from aether.client.progress import Progress
+
+        self._target = target
+        self._init = init
+        self._options = options
+        self.session_id = ""
+        self.assigned_id = ""
+        self.resumed = False
+        self.config = pb.ConfigSnapshot()
+        self.errors: deque[pb.ErrorResponse] = deque(maxlen=ERRORS_MAX)
+        self.kv = KV(self)
+        self.checkpoints = Checkpoints(self)
+        self.progress = Progress(self)
+        self._messages = Inbox()
+        self._updates = Inbox()
+        self._call: ClientCall | None = None
+        self._connected = trio.Event()
+        self._pending: dict[str, _Pending] = {}
+        self._paused = False
+        self._closing = False
+
+    # ------------------------------------------------------------------------------------------------- sending
+
+    async def send(
+        self, topic: str, payload: bytes, message_type: int = pb.OPAQUE, *, app_workspace: str = ""
+    ) -> None:
+        """Send one message; waits while disconnected or while the transport is full.
+
+        There is no acknowledgement: a refusal arrives in :attr:`errors`. Once an operation that was started later has
+        been answered, the message is safe in the gateway's log.
+        """
+        message = pb.SendMessage(
+            target_topic=topic,
+            payload=payload,
+            message_type=message_type,  # type: ignore[arg-type]
+            app_workspace=app_workspace,
+        )
+        await self.transmit(pb.UpstreamMessage(send=message))
+
+    async def transmit(self, message: pb.UpstreamMessage) -> None:
+        """Send any upstream message."""
+        data = frame(message.SerializeToString())
+        while True:
+            call = await self._wait_call()
+            await call.wait_pending_below(SEND_BYTES_MAX)
+            if call is self._call:
+                call.send(data)
+                call.flush()
+                return
+
+    async def _wait_call(self) -> ClientCall:
+        while self._call is None:
+            await self._connected.wait()
+        return self._call
+
+    async def request(self, member: str, operation: Any) -> Any:
+        """Run an operation that carries a ``request_id`` and return its typed response.
+
+        :param member: the field of ``UpstreamMessage``, for example ``kv_op``.
+        :raises RequestRefused: the gateway declined.
+        :raises ConnectionLost: the stream ended before the answer.
+        """
+        id_field = "request_id" if "request_id" in operation.DESCRIPTOR.fields_by_name else "client_request_id"
+        request_id = uuid.uuid4().hex
+        setattr(operation, id_field, request_id)
+        pending = self._pending[request_id] = _Pending()
+        self._read_on()
+        try:
+            await self.transmit(pb.UpstreamMessage(**{member: operation}))
+            await pending.done.wait()
+        finally:
+            self._pending.pop(request_id, None)
+        if pending.error is not None:
+            raise pending.error
+        return pending.response
+
+    async def switch_workspace(self, workspace: str) -> None:
+        """Move a user to another workspace, or to none (routing 6)."""
+        await self.transmit(pb.UpstreamMessage(switch_workspace=pb.SwitchWorkspace(new_workspace_id=workspace)))
+
+    async def connection_status(self, principal_type: str, principal_id: str) -> bool:
+        """Is a principal connected anywhere in the deployment?"""
+        principal = pb.PrincipalRef(principal_type=principal_type, principal_id=principal_id)
+        request = pb.ConnectionStatusRequest(principal=principal)
+        return bool((await self.request("connection_status_request", request)).connected)
+
+    # ----------------------------------------------------------------------------------------------- receiving
+
+    def __aiter__(self) -> AsyncIterator[pb.IncomingMessage]:
+        return self
+
+    async def __anext__(self) -> pb.IncomingMessage:
+        _, message = await self._messages.get()
+        self._read_on()
+        result: pb.IncomingMessage = message
+        return result
+
+    async def next_update(self) -> pb.ProgressUpdate:
+        """The next progress update; see :class:`aether.client.progress.Progress`."""
+        _, update = await self._updates.get()
+        self._read_on()
+        result: pb.ProgressUpdate = update
+        return result
+
+    def _read_on(self) -> None:
+        """Resume reading when there is room, or when an answer is awaited that may be behind what fills it."""
+        room = self._messages.size + self._updates.size < INBOX_BYTES_MAX // 2
+        if self._paused and self._call is not None and (room or self._pending):
+            self._paused = False
+            self._call.resume_reading()
+            self._call.flush()
+
+    def _on_batch(self, batch: list[bytes]) -> None:
+        for data in batch:
+            self._on_message(len(data), pb.DownstreamMessage.FromString(data))
+        full = self._messages.size + self._updates.size > INBOX_BYTES_MAX
+        if full and not self._pending and not self._paused and self._call is not None:
+            self._paused = True
+            self._call.pause_reading()
+
+    def _on_message(self, size: int, message: pb.DownstreamMessage) -> None:
+        kind = message.WhichOneof("payload")
+        match kind:
+            case "msg":
+                self._messages.put(size, message.msg)
+            case "progress_update":
+                self._updates.put(size, message.progress_update)
+            case "config":
+                self.config = message.config
+            case "signal" if message.signal.type == pb.Signal.FORCE_DISCONNECT:
+                raise _Forced(message.signal.reason)
+            case "error":
+                self._resolve(message.error.request_id, error=refused(message.error)) or self.errors.append(
+                    message.error
+                )
+            case str():
+                response = getattr(message, kind)
+                request_id = getattr(response, "request_id", "") or getattr(response, "client_request_id", "")
+                self._resolve(request_id, response=response)
+
+    def _resolve(self, request_id: str, *, response: Any = None, error: Exception | None = None) -> bool:
+        """Settle the request with this id; the first answer counts."""
+        pending = self._pending.pop(request_id, None)
+        if pending is None:
+            return False
+        pending.response, pending.error = response, error
+        pending.done.set()
+        return True
+
+    # ------------------------------------------------------------------------------------------------ lifetime
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep a stream open until cancelled; started once the first is acknowledged.
+
+        :raises ConnectFailed: the gateway refuses for good, or the attempts are used up.
+        :raises Disconnected: it ended the session for good.
+        """
+        failures = 0
+        started = False
+        while True:
+            if failures > 1:
+                await trio.sleep(self._delay(failures))
+            try:
+                async with self._dial() as channel, channel.call(CONNECT) as call:
+                    await self._greet(call)
+                    failures = 0
+                    if not started:
+                        started = True
+                        task_status.started()
+                    await self._serve(call)
+                    error = call.status or RpcError(StatusCode.UNAVAILABLE, "stream ended")
+            except RpcError as problem:
+                error = problem
+            finally:
+                self._lost()
+            if (reason := self._forced_reason) is not None:
+                raise Disconnected(reason)
+            if (refusal := final(error)) is not None:
+                raise refusal
+            failures += 1
+            if self._options.attempts_max is not None and failures > self._options.attempts_max:
+                raise ConnectionLost(f"no connection after {self._options.attempts_max} attempts: {error.message}")
+
+    _forced_reason: str | None = None
+
+    def _delay(self, failures: int) -> float:
+        options = self._options
+        delay = min(options.backoff_initial_s * 2 ** (failures - 2), options.backoff_max_s)
+        return delay * options.randomness.uniform(0.75, 1.25)
+
+    @asynccontextmanager
+    async def _dial(self) -> AsyncIterator[Channel]:
+        if isinstance(self._target, str):
+            host, _, port = self._target.rpartition(":")
+            async with connect(host.strip("[]"), int(port), tls=self._options.tls, keepalive=True) as channel:
+                yield channel
+        else:
+            async with connect_stream(await self._target.open_transport()) as channel:
+                yield channel
+
+    async def _greet(self, call: ClientCall) -> None:
+        """Say who we are and wait for the ack."""
+        self._init.resume_session_id = self.session_id
+        call.send(frame(pb.UpstreamMessage(init=self._init).SerializeToString()))
+        call.flush()
+        data = await call.receive()
+        if data is None:
+            raise RpcError(StatusCode.UNAVAILABLE, "stream ended")
+        ack = pb.DownstreamMessage.FromString(data).connection_ack
+        self.session_id = ack.session_id
+        self.assigned_id = ack.assigned_id or self.assigned_id
+        self.resumed = ack.resumed
+
+    async def _serve(self, call: ClientCall) -> None:
+        """Read until the stream ends."""
+        ended = trio.Event()
+
+        def sink(batch: list[bytes]) -> None:
+            try:
+                self._on_batch(batch)
+            except _Forced as forced:
+                self._forced_reason = forced.reason
+                ended.set()
+
+        self._paused = False
+        self._call = call
+        call.set_sink(sink, ended.set)
+        self._connected.set()
+        await ended.wait()
+
+    def _lost(self) -> None:
+        """The stream is gone: whoever waits for an answer is told at once."""
+        self._call = None
+        self._connected = trio.Event()
+        for request_id in list(self._pending):
+            self._resolve(request_id, error=ConnectionLost("the connection was lost before the answer"))
+
+    async def close(self) -> None:
+        """Half-close, and give the gateway a moment to answer."""
+        call = self._call
+        if call is not None and not call.done:
+            call.half_close()
+            call.flush()
+            with trio.move_on_after(1):
+                while not call.done:
+                    await trio.sleep(0.005)
+        self._messages.close()
+        self._updates.close()
+
+
+class _Forced(Exception):
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class _Pending:
+    done: trio.Event = field(default_factory=trio.Event)
+    response: Any = None
+    error: Exception | None = None
+
+
+@asynccontextmanager
+async def open_connection(target: Target, init: pb.InitConnection, options: Options) -> AsyncIterator[Connection]:
+    """Connect as ``init`` says; see :class:`Connection`.
+
+    :raises ConnectFailed: refused for good, before or during the block.
+    :raises Disconnected: the gateway ended the session for good.
+    """
+    init.client_version = __version__
+    init.client_sdk = "aether-trio"
+    init.credentials.update(options.credentials)
+    connection = Connection(target, init, options)
+    async with unwrapped_nursery() as nursery:
+        await nursery.start(connection.run)
+        try:
+            yield connection
+        finally:
+            with trio.move_on_after(2, shield=True):
+                await connection.close()
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,99 @@
+"""What can go wrong for a client (sdk 5). Cancel scopes take the place of timeouts: ``trio.fail_after`` around a call."""
+
+from __future__ import annotations
+
+from aether.errors import AetherError
+from aether.proto import aether_pb2 as pb
+from aether.rpc.status import RpcError, StatusCode
+
+__all__ = [
+    "ClientError",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Disconnected",
+    "DuplicateIdentity",
+    "InvalidRequest",
+    "NotFound",
+    "PermissionDenied",
+    "RequestRefused",
+    "Unauthenticated",
+]
+
+
+class ClientError(AetherError):
+    """Base of the client's errors."""
+
+
+class ConnectionLost(ClientError):
+    """The connection went away before the answer came; whether the operation ran is not known. Retry when it is safe."""
+
+
+class ConnectFailed(ClientError):
+    """The gateway refused the connection for good; ``code`` is the gRPC status."""
+
+    def __init__(self, code: StatusCode, message: str) -> None:
+        super().__init__(message or code.name)
+        self.code = code
+
+
+class DuplicateIdentity(ConnectFailed):
+    """The identity is connected elsewhere."""
+
+
+class Unauthenticated(ConnectFailed):
+    """The credentials are missing or wrong."""
+
+
+class Disconnected(ClientError):
+    """The gateway ended the session for good: displaced by another connection, or by an operator."""
+
+
+class RequestRefused(ClientError):
+    """An operation was declined; ``code`` is the catalogue's."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False, retry_after_ms: int = 0) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.retry_after_ms = retry_after_ms
+
+
+class PermissionDenied(RequestRefused):
+    """Not allowed."""
+
+
+class NotFound(RequestRefused):
+    """No such thing."""
+
+
+class InvalidRequest(RequestRefused):
+    """The request itself is wrong."""
+
+
+_BY_SUBSTRING = (("PERMISSION_DENIED", PermissionDenied), ("NOT_FOUND", NotFound), ("INVALID_ARGUMENT", InvalidRequest))
+
+
+def refused(error: pb.ErrorResponse) -> RequestRefused:
+    """The exception for an ``ErrorResponse``; classes go by substring of the code, as the protocol asks."""
+    kind = next((kind for text, kind in _BY_SUBSTRING if text in error.code), RequestRefused)
+    return kind(error.code, error.message, retryable=error.retryable, retry_after_ms=error.retry_after_ms)
+
+
+_FINAL = {
+    StatusCode.PERMISSION_DENIED: ConnectFailed,
+    StatusCode.UNAUTHENTICATED: Unauthenticated,
+    StatusCode.ALREADY_EXISTS: DuplicateIdentity,
+    StatusCode.INVALID_ARGUMENT: ConnectFailed,
+    StatusCode.NOT_FOUND: ConnectFailed,
+    StatusCode.UNIMPLEMENTED: ConnectFailed,
+}
+
+
+def final(error: RpcError) -> ConnectFailed | None:
+    """The exception for a status after which reconnecting is pointless (sdk 3.2), else None."""
+    if error.code in _FINAL:
+        return _FINAL[error.code](error.code, error.message)
+    if error.code is StatusCode.FAILED_PRECONDITION and "ERR_EXTENSION_UNSUPPORTED" in error.message:
+        return ConnectFailed(error.code, error.message)
+    return None
