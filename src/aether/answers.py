@@ -44,9 +44,7 @@ def down(message: pb.DownstreamMessage) -> bytes:
     return frame(message.SerializeToString())
 
 
-def refuse(
-    code: str, message: str, *, retryable: bool = False, retry_after_ms: int = 0, request_id: str = ""
-) -> bytes:
+def refuse(code: str, message: str, *, retryable: bool = False, retry_after_ms: int = 0, request_id: str = "") -> bytes:
     """The frame of an ``ErrorResponse`` (operations 18)."""
     return down(
         pb.DownstreamMessage(

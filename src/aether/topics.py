@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from aether.identity import IDENTIFIER_BYTES_MAX, SEPARATOR, PrincipalType
 
-__all__ = ["InvalidTopic", "Prefix", "Target", "parse_target", "may_send"]
+__all__ = ["InvalidTopic", "Prefix", "Target", "may_send", "parse_target"]
 
 TOPIC_BYTES_MAX = 256
 
@@ -84,7 +84,9 @@ def parse_target(topic: str) -> Target:
     if not size or size > 3 * IDENTIFIER_BYTES_MAX + 16:
         raise InvalidTopic("topic length must be 1-256 characters")
     segments = topic.split(SEPARATOR)
-    if size > TOPIC_BYTES_MAX and any(len(segment.encode("utf-8", "surrogatepass")) > IDENTIFIER_BYTES_MAX for segment in segments):
+    if size > TOPIC_BYTES_MAX and any(
+        len(segment.encode("utf-8", "surrogatepass")) > IDENTIFIER_BYTES_MAX for segment in segments
+    ):
         raise InvalidTopic("topic length must be 1-256 characters")
     prefix = _PREFIXES.get(segments[0])
     if prefix is None or len(segments) == 1:

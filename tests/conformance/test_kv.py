@@ -15,7 +15,9 @@ from .conftest import Stores, WallClock, open_stores
 HERE = Namespace(Scope.GLOBAL_EXCLUSIVE, owner=("impl", "spec"))
 
 
-async def run(stores: Stores, op: Op, key: str = "k", value: bytes = b"", *, at: Namespace = HERE, **rest: object) -> Result:
+async def run(
+    stores: Stores, op: Op, key: str = "k", value: bytes = b"", *, at: Namespace = HERE, **rest: object
+) -> Result:
     return await stores.kv.execute(Command(op, at, key, value, **rest))  # type: ignore[arg-type]
 
 

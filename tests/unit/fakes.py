@@ -114,7 +114,9 @@ class BrokenKV:
         raise StoreUnavailable("connection refused by 10.0.0.7")
 
 
-async def settle(reply: Answer | Awaitable[Answer], wait_durable: Callable[[int], Awaitable[None]] | None = None) -> Answer:
+async def settle(
+    reply: Answer | Awaitable[Answer], wait_durable: Callable[[int], Awaitable[None]] | None = None
+) -> Answer:
     """The answer, once it may be told."""
     answer = reply if isinstance(reply, Answer) else await reply
     if wait_durable is not None:

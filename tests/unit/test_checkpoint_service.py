@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.fakes import BrokenKV, FakeCaller, WallClock, agent, messages, user
 
 from aether.checkpoints.service import CheckpointLimits, CheckpointService
 from aether.checkpoints.store import CheckpointStore
@@ -16,7 +17,6 @@ from aether.storage.checkpoints import KVCheckpoints
 from aether.storage.memory.kv import MemoryKV
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.kv import SqliteKV
-from tests.unit.fakes import BrokenKV, FakeCaller, WallClock, agent, messages, user
 
 C = pb.CheckpointOperation
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import trio
 import trio.testing
-from aether._fastpath import Head, Port, Topic
 
+from aether._fastpath import Head, Port, Topic
 from aether.messaging.groups import Groups, Worker
 
 TOPIC = "tb::w::i"

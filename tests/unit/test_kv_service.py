@@ -9,15 +9,6 @@ from typing import Any
 
 import pytest
 import trio
-
-from aether.access import Access, OpenAccess
-from aether.answers import Answer
-from aether.kv.service import VALUE_BYTES_CEILING, KVLimits, KVService
-from aether.kv.store import KVStore
-from aether.proto import aether_pb2 as pb
-from aether.storage.memory.kv import MemoryKV
-from aether.storage.sqlite.database import Database
-from aether.storage.sqlite.kv import SqliteKV
 from tests.unit.fakes import (
     AwaitedKV,
     BrokenKV,
@@ -35,6 +26,15 @@ from tests.unit.fakes import (
     unique_task,
     user,
 )
+
+from aether.access import Access, OpenAccess
+from aether.answers import Answer
+from aether.kv.service import VALUE_BYTES_CEILING, KVLimits, KVService
+from aether.kv.store import KVStore
+from aether.proto import aether_pb2 as pb
+from aether.storage.memory.kv import MemoryKV
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.kv import SqliteKV
 
 K = pb.KVOperation
 KV_ERROR = "KV_ERROR"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.fakes import FakeCaller, agent, bridge, engine, orchestrator, pool_task, service, unique_task, user
 
 from aether.answers import down
 from aether.errors import Refusal
@@ -15,7 +16,6 @@ from aether.messaging.progress import (
     progress_topic,
 )
 from aether.proto import aether_pb2 as pb
-from tests.unit.fakes import FakeCaller, agent, bridge, engine, orchestrator, pool_task, service, unique_task, user
 
 OWN = "ag::w::i::s"
 OTHER = "ag::w::i::other"
@@ -63,7 +63,19 @@ def test_topics(recipient: str, topic: str) -> None:
 
 @pytest.mark.parametrize(
     "recipient",
-    ["u", "us", "us::", "us::::w1", "us::*", "us::u::w1::x", "us::u v", "us:::u", "xx::a", "ag::w::i::s::x", "ag::w::\n"],
+    [
+        "u",
+        "us",
+        "us::",
+        "us::::w1",
+        "us::*",
+        "us::u::w1::x",
+        "us::u v",
+        "us:::u",
+        "xx::a",
+        "ag::w::i::s::x",
+        "ag::w::\n",
+    ],
 )
 def test_malformed_recipients_are_refused(recipient: str) -> None:
     with pytest.raises(Refusal) as caught:

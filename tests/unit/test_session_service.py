@@ -8,16 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
-from aether.access import Access, OpenAccess
-from aether.answers import Answer
-from aether.errors import StoreUnavailable
-from aether.identity import Identity, PrincipalType
-from aether.proto import aether_pb2 as pb
-from aether.sessions.service import Check, SessionService
-from aether.sessions.store import ClientInfo, IdentityLocks, Lock
-from aether.sessions.wire import LIST_BYTES_MAX, duration_text
-from aether.storage.memory.locks import MemoryLocks
 from tests.unit.fakes import (
     FakeCaller,
     RuleAccess,
@@ -33,6 +23,16 @@ from tests.unit.fakes import (
     unique_task,
     user,
 )
+
+from aether.access import Access, OpenAccess
+from aether.answers import Answer
+from aether.errors import StoreUnavailable
+from aether.identity import Identity, PrincipalType
+from aether.proto import aether_pb2 as pb
+from aether.sessions.service import Check, SessionService
+from aether.sessions.store import ClientInfo, IdentityLocks, Lock
+from aether.sessions.wire import LIST_BYTES_MAX, duration_text
+from aether.storage.memory.locks import MemoryLocks
 
 S = pb.SessionOperation
 A = pb.AdminQuery

@@ -11,8 +11,8 @@ from aether.config.values import Duration, PositiveDuration, PositiveSize, Size,
 
 __all__ = ["effective", "reference"]
 
-_DURATIONS = {note for kind in (Duration, PositiveDuration) for note in kind.__metadata__[-1:]}
-_SIZES = {note for kind in (Size, PositiveSize) for note in kind.__metadata__[-1:]}
+_DURATIONS = {note for kind in (Duration, PositiveDuration) for note in kind.__metadata__[-1:]}  # type: ignore[attr-defined]
+_SIZES = {note for kind in (Size, PositiveSize) for note in kind.__metadata__[-1:]}  # type: ignore[attr-defined]
 
 
 def _written(setting: Setting, value: Any) -> str:

@@ -1,6 +1,6 @@
 """The trio-native client: one ``async with`` per principal.
 
->>> async with connect_agent("127.0.0.1:50051", workspace="w", implementation="i", specifier="s") as me:  # doctest: +SKIP
+>>> async with connect_agent("127.0.0.1:50051", workspace="w", implementation="i", specifier="s") as me:
 ...     await me.send("ag::w::i::other", b"hello")
 ...     async for message in me:
 ...         print(message.source_topic, message.payload)

@@ -126,13 +126,11 @@ class Connection:
         self._connected = trio.Event()
         self._pending: dict[str, _Pending] = {}
         self._paused = False
-        self._closing = False
+        self._ended = trio.Event()
 
     # ------------------------------------------------------------------------------------------------- sending
 
-    async def send(
-        self, topic: str, payload: bytes, message_type: int = pb.OPAQUE, *, app_workspace: str = ""
-    ) -> None:
+    async def send(self, topic: str, payload: bytes, message_type: int = pb.OPAQUE, *, app_workspace: str = "") -> None:
         """Send one message; waits while disconnected or while the transport is full.
 
         There is no acknowledgement: a refusal arrives in :attr:`errors`. Once an operation that was started later has
@@ -239,9 +237,8 @@ class Connection:
             case "signal" if message.signal.type == pb.Signal.FORCE_DISCONNECT:
                 raise _Forced(message.signal.reason)
             case "error":
-                self._resolve(message.error.request_id, error=refused(message.error)) or self.errors.append(
-                    message.error
-                )
+                if not self._resolve(message.error.request_id, error=refused(message.error)):
+                    self.errors.append(message.error)
             case str():
                 response = getattr(message, kind)
                 request_id = getattr(response, "request_id", "") or getattr(response, "client_request_id", "")
@@ -295,7 +292,7 @@ class Connection:
     def _delay(self, failures: int) -> float:
         options = self._options
         delay = min(options.backoff_initial_s * 2 ** (failures - 2), options.backoff_max_s)
-        return delay * options.randomness.uniform(0.75, 1.25)
+        return float(delay) * options.randomness.uniform(0.75, 1.25)
 
     @asynccontextmanager
     async def _dial(self) -> AsyncIterator[Channel]:
@@ -322,7 +319,7 @@ class Connection:
 
     async def _serve(self, call: ClientCall) -> None:
         """Read until the stream ends."""
-        ended = trio.Event()
+        ended = self._ended = trio.Event()
 
         def sink(batch: list[bytes]) -> None:
             try:
@@ -351,8 +348,7 @@ class Connection:
             call.half_close()
             call.flush()
             with trio.move_on_after(1):
-                while not call.done:
-                    await trio.sleep(0.005)
+                await self._ended.wait()
         self._messages.close()
         self._updates.close()
 

@@ -1,4 +1,4 @@
-"""What can go wrong for a client (sdk 5). Cancel scopes take the place of timeouts: ``trio.fail_after`` around a call."""
+"""What can go wrong for a client (sdk 5). Timeouts are cancel scopes: ``trio.fail_after`` around a call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ClientError(AetherError):
 
 
 class ConnectionLost(ClientError):
-    """The connection went away before the answer came; whether the operation ran is not known. Retry when it is safe."""
+    """The connection went away before the answer came; whether the operation ran is not known."""
 
 
 class ConnectFailed(ClientError):

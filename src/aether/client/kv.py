@@ -95,9 +95,7 @@ class KV:
         workspace: str = "",
     ) -> Counter:
         """Add ``delta`` unless that exceeds ``ceiling``."""
-        response = await self._run(
-            Op.INCREMENT_IF, key, scope, user, workspace, delta_value=delta, guard_value=ceiling
-        )
+        response = await self._run(Op.INCREMENT_IF, key, scope, user, workspace, delta_value=delta, guard_value=ceiling)
         return Counter(response.counter_value, response.applied)
 
     async def decrement_if(

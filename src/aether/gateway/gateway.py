@@ -93,7 +93,8 @@ class Services:
 
     @property
     def durability(self) -> Durability:
-        return self.tier.durability
+        durability: Durability = self.tier.durability
+        return durability
 
     def on_durable(self) -> None:
         """After a group commit: answers that waited for it may go out."""
@@ -185,7 +186,12 @@ class Gateway:
                 )
                 services.flush_all = self._server.flush_set.flush_all
                 tier.durability.on_durable.append(services.on_durable)
-                for service in (services.heartbeat.run, services.confirmations.run, services.groups.run, *tier.services):
+                for service in (
+                    services.heartbeat.run,
+                    services.confirmations.run,
+                    services.groups.run,
+                    *tier.services,
+                ):
                     await nursery.start(service)
                 listeners = await self._listeners(stack)
                 await nursery.start(self._server.serve, listeners)

@@ -179,9 +179,7 @@ def resolve_identity(init: pb.InitConnection, *, strict: bool, new_id: str) -> I
     raise InvalidIdentity("unknown principal type")
 
 
-def negotiate(
-    declared: Sequence[pb.ExtensionDeclaration], metadata: Sequence[tuple[str, str | bytes]]
-) -> Extensions:
+def negotiate(declared: Sequence[pb.ExtensionDeclaration], metadata: Sequence[tuple[str, str | bytes]]) -> Extensions:
     """One result per declaration, in order; URIs in the request header come last and are never required.
 
     This gateway has no native extensions, so every declaration is answered as unsupported.

@@ -29,4 +29,5 @@ class CloseReason(enum.Enum):
 
     @property
     def signal(self) -> int | None:
-        return self.value[2]
+        signal: int | None = self.value[2]
+        return signal

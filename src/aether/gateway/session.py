@@ -133,9 +133,7 @@ def _admission_denied(identity: Identity, services: Services) -> RpcError | None
 
 
 def _duplicate(identity: Identity) -> RpcError:
-    return RpcError(
-        StatusCode.ALREADY_EXISTS, f"DuplicateIdentityError: identity ({identity.key}) already connected"
-    )
+    return RpcError(StatusCode.ALREADY_EXISTS, f"DuplicateIdentityError: identity ({identity.key}) already connected")
 
 
 @asynccontextmanager
@@ -452,9 +450,7 @@ class Session:
         try:
             await self._subscriptions.open(workspace_topics(identity.id, workspace), identity)
         except StoreUnavailable:
-            raise Refusal(
-                Code.WORKSPACE_SWITCH_FAILED, "workspace could not be switched", retryable=True
-            ) from None
+            raise Refusal(Code.WORKSPACE_SWITCH_FAILED, "workspace could not be switched", retryable=True) from None
         self._subscriptions.close([item.topic for item in workspace_topics(identity.id, identity.workspace)])
         self.identity = replace(identity, workspace=workspace)
         self._port.routes.clear()

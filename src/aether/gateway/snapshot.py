@@ -46,7 +46,7 @@ async def _fill(target: object, namespace: Namespace, store: KVStore, room: int)
         for key, value in zip(page.keys, page.values, strict=True):
             room -= len(key.encode()) + len(value) + 16
             if room < 0:
-                log.warning("snapshot truncated", scope=namespace.scope.name)
+                log.warning("snapshot truncated", scope=Scope(namespace.scope).name)
                 return 0
             target[key] = value  # type: ignore[index]
         if not page.more:

@@ -33,7 +33,7 @@ class TopicLog(Protocol):
         """Position of the newest record ever appended to the topic; 0 for none."""
 
     async def read(self, topic: str, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
-        """Records strictly after a position, in order, staged ones included: about ``max_bytes``, at least one if any."""
+        """Records after a position, in order, staged ones included; about ``max_bytes``, at least one if any."""
 
     async def first_at_or_after(self, topic: str, time_ms: int) -> int:
         """The position to start after, so that the first record at or after a time comes first."""

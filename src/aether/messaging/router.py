@@ -28,7 +28,10 @@ ROUTES_MAX = 1024
 _LIMITS = {
     1: (Code.RATE_LIMITED, "message rate limit exceeded"),
     2: (Code.WORKSPACE_RATE_LIMITED, "workspace {workspace} message rate limit exceeded"),
-    3: (Code.QUOTA, "quota exceeded for message_rate in workspace '{workspace}' (identity: {identity}): limit {limit:g}"),
+    3: (
+        Code.QUOTA,
+        "quota exceeded for message_rate in workspace '{workspace}' (identity: {identity}): limit {limit:g}",
+    ),
 }
 
 
@@ -114,9 +117,7 @@ class Router:
         if target.prefix is Prefix.SV and target.topic.count("::") == 1:
             instances = self._services(target.topic.removeprefix("sv::"))
             if not instances:
-                raise Refusal(
-                    Code.SV_UNAVAILABLE, f"no healthy {target.topic} instances available", retryable=True
-                )
+                raise Refusal(Code.SV_UNAVAILABLE, f"no healthy {target.topic} instances available", retryable=True)
             return self._random.choice(instances), ""
         return target.topic, ""
 
@@ -158,9 +159,7 @@ class Router:
             identity.workspace,
         )
         if not decision.allowed:
-            raise Refusal(
-                Code.METRIC_NEGATIVE_FORBIDDEN, "negative metric deltas require additional authorization"
-            )
+            raise Refusal(Code.METRIC_NEGATIVE_FORBIDDEN, "negative metric deltas require additional authorization")
 
     def report(self, port: Port, identity: Identity, report: pb.ProgressReport, now_ms: int) -> None:
         """Publish a progress report to those it is for (routing 7.1).

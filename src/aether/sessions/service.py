@@ -371,7 +371,7 @@ def _describe(session: LiveSession, now_ms: int) -> pb.ConnectionInfo:
     identity = session.identity
     return pb.ConnectionInfo(
         session_id=session.session_id,
-        type=pb.PrincipalType.ValueType(identity.kind.value),
+        type=pb.PrincipalType.ValueType(identity.kind.value),  # type: ignore[arg-type]
         identity=identity.key,
         workspace=identity.workspace,
         implementation=identity.implementation,

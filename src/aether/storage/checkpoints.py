@@ -9,7 +9,7 @@ __all__ = ["KVCheckpoints"]
 
 
 class KVCheckpoints:
-    """Implements :class:`aether.checkpoints.store.CheckpointStore`; a value is the save time in 8 bytes, then the data."""
+    """Implements :class:`aether.checkpoints.store.CheckpointStore`: the save time in 8 bytes, then the data."""
 
     def __init__(self, store: KVStore) -> None:
         self._store = store
@@ -36,9 +36,6 @@ class KVCheckpoints:
             if not page.more:
                 return keys
             cursor = page.cursor
-
-    async def count(self, identity: str) -> int:
-        return await self._store.count(_namespace(identity))
 
     async def count(self, identity: str) -> int:
         return await self._store.count(_namespace(identity))

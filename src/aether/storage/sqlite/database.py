@@ -13,7 +13,6 @@ until it succeeds or the database is closed: what was staged before it may alrea
 from __future__ import annotations
 
 import fcntl
-import os
 import queue
 import sqlite3
 import threading
@@ -199,7 +198,7 @@ class Database:
             self._queue.put(batch)
 
     def _commit_inline(self, batch: _Batch) -> bool:
-        """Without a sync a small commit takes less time than waking the writer thread twice; False when it is not small.
+        """Without a sync a small commit takes less time than waking the thread twice; False when it is not small.
 
         The writer's connection is free: only one batch is under way, and maintenance takes the lock.
         """
@@ -336,7 +335,7 @@ class Database:
 
     def _connect(self, *, query_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
-        os.chmod(self.path, 0o600)
+        self.path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if self.durability == 'batch' else 'NORMAL'}")
         connection.execute("PRAGMA busy_timeout=5000")

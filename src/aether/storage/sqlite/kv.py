@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from aether.errors import InvalidArgument, StoreUnavailable
-from aether.kv.semantics import UNCHANGED, Entry, Members, check_key, evaluate, upper_bound
+from aether.kv.semantics import Entry, Members, check_key, evaluate, upper_bound
 from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Result
 from aether.storage.sqlite.database import Database, Statement
 
@@ -37,13 +37,18 @@ Place = tuple[int, bytes]
 """Namespace id and key."""
 
 _UPSERT = """
-INSERT INTO kv SELECT value->>0, substr(?2, value->>1, value->>2), value->>3, value->>4, substr(?2, value->>5, value->>6)
+INSERT INTO kv
+SELECT value->>0, substr(?2, value->>1, value->>2), value->>3, value->>4, substr(?2, value->>5, value->>6)
 FROM json_each(?1) WHERE true
 ON CONFLICT DO UPDATE SET kind = excluded.kind, expires_ms = excluded.expires_ms, value = excluded.value
 """
 _DELETE = """
 DELETE FROM kv WHERE (namespace, key) IN
 (SELECT value->>0, substr(?2, value->>1, value->>2) FROM json_each(?1))
+"""
+_SWEEP = """
+DELETE FROM kv WHERE (namespace, key) IN
+(SELECT namespace, key FROM kv WHERE expires_ms > 0 AND expires_ms <= ? LIMIT ?)
 """
 _INSERT_NAMESPACES = (
     "INSERT INTO namespaces SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)"
@@ -85,8 +90,7 @@ class SqliteKV:
         if entry is not None and 0 < entry.expires_ms <= now_ms:
             entry = None
         change, result = evaluate(entry, command, now_ms)
-        if change is not UNCHANGED:
-            assert not isinstance(change, type(UNCHANGED))
+        if change is None or isinstance(change, Entry):
             self._staged[place] = change
             self._count_change(place[0], entry, change)
             ticket = self._database.touch()
@@ -131,9 +135,7 @@ class SqliteKV:
         await self._settle()
         namespace = self._namespace_id(command.namespace, create=False)
         now_ms = self._wall_clock()
-        rows, more = await self._database.scan(
-            lambda reader: _page(reader, namespace, prefix, after, limit, now_ms)
-        )
+        rows, more = await self._database.scan(lambda reader: _page(reader, namespace, prefix, after, limit, now_ms))
         result = Result(more=more)
         for key, value in rows:
             result.keys.append(key.decode("utf-8", "surrogatepass"))
@@ -149,15 +151,16 @@ class SqliteKV:
         removed = 0
         while True:
             await self._settle()
+            now_ms = self._wall_clock()
             keys = await self._database.scan(lambda reader: _keys(reader, namespace, prefix))
             if not keys:
                 return Result(counter=removed, applied=removed > 0)
             self._database.check()
-            for key in keys:
+            for key, expires_ms in keys:
                 self._staged[namespace, key] = None
+                removed += not 0 < expires_ms <= now_ms
             self._counts.pop(namespace, None)
             self._database.touch()
-            removed += len(keys)
 
     async def _settle(self) -> None:
         """Make everything staged durable, so that a scan sees it."""
@@ -212,9 +215,7 @@ class SqliteKV:
     def _namespace_id(self, namespace: Namespace, *, create: bool) -> int:
         """Id of a namespace; -1 for one that nothing was ever stored in."""
         key = namespace.key()
-        identifier = (
-            self._namespaces.get(key) or self._new_namespaces.get(key) or self._committing_namespaces.get(key)
-        )
+        identifier = self._namespaces.get(key) or self._new_namespaces.get(key) or self._committing_namespaces.get(key)
         if identifier is None:
             row = self._database.reader.execute(_FIND_NAMESPACE, key).fetchone()
             if row is None and not create:
@@ -270,20 +271,20 @@ class SqliteKV:
     async def sweep(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Remove expired entries now and then, in small steps; a service of the tier."""
         task_status.started()
-        query = """DELETE FROM kv WHERE (namespace, key) IN
-        (SELECT namespace, key FROM kv WHERE expires_ms > 0 AND expires_ms <= ? LIMIT ?)"""
         while True:
             await trio.sleep(SWEEP_S)
-            now_ms = self._wall_clock()
             try:
-                while (
-                    await self._database.maintain(lambda writer: writer.execute(query, (now_ms, SWEEP_ROWS)).rowcount)
-                    == SWEEP_ROWS
-                ):
-                    self._counts.clear()
-                self._counts.clear()
+                while await self._sweep_once() == SWEEP_ROWS:
+                    pass
             except StoreUnavailable:
                 log.warning("expired entries not removed")
+
+    async def _sweep_once(self) -> int:
+        """One step; returns the rows removed."""
+        parameters = (self._wall_clock(), SWEEP_ROWS)
+        removed = await self._database.maintain(lambda writer: writer.execute(_SWEEP, parameters).rowcount)
+        self._counts.clear()
+        return removed
 
 
 def _encode(value: bytes | Members) -> tuple[int, bytes]:
@@ -336,9 +337,9 @@ def _page(
     return rows, False
 
 
-def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes) -> list[bytes]:
+def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes) -> list[tuple[bytes, int]]:
     bound = upper_bound(prefix)
-    query = f"""SELECT key FROM kv WHERE namespace = ? AND key >= ?
+    query = f"""SELECT key, expires_ms FROM kv WHERE namespace = ? AND key >= ?
     {"AND key < ?" if bound is not None else ""} LIMIT {PURGE_PAGE}"""
     parameters = (namespace, prefix, *([bound] if bound is not None else []))
-    return [key for (key,) in reader.execute(query, parameters)]
+    return list(reader.execute(query, parameters))

@@ -66,7 +66,9 @@ class SqliteLog:
             row = reader.execute("SELECT id FROM topics WHERE name = ?", (name,)).fetchone()
             if row is not None:
                 topic.record_id = row[0]
-                last = reader.execute("SELECT last FROM log WHERE topic = ? ORDER BY first DESC LIMIT 1", row).fetchone()
+                last = reader.execute(
+                    "SELECT last FROM log WHERE topic = ? ORDER BY first DESC LIMIT 1", row
+                ).fetchone()
                 topic.last = topic.durable = last[0] if last else 0
             self._topics[name] = topic
         return topic
@@ -148,9 +150,7 @@ class SqliteLog:
         if buffer.record_id is None:
             return 0
         query = "SELECT first FROM log WHERE topic = ? AND time_ms >= ? ORDER BY first LIMIT 1"
-        row = await self._database.scan(
-            lambda reader: reader.execute(query, (buffer.record_id, time_ms)).fetchone()
-        )
+        row = await self._database.scan(lambda reader: reader.execute(query, (buffer.record_id, time_ms)).fetchone())
         return int(row[0]) - 1 if row else int(buffer.durable)
 
     # ------------------------------------------------------------------------------------------------ cursors
@@ -189,9 +189,7 @@ class SqliteLog:
         return removed
 
 
-def _read(
-    reader: sqlite3.Connection, topic: int, after: int, max_bytes: int
-) -> tuple[list[tuple[int, bytes]], bool]:
+def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) -> tuple[list[tuple[int, bytes]], bool]:
     """One page of durable records, and whether it reaches the end. In a worker thread."""
     records: list[tuple[int, bytes]] = []
     size = 0
