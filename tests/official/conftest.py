@@ -1,0 +1,42 @@
+"""The published client, unmodified, in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateway_process import GatewayProcess
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
+    process = GatewayProcess(tmp_path).start()
+    yield process
+    assert process.stop() == 0, process.log.read_text()
+
+
+Play = Callable[..., Any]
+
+
+@pytest.fixture
+def play(gateway: GatewayProcess) -> Play:
+    """Run a scenario with the client's interpreter; returns what it reports as its last line, in JSON."""
+    interpreter = os.environ.get("AETHER_OFFICIAL_PYTHON", str(ROOT / ".venv-official" / "bin" / "python"))
+
+    def run(name: str) -> Any:
+        done = subprocess.run(
+            [interpreter, str(SCENARIOS / name), gateway.target], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    return run
