@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.gateway_process import GatewayProcess
 
 ROOT = Path(__file__).parents[2]
@@ -27,14 +26,22 @@ def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
 Play = Callable[..., Any]
 
 
+def interpreter() -> str:
+    """Python of the published client's environment."""
+    return os.environ.get("AETHER_OFFICIAL_PYTHON", str(ROOT / ".venv-official" / "bin" / "python"))
+
+
 @pytest.fixture
 def play(gateway: GatewayProcess) -> Play:
     """Run a scenario with the client's interpreter; returns what it reports as its last line, in JSON."""
-    interpreter = os.environ.get("AETHER_OFFICIAL_PYTHON", str(ROOT / ".venv-official" / "bin" / "python"))
 
     def run(name: str) -> Any:
         done = subprocess.run(
-            [interpreter, str(SCENARIOS / name), gateway.target], capture_output=True, text=True, timeout=60, check=False
+            [interpreter(), str(SCENARIOS / name), gateway.target],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.strip().splitlines()[-1])

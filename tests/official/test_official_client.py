@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .conftest import Play
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.support.gateway_process import GatewayProcess
+
+from .conftest import SCENARIOS, Play, interpreter
 
 
 def test_everyday_work_with_the_asynchronous_client(play: Play) -> None:
@@ -29,3 +36,23 @@ def test_everyday_work_with_the_synchronous_client(play: Play) -> None:
     assert seen["pool"] == ["work"]
     assert seen["loaded"] == "state"
     assert seen["saved"] is True
+
+
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_nothing_is_lost_when_the_gateway_goes(tmp_path: Path, end: str) -> None:
+    """Answered writes and the messages before them survive; clients come back by themselves, in time."""
+    gateway = GatewayProcess(tmp_path).start()
+    command = [interpreter(), str(SCENARIOS / "restart.py"), gateway.target]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        assert client.stdout.readline() == "ready\n"
+        gateway.kill() if end == "kill" else gateway.stop()
+        gateway.start()
+        client.stdin.write("go\n")
+        client.stdin.flush()
+        seen = json.loads(client.stdout.readline())
+    assert gateway.stop() == 0
+    assert seen["received"] == [str(number) for number in range(100)]
+    assert seen["twin"] == ["connection lost"]
+    assert (seen["before"], seen["after"]) == ("before", "before")

@@ -4,7 +4,12 @@ import asyncio
 import json
 import sys
 
-from scitrera_aether_client import AsyncAgentClient, AsyncMetricsBridgeClient, AsyncUserClient, AsyncWorkflowEngineClient
+from scitrera_aether_client import (
+    AsyncAgentClient,
+    AsyncMetricsBridgeClient,
+    AsyncUserClient,
+    AsyncWorkflowEngineClient,
+)
 from scitrera_aether_client.metrics import new_metric
 
 TARGET = sys.argv[1]
@@ -60,7 +65,9 @@ async def main():
     await a.checkpoint_save(b"state")
     loaded = await a.checkpoint_load()
     keys = list((await a.checkpoint_list()).keys)
-    await until(lambda: len(seen["messages"]) == 20 and seen["events"] and seen["metrics"] and seen["user"] and seen["errors"])
+    await until(
+        lambda: len(seen["messages"]) == 20 and seen["events"] and seen["metrics"] and seen["user"] and seen["errors"]
+    )
     await until(lambda: seen["progress"])
     status = await a.connection_status("agent", "ag::w::i::a")
     for client in clients:

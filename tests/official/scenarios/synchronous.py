@@ -35,4 +35,8 @@ loaded = a.checkpoint_load_sync()
 until(lambda: len(messages) == 10 and len(stored) == 2 and pool)
 for client in (a, b, worker, service):
     client.close()
-print(json.dumps({"messages": messages, "stored": stored, "pool": pool, "loaded": loaded.data.decode(), "saved": saved.success}))
+print(
+    json.dumps(
+        {"messages": messages, "stored": stored, "pool": pool, "loaded": loaded.data.decode(), "saved": saved.success}
+    )
+)

@@ -1,0 +1,54 @@
+"""Clients that live through what happens to the gateway; the test restarts it when it reads "ready"."""
+
+import asyncio
+import json
+import sys
+
+from scitrera_aether_client import AsyncAgentClient
+
+TARGET = sys.argv[1]
+
+
+async def main():
+    received, ended = [], []
+    a, b = AsyncAgentClient("w", "i", "a"), AsyncAgentClient("w", "i", "b")
+    b.on_message = lambda m: received.append(m.payload.decode())
+    twin = AsyncAgentClient("w", "i", "b")
+    twin.on_disconnect = ended.append
+    for client in (a, b):
+        await client.connect(TARGET)
+    await asyncio.sleep(0.5)
+    await twin.connect(TARGET)
+    await asyncio.sleep(0.5)
+    for number in range(50):
+        await a.send_message_to_agent("w", "i", "b", b"%d" % number)
+    await a.kv_put("k", b"before", scope="global-exclusive")
+    await asyncio.sleep(0.3)  # cursors follow what the transport confirmed, a moment later
+    await b.close()
+    await asyncio.sleep(0.3)
+    for number in range(50, 100):
+        await a.send_message_to_agent("w", "i", "b", b"%d" % number)
+    barrier = await a.kv_get("k", scope="global-exclusive")
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    again = AsyncAgentClient("w", "i", "b")
+    again.on_message = lambda m: received.append(m.payload.decode())
+    await again.connect(TARGET)
+    for _ in range(300):
+        if len(received) >= 100:
+            break
+        await asyncio.sleep(0.05)
+    value = None
+    while value is None:
+        value = await a.kv_get("k", scope="global-exclusive", timeout=1)
+    print(
+        json.dumps(
+            {"received": received, "twin": ended, "before": barrier.value.decode(), "after": value.value.decode()}
+        ),
+        flush=True,
+    )
+    await a.close()
+    await again.close()
+
+
+asyncio.run(main())
