@@ -180,7 +180,7 @@ class Gateway:
                 self.health = HealthState(["", SERVICE])
                 self._server = create_server(
                     self.config.gateway.engine,
-                    handlers={CONNECT: partial(_connect, services)},
+                    handlers={CONNECT: partial(_connect, services), **self.health.handlers()},
                     limits=self.config.rpc_limits(),
                     health=self.health,
                 )
