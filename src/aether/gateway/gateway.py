@@ -25,6 +25,7 @@ from aether.access import Access, OpenAccess
 from aether.answers import Reply
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
+from aether.errors import AetherError
 from aether.gateway.directory import Directory
 from aether.gateway.handshake import Authenticator, DevelopmentAuthenticator
 from aether.gateway.heartbeat import Heartbeat
@@ -40,7 +41,7 @@ from aether.messaging.log import TopicLog
 from aether.messaging.router import Router
 from aether.metrics import Metrics
 from aether.nurseries import unwrapped_nursery
-from aether.rpc.engine import create_server
+from aether.rpc.engine import EngineUnavailable, create_server
 from aether.rpc.health import HealthState
 from aether.rpc.server import ServerCall
 from aether.sessions.service import SessionService
@@ -178,12 +179,7 @@ class Gateway:
                 services = self._compose(tier)
                 self.services = services
                 self.health = HealthState(["", SERVICE])
-                self._server = create_server(
-                    self.config.gateway.engine,
-                    handlers={CONNECT: partial(_connect, services), **self.health.handlers()},
-                    limits=self.config.rpc_limits(),
-                    health=self.health,
-                )
+                self._server = self._create_server(services)
                 services.flush_all = self._server.flush_set.flush_all
                 tier.durability.on_durable.append(services.on_durable)
                 for service in (
@@ -233,6 +229,15 @@ class Gateway:
             note_end=sessions.note_end,
             new_id=lambda: str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
         )
+
+    def _create_server(self, services: Services) -> Any:
+        handlers = {CONNECT: partial(_connect, services), **self.health.handlers()}
+        try:
+            return create_server(
+                self.config.gateway.engine, handlers, limits=self.config.rpc_limits(), health=self.health
+            )
+        except EngineUnavailable as error:
+            raise AetherError(str(error)) from error
 
     async def _listeners(self, stack: AsyncExitStack) -> list[trio.SocketListener]:
         if not self._listen:

@@ -1,0 +1,216 @@
+"""The load: clients on the compiled engine, frames built once, counters read by the runner.
+
+Runs in a process of its own. ``python -m bench.load SUITE PORT PID SECONDS`` prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import trio
+
+from aether.proto import aether_pb2 as pb
+from aether.rpc.client import ClientCall, connect
+from aether.rpc.status import frame
+
+CONNECT = "/aether.v1.AetherGateway/Connect"
+PAYLOAD = b"x" * 256
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def upstream(**payload: object) -> bytes:
+    return frame(pb.UpstreamMessage(**payload).SerializeToString())  # type: ignore[arg-type]
+
+
+class Load:
+    """Agents of one run and what they did."""
+
+    def __init__(self, port: int, pid: int, seconds: float, stack: AsyncExitStack) -> None:
+        self.port, self.pid, self.seconds = port, pid, seconds
+        self.count = 0
+        self._stack = stack
+
+    async def agent(self, implementation: str, specifier: str, workspace: str = "bench") -> ClientCall:
+        """A connected agent that has its ack and snapshot."""
+        channel = await self._stack.enter_async_context(connect("127.0.0.1", self.port))
+        call = await self._stack.enter_async_context(channel.call(CONNECT))
+        identity = pb.AgentIdentity(workspace=workspace, implementation=implementation, specifier=specifier)
+        call.send(upstream(init=pb.InitConnection(agent=identity)))
+        call.flush()
+        await call.receive()
+        await call.receive()
+        return call
+
+    async def measure(self) -> dict[str, float]:
+        """Operations a second and gateway CPU for each, after a warm-up."""
+        await trio.sleep(0.7)
+        count, started, cpu = self.count, time.perf_counter(), cpu_seconds(self.pid)
+        await trio.sleep(self.seconds)
+        done = self.count - count
+        elapsed = time.perf_counter() - started
+        return {"per_second": done / elapsed, "cpu_us": (cpu_seconds(self.pid) - cpu) / max(done, 1) * 1e6}
+
+
+def message(topic: str) -> bytes:
+    return upstream(send=pb.SendMessage(target_topic=topic, payload=PAYLOAD, message_type=pb.OPAQUE))
+
+
+async def pairs(load: Load, number: int, window: int) -> dict[str, float]:
+    """Pairs of agents that answer each message with one, ``window`` of them under way in each pair."""
+    starters = []
+    for index in range(number):
+        ends = {name: await load.agent(f"pair-{number}-{index}", name) for name in "ab"}
+        for name, other in ("ab", "ba"):
+            call, answer = ends[name], message(f"ag::bench::pair-{number}-{index}::{other}")
+
+            def sink(batch: list[bytes], call: ClientCall = call, answer: bytes = answer) -> None:
+                load.count += len(batch)
+                for _ in batch:
+                    call.send(answer)
+
+            call.set_sink(sink, lambda: None)
+            if name == "a":
+                starters.append((call, answer))
+    for call, first in starters:
+        for _ in range(window):
+            call.send(first)
+        call.flush()
+    return await load.measure()
+
+
+async def fan_out(load: Load, receivers: int) -> dict[str, float]:
+    """One agent sends to all agents of a workspace; the next message goes when the last receiver has the one before."""
+    arrived = 0
+    sender = await load.agent("sender", "s", "fan")
+    broadcast = message("ga::fan")
+
+    def sink(batch: list[bytes]) -> None:
+        nonlocal arrived
+        load.count += len(batch)
+        arrived += len(batch)
+        while arrived >= receivers + 1:
+            arrived -= receivers + 1
+            sender.send(broadcast)
+        sender.flush()
+
+    for index in range(receivers):
+        (await load.agent("receiver", str(index), "fan")).set_sink(sink, lambda: None)
+    sender.set_sink(sink, lambda: None)
+    for _ in range(8):
+        sender.send(broadcast)
+    sender.flush()
+    return await load.measure()
+
+
+async def key_value(load: Load, clients: int, window: int) -> dict[str, float]:
+    """Put and get of one private key, in turn."""
+    put = pb.KVOperation(op=pb.KVOperation.PUT, scope=pb.KVOperation.GLOBAL_EXCLUSIVE, key="k", value=b"x" * 100)
+    get = pb.KVOperation(op=pb.KVOperation.GET, scope=pb.KVOperation.GLOBAL_EXCLUSIVE, key="k")
+    operations = []
+    for operation in (put, get):
+        operation.request_id = "r"
+        operations.append(upstream(kv_op=operation))
+    calls = []
+    for index in range(clients):
+        call = await load.agent(f"kv-{index}", "s")
+        turn = [0]
+
+        def step(call: ClientCall = call, turn: list[int] = turn) -> None:
+            turn[0] += 1
+            call.send(operations[turn[0] % 2])
+
+        def sink(batch: list[bytes], step: Callable[[], None] = step) -> None:
+            load.count += len(batch)
+            for _ in batch:
+                step()
+
+        call.set_sink(sink, lambda: None)
+        calls.append((call, step))
+    for call, step in calls:
+        for _ in range(window):
+            step()
+        call.flush()
+    return await load.measure()
+
+
+async def idle(load: Load, sessions: int) -> dict[str, float]:
+    """Sessions that only connect: memory and CPU for each."""
+    memory, cpu, started = resident_bytes(load.pid), cpu_seconds(load.pid), time.perf_counter()
+    for index in range(sessions):
+        await load.agent("idle", str(index))
+    elapsed = time.perf_counter() - started
+    used = cpu_seconds(load.pid) - cpu
+    return {
+        "per_second": sessions / elapsed,
+        "cpu_us": used / sessions * 1e6,
+        "kib_each": (resident_bytes(load.pid) - memory) / sessions / 1024,
+    }
+
+
+async def slow_reader(load: Load, messages: int) -> dict[str, float]:
+    """A receiver that does not read while messages arrive for it, then does: how many are lost."""
+    sender, receiver = await load.agent("slow", "sender"), await load.agent("slow", "receiver")
+    receiver.pause_reading()
+    received = 0
+    complete = trio.Event()
+
+    def sink(batch: list[bytes]) -> None:
+        nonlocal received
+        received += len(batch)
+        if received >= messages:
+            complete.set()
+
+    receiver.set_sink(sink, lambda: None)
+    memory = resident_bytes(load.pid)
+    send = upstream(send=pb.SendMessage(target_topic="ag::bench::slow::receiver", payload=b"x" * 1024))
+    for _ in range(messages):
+        sender.send(send)
+        if sender.pending > 100_000:
+            sender.flush()
+            await sender.wait_pending_below(50_000)
+    sender.flush()
+    await trio.sleep(3)
+    grown = resident_bytes(load.pid) - memory
+    receiver.resume_reading()
+    receiver.flush()
+    with trio.move_on_after(20):
+        await complete.wait()
+    return {"lost": messages - received, "gateway_grew_mib": grown / 2**20}
+
+
+SUITES: dict[str, Callable[[Load], Awaitable[dict[str, float]]]] = {
+    "pair-serial": lambda load: pairs(load, 1, 1),
+    "pairs-50x8": lambda load: pairs(load, 50, 8),
+    "pairs-200x8": lambda load: pairs(load, 200, 8),
+    "fan-out-100": lambda load: fan_out(load, 100),
+    "kv-serial": lambda load: key_value(load, 1, 1),
+    "kv-20x8": lambda load: key_value(load, 20, 8),
+    "idle-3000": lambda load: idle(load, 3000),
+    "slow-reader": lambda load: slow_reader(load, 6000),
+}
+
+
+async def main(suite: str, port: int, pid: int, seconds: float) -> None:
+    async with AsyncExitStack() as stack:
+        result = await SUITES[suite](Load(port, pid, seconds, stack))
+        print(json.dumps(result), flush=True)
+        os._exit(0)  # thousands of orderly goodbyes would take longer than the measurement
+
+
+if __name__ == "__main__":
+    trio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
