@@ -22,6 +22,7 @@ __all__ = [
     "Overflow",
     "Refusal",
     "StoreUnavailable",
+    "TlsUnusable",
     "WrongType",
 ]
 
@@ -72,6 +73,10 @@ class Refusal(AetherError):
 
 class StoreUnavailable(AetherError):
     """A backend could not answer; the caller may retry. Nothing that was acknowledged is affected."""
+
+
+class TlsUnusable(AetherError):
+    """The configured certificate, key or authorities cannot be used; the text names the file and why."""
 
 
 class DataDirectoryInUse(AetherError):

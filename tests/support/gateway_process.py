@@ -53,6 +53,11 @@ class GatewayProcess:
             time.sleep(0.05)
         raise RuntimeError(f"the gateway did not start:\n{self.log.read_text()}")
 
+    def signal(self, number: int) -> None:
+        """Send a signal and do not wait for what it does."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """As a crash would."""
         assert self._process is not None

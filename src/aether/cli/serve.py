@@ -14,7 +14,7 @@ import trio
 from aether.admin.ops import Ops, Probed
 from aether.cli.logs import set_up_logs
 from aether.config import Config
-from aether.errors import AetherError
+from aether.errors import AetherError, TlsUnusable
 from aether.gateway.gateway import Gateway
 
 __all__ = ["run"]
@@ -42,7 +42,10 @@ def run(config: Config) -> int:
 
 async def _serve(config: Config) -> None:
     stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with (
+        trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+        trio.open_signal_receiver(signal.SIGHUP) as hangups,
+    ):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, signals, stop)
             ops = Ops()
@@ -54,6 +57,7 @@ async def _serve(config: Config) -> None:
                     raise _cannot_listen("ops", config.gateway.host, config.gateway.ops_port, error) from error
             try:
                 async with Gateway(config) as gateway:
+                    nursery.start_soon(_reload, hangups, gateway)
                     ops.started(_probed(gateway))
                     _announce(config, gateway, ops_url)
                     await stop.wait()
@@ -74,6 +78,17 @@ async def _watch(signals: AsyncIterator[int], stop: trio.Event) -> None:
             os._exit(128 + number)
         log.info("stopping", signal=signal.Signals(number).name)
         stop.set()
+
+
+async def _reload(hangups: AsyncIterator[int], gateway: Gateway) -> None:
+    """SIGHUP reads certificates again; what cannot be used leaves the old ones in service (operations 2.5)."""
+    async for _ in hangups:
+        try:
+            reloaded = gateway.reload_certificates()
+        except TlsUnusable as error:
+            log.error("certificates not reloaded, the old ones stay", reason=str(error))
+        else:
+            log.info("certificates reloaded" if reloaded else "nothing to reload: TLS is off")
 
 
 def _probed(gateway: Gateway) -> Probed:

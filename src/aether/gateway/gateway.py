@@ -7,7 +7,7 @@ drains: clients are told to come back, sessions give up what they hold, staged w
 from __future__ import annotations
 
 import random
-import socket
+import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import trio
@@ -25,7 +25,7 @@ from aether.access import Access, OpenAccess
 from aether.answers import Reply
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
-from aether.errors import AetherError
+from aether.errors import AetherError, TlsUnusable
 from aether.gateway.directory import Directory
 from aether.gateway.handshake import Authenticator, DevelopmentAuthenticator
 from aether.gateway.heartbeat import Heartbeat
@@ -43,10 +43,14 @@ from aether.metrics import Metrics
 from aether.nurseries import unwrapped_nursery
 from aether.rpc.engine import EngineUnavailable, create_server
 from aether.rpc.health import HealthState
+from aether.rpc.listener import Listener, listen
 from aether.rpc.server import ServerCall
 from aether.sessions.service import SessionService
 from aether.sessions.store import IdentityLocks
 from aether.tiers import Tier, open_tier
+
+if TYPE_CHECKING:
+    from aether.rpc.tls import ServerTls
 
 __all__ = ["CONNECT", "Gateway", "Services"]
 
@@ -132,6 +136,7 @@ class Gateway:
 
     :ivar port: TCP port of the gRPC listener (chosen by the system when configured as 0); None without a listener.
     :raises DataDirectoryInUse: another gateway holds the data directory.
+    :raises TlsUnusable: the configured certificate, key or authorities cannot be read.
     :raises OSError: the port is taken.
     """
 
@@ -153,6 +158,7 @@ class Gateway:
         self._wall_clock = wall_clock
         self._random = randomness or random.SystemRandom()
         self._listen = listen
+        self._tls: ServerTls | None = None
         self._manager: AbstractAsyncContextManager[None] | None = None
         self._closed = trio.Event()
         self._drained = trio.Event()
@@ -239,15 +245,43 @@ class Gateway:
         except EngineUnavailable as error:
             raise AetherError(str(error)) from error
 
-    async def _listeners(self, stack: AsyncExitStack) -> list[trio.SocketListener]:
+    async def _listeners(self, stack: AsyncExitStack) -> list[Listener]:
         if not self._listen:
             return []
-        listeners = await trio.open_tcp_listeners(self.config.gateway.port, host=self.config.gateway.host)
+        self._tls = self._server_tls()
+        listeners = await listen(self.config.gateway.host, self.config.gateway.port, tls=self._tls)
         for listener in listeners:
-            stack.push_async_callback(trio.aclose_forcefully, listener)
-            listener.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.port = listeners[0].socket.getsockname()[1]
+            stack.callback(listener.socket.close)
+        self.port = listeners[0].address[1]
         return listeners
+
+    def _server_tls(self) -> ServerTls | None:
+        tls = self.config.gateway.tls
+        if tls.cert_file is None or tls.key_file is None:
+            return None
+        from aether.rpc.tls import ServerTls, ServerTlsFiles
+
+        try:
+            return ServerTls(ServerTlsFiles(tls.cert_file, tls.key_file, tls.ca_file, tls.client_auth))
+        except (OSError, ssl.SSLError) as error:
+            raise TlsUnusable(str(error)) from error
+
+    def reload_certificates(self) -> bool:
+        """Read the certificate and its key again, for handshakes from now on; streams that are open go on.
+
+        The authorities and ``client_auth`` stay as they were at the start (connection 10). Files that cannot be used
+        leave the old certificate in service.
+
+        :returns: False when the gateway serves without TLS, so that there was nothing to read.
+        :raises TlsUnusable: the files cannot be used.
+        """
+        if self._tls is None:
+            return False
+        try:
+            self._tls.reload()
+        except (OSError, ssl.SSLError) as error:
+            raise TlsUnusable(str(error)) from error
+        return True
 
     async def open_transport(self) -> Any:
         """A connection to this gateway without a socket: the client's end of a pair of memory streams."""

@@ -199,6 +199,9 @@ class ServerTls:
 
     def _build(self) -> ssl.SSLContext:
         files = self.files
+        for path in (files.cert_file, files.key_file, files.ca_file):
+            if path is not None:
+                path.open("rb").close()  # the ssl module does not say which file it could not read
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.set_alpn_protocols(ALPN)
