@@ -1,0 +1,251 @@
+"""What is fuzzed. A target takes one input made from a generator of random numbers and asserts what must hold."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from tests.fuzz.mutate import mutated, pieces
+
+from aether import _fastpath as fast
+from aether.identity import PrincipalType
+from aether.proto import aether_pb2 as pb
+from aether.rpc import _http2, pure_http2
+from aether.rpc.limits import Limits
+from aether.rpc.status import frame
+from aether.topics import InvalidTopic, may_send, parse_target
+
+__all__ = ["TARGETS", "Target"]
+
+Target = Callable[[random.Random], None]
+
+LIMITS = Limits(max_receive_message=100_000, max_concurrent_streams=20)
+REQUEST = [
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":path", b"/t/Echo"),
+    (b":authority", b"test"),
+    (b"te", b"trailers"),
+    (b"content-type", b"application/grpc"),
+]
+MESSAGE_EVENT, REQUEST_EVENT = 3, 1
+OUTPUT_ROUNDS = 200
+
+
+class Endless(AssertionError):
+    """A connection that always has more to say: a busy loop in the gateway."""
+
+
+def _drain(connection: Any) -> bytes:
+    output = b""
+    for _ in range(OUTPUT_ROUNDS):
+        data = connection.data_to_send()
+        connection.acknowledge_sent()
+        if not data:
+            return output
+        output += data
+    raise Endless
+
+
+def _recorded_client(codec: ModuleType) -> bytes:
+    """What a client sends in a session with some of everything."""
+    client = codec.Connection(True, LIMITS)
+    data = _drain(client)
+    for number in range(4):
+        stream = codec.Stream()
+        client.request(stream, [*REQUEST, (b"k-bin", b"v" * number)])
+        for size in (0, 10, 300):
+            stream.send(frame(bytes(size)))
+        if number % 2:
+            stream.half_close()
+        data += _drain(client)
+        if number == 2:
+            stream.reset()
+    client.ping()
+    return data + _drain(client)
+
+
+def _recorded_server(codec: ModuleType) -> bytes:
+    """What a server answers to three calls."""
+    client, server = codec.Connection(True, LIMITS), codec.Connection(False, LIMITS)
+    for _ in range(3):
+        client.request(codec.Stream(), REQUEST)
+    data = b""
+    for event in server.receive_data(_drain(client), 0.0):
+        if event[0] == REQUEST_EVENT:
+            event[1].send(frame(b"answer"))
+            event[1].send(frame(bytes(700)))
+            if len(data) % 2:
+                event[1].finish([(b"grpc-status", b"0")])
+            data += _drain(server)
+    server.confirm(lambda: None)
+    server.shutdown_notice()
+    return data + _drain(server)
+
+
+def _check_messages(events: list[Any]) -> None:
+    for event in events:
+        if event[0] == MESSAGE_EVENT:
+            assert all(type(message) is bytes and len(message) <= LIMITS.max_receive_message for message in event[2])
+
+
+def _finish(connection: Any) -> None:
+    """Whatever happened: output ends, a connection that is over stays silent, nothing is left."""
+    _drain(connection)
+    connection.take_events()
+    if connection.terminating:
+        assert connection.receive_data(b"more", 1.0) == []
+        assert not _drain(connection)
+    streams = connection.streams
+    connection.close()
+    assert connection.stream_count == 0
+    assert all(stream.closed and not stream.pending for stream in streams)
+
+
+def http2_server(codec: ModuleType) -> Target:
+    """A server that answers, against a client gone wrong."""
+    recording = _recorded_client(codec)
+
+    def target(rng: random.Random) -> None:
+        connection = codec.Connection(False, LIMITS)
+        for piece in pieces(mutated(recording, rng), rng):
+            events = connection.receive_data(piece, 0.0)
+            _check_messages(events)
+            for kind, stream, _ in events:
+                if kind == REQUEST_EVENT:
+                    _answer(stream, rng)
+            if rng.random() < 0.5:
+                _drain(connection)
+        _finish(connection)
+
+    return target
+
+
+def _answer(stream: Any, rng: random.Random) -> None:
+    match rng.randrange(5):
+        case 0:
+            stream.finish([(b"grpc-status", b"0")])
+        case 1:
+            stream.send(frame(b"answer"))
+            stream.finish([(b"grpc-status", b"0")])
+        case 2:
+            stream.reset()
+        case 3:
+            stream.hold()
+            stream.send(frame(bytes(1000)))
+        case _:
+            stream.send(frame(b"answer"))
+
+
+def http2_client(codec: ModuleType) -> Target:
+    """A client with open calls, against a server gone wrong."""
+    recording = _recorded_server(codec)
+
+    def target(rng: random.Random) -> None:
+        connection = codec.Connection(True, LIMITS)
+        for _ in range(3):
+            stream = codec.Stream()
+            connection.request(stream, REQUEST)
+            stream.send(frame(b"question"))
+        _drain(connection)
+        for piece in pieces(mutated(recording, rng), rng):
+            _check_messages(connection.receive_data(piece, 0.0))
+            if rng.random() < 0.5:
+                _drain(connection)
+        _finish(connection)
+
+    return target
+
+
+def upstream_messages() -> Target:
+    """What the fast path reads, protobuf reads alike."""
+    send = pb.SendMessage(target_topic="ag::w::i::s", payload=b"payload" * 5, message_type=pb.MessageType.CHAT)
+    recording = pb.UpstreamMessage(send=send).SerializeToString()
+
+    def target(rng: random.Random) -> None:
+        data = mutated(recording, rng, changes_max=4)
+        read = fast.read_send(data)
+        if read is None:
+            return
+        message = pb.UpstreamMessage()
+        try:
+            message.ParseFromString(data)
+        except DecodeError:
+            return  # text that is not UTF-8: such a topic is on no route, so the slow path refuses it
+        topic, payload, message_type = read
+        assert message.WhichOneof("payload") == "send"
+        assert message.send.target_topic.encode() == topic
+        assert message.send.payload == payload
+        assert message.send.message_type & (2**64 - 1) == message_type
+
+    return target
+
+
+def topics() -> Target:
+    """The compiled grammar and permission matrix equal the readable ones."""
+    examples = [
+        topic.encode()
+        for topic in (
+            "ag::w::i::s",
+            "tu::w::i::s",
+            "ta::w::i::s",
+            "tb::w::i",
+            "us::u::w",
+            "uw::u::w",
+            "ga::w",
+            "gu::w",
+            "event::w::e",
+            "metric::w::m",
+            "sv::i::s",
+            "br::i::s",
+            "wf::w",
+            "ag::ü::x::*",
+        )
+    ]
+    senders = list(PrincipalType)
+
+    def target(rng: random.Random) -> None:
+        raw = mutated(rng.choice(examples), rng, changes_max=3)
+        sender = rng.choice(senders)
+        code, allowed = fast.classify(raw), fast.may_send(sender, raw)
+        try:
+            topic = parse_target(raw.decode())
+        except UnicodeDecodeError:
+            return  # the wire's text is UTF-8; protobuf refuses this before a topic is looked at
+        except InvalidTopic:
+            assert (code, allowed) == (-1, False)
+        else:
+            assert (code, allowed) == (int(topic.prefix), may_send(sender, topic))
+
+    return target
+
+
+def packed_records() -> Target:
+    """Records of a damaged file are read or refused, never beyond their end."""
+    recording = b"".join(
+        number.to_bytes(8, "little") + (7 * number).to_bytes(4, "little") + bytes(7 * number) for number in range(6)
+    )
+
+    def target(rng: random.Random) -> None:
+        data = mutated(recording, rng, changes_max=3)
+        try:
+            records = fast.unpack(data)
+        except ValueError:
+            return
+        assert sum(12 + len(record) for _, record in records) == len(data)
+
+    return target
+
+
+TARGETS: dict[str, Target] = {
+    "http2-server": http2_server(_http2),
+    "http2-client": http2_client(_http2),
+    "upstream-messages": upstream_messages(),
+    "topics": topics(),
+    "packed-records": packed_records(),
+    "pure-http2-server": http2_server(pure_http2),
+    "pure-http2-client": http2_client(pure_http2),
+}
