@@ -102,8 +102,6 @@ def _probed(gateway: Gateway) -> Probed:
 
 
 def _announce(config: Config, gateway: Gateway, ops_url: str) -> None:
-    if config.gateway.engine == "auto" and gateway.engine != "native":
-        log.warning("libnghttp2 was not compiled in; the slower engine serves", engine=gateway.engine)
     host = f"[{config.gateway.host}]" if ":" in config.gateway.host else config.gateway.host
     log.info(
         "ready",

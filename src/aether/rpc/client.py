@@ -18,8 +18,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from aether.rpc import _http2
 from aether.rpc.connection import Call, Driver, FlushSet
+from aether.rpc.engine import implementation
+from aether.rpc.http2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM, Http2
 from aether.rpc.limits import Limits
 from aether.rpc.metadata import Metadata, decode_metadata, encode_metadata, encode_timeout
 from aether.rpc.status import RpcError, StatusCode, decode_message, status_code
@@ -30,9 +31,9 @@ logger = logging.getLogger("aether.rpc")
 USER_AGENT = b"grpc-python-aether"
 
 _RESET_STATUS = {
-    _http2.REFUSED_STREAM: StatusCode.UNAVAILABLE,
-    _http2.CANCEL: StatusCode.CANCELLED,
-    _http2.ENHANCE_YOUR_CALM: StatusCode.RESOURCE_EXHAUSTED,
+    REFUSED_STREAM: StatusCode.UNAVAILABLE,
+    CANCEL: StatusCode.CANCELLED,
+    ENHANCE_YOUR_CALM: StatusCode.RESOURCE_EXHAUSTED,
     -1: StatusCode.UNAVAILABLE,
 }
 
@@ -40,7 +41,8 @@ _RESET_STATUS = {
 class ClientCall(Call):
     """One RPC of a client. `receive()` gives messages, then None after status OK; any other status raises RpcError."""
 
-    __slots__ = ("_done", "_headers_event", "initial_metadata", "trailing_metadata")
+    __slots__ = ()
+    SLOTS = (*Call.SLOTS, "_done", "_headers_event", "initial_metadata", "trailing_metadata")
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,8 +103,15 @@ class _ClientDriver(Driver):
 
     __slots__ = ("goaway",)
 
-    def __init__(self, transport: Transport, limits: Limits, flush_set: FlushSet) -> None:
-        super().__init__(transport, limits, flush_set, client=True, stream_type=ClientCall)
+    def __init__(self, transport: Transport, limits: Limits, flush_set: FlushSet, engine: Http2) -> None:
+        super().__init__(
+            transport,
+            limits,
+            flush_set,
+            client=True,
+            engine=engine,
+            call_type=ClientCall,  # type: ignore[type-abstract]
+        )
         self.goaway: tuple[int, bytes] | None = None
 
     def on_headers(self, call: ClientCall, headers: list[tuple[bytes, bytes]]) -> None:
@@ -134,7 +143,7 @@ class _ClientDriver(Driver):
         for call in self.http2.streams:
             if call.id > last_stream:
                 call.conclude(RpcError(StatusCode.UNAVAILABLE, f"connection going away {text}".strip()))
-        if code != _http2.NO_ERROR:
+        if code != NO_ERROR:
             self.close_reason = f"GOAWAY with error {code} {text}".strip()
 
 
@@ -201,7 +210,7 @@ class Channel:
         if not self.usable:
             reason = self._driver.close_reason
             raise RpcError(StatusCode.UNAVAILABLE, f"connection closed: {reason}" if reason else "connection closed")
-        call = ClientCall()
+        call: ClientCall = self._driver.call_type()
         call.driver = self._driver
         headers = list(self._base)
         headers[2] = (b":path", path.encode("ascii"))
@@ -225,10 +234,15 @@ async def connect_stream(
     scheme: str = "http",
     limits: Limits | None = None,
     keepalive: bool = False,
+    engine: str = "auto",
 ) -> AsyncIterator[Channel]:
-    """A channel over an open transport, which is closed at the end. `keepalive` pings a silent server."""
+    """A channel over an open transport, which is closed at the end.
+
+    :param keepalive: ping a silent server.
+    :param engine: see `aether.rpc.engine.implementation`.
+    """
     limits = limits or Limits()
-    driver = _ClientDriver(transport, limits, FlushSet())
+    driver = _ClientDriver(transport, limits, FlushSet(), implementation(engine))
     async with _unwrapped_nursery() as nursery:
         nursery.start_soon(_run_driver, driver)
         if keepalive:
@@ -273,6 +287,7 @@ async def connect(
     server_hostname: str | None = None,
     limits: Limits | None = None,
     keepalive: bool = False,
+    engine: str = "auto",
 ) -> AsyncIterator[Channel]:
     """Connect over TCP, with TLS when a context is given (see `aether.rpc.tls.client_context`).
 
@@ -299,6 +314,7 @@ async def connect(
         scheme="https" if tls is not None else "http",
         limits=limits,
         keepalive=keepalive,
+        engine=engine,
     ) as channel:
         yield channel
 

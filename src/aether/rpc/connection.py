@@ -2,8 +2,9 @@
 
 Theory of operation
 -------------------
-A `Driver` owns one transport and one sans-IO `_http2.Connection`. Its reader is the only task that is always there: it
-receives bytes, lets `_http2` parse them all, and hands each call its batch of messages synchronously (`dispatch`).
+A `Driver` owns one transport and one sans-IO connection of an HTTP/2 implementation (`aether.rpc.http2`). Its reader is
+the only task that is always there: it receives bytes, lets the connection parse them all, and hands each call its batch
+of messages synchronously (`dispatch`).
 Sinks queue frames on any call of any connection that shares the `FlushSet`; after the batch the reader flushes every
 connection that was written to, with non-blocking sends in its own task. Only when a transport takes no more is a writer
 task started; it ends when the rest is gone.
@@ -21,12 +22,11 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
-from aether.rpc import _http2
-from aether.rpc._http2 import (
+from aether.rpc.http2 import (
     CLOSED,
     CONFIRMED,
     GOAWAY,
@@ -34,13 +34,21 @@ from aether.rpc._http2 import (
     HEADERS,
     INVALID,
     MESSAGES,
+    NO_ERROR,
     REQUEST,
     RESET,
+    Http2,
+    on_stream,
 )
 from aether.rpc.limits import Limits
 from aether.rpc.poller import Poller
 from aether.rpc.status import RpcError, StatusCode
 from aether.rpc.transport import SocketTransport, Transport
+
+if TYPE_CHECKING:
+    from aether.rpc.http2 import Stream
+else:
+    Stream = object
 
 logger = logging.getLogger("aether.rpc")
 
@@ -71,12 +79,28 @@ class FlushSet:
                 driver.flush()
 
 
-class Call(_http2.Stream):
-    """One RPC of a connection, as seen by either side. The frame queue and its counters live in `_http2.Stream`."""
+class Call(Stream):
+    """One RPC of a connection, as seen by either side.
 
-    __slots__ = ("_inbox", "_on_half_close", "_over", "_paused", "_progress", "_sink", "_wakeup", "driver", "error")
+    The frame queue and its counters live in the stream of the HTTP/2 implementation, which `aether.rpc.http2.on_stream`
+    puts below. A base in C allows no second one with attributes, so these are declared in `SLOTS`.
+    """
+
+    __slots__ = ()
+    SLOTS: ClassVar[tuple[str, ...]] = (
+        "_inbox",
+        "_on_half_close",
+        "_over",
+        "_paused",
+        "_progress",
+        "_sink",
+        "_wakeup",
+        "driver",
+        "error",
+    )
 
     def __init__(self) -> None:
+        super().__init__()
         self.driver: Driver | None = None
         self._inbox: deque[bytes] | None = None
         self._sink: Sink | None = None
@@ -251,6 +275,7 @@ class Driver:
         "_reading",
         "_unblocked",
         "_writing",
+        "call_type",
         "close_reason",
         "flush_set",
         "http2",
@@ -269,17 +294,19 @@ class Driver:
         flush_set: FlushSet,
         *,
         client: bool,
-        stream_type: type,
+        engine: Http2,
+        call_type: type[Call],
         poller: Poller | None = None,
     ) -> None:
         self.transport = transport
-        self._fd = transport.fd if isinstance(transport, SocketTransport) else -1
-        """Descriptor on which `_http2` receives and sends itself; -1 = through the transport's methods."""
+        self._fd = transport.fd if engine.direct and isinstance(transport, SocketTransport) else -1
+        """Descriptor on which the connection receives and sends itself; -1 = through the transport's methods."""
         self.poller = poller
         self._read_ended: trio.Event | None = None
         self.limits = limits
         self.flush_set = flush_set
-        self.http2 = _http2.Connection(client, limits, stream_type=stream_type)
+        self.call_type: Any = on_stream(call_type, engine.stream)
+        self.http2: Any = engine.connection(client, limits, stream_type=self.call_type)
         self.http2.owner = self
         self.http2.dirty_list = flush_set.dirty
         self.lost = False
@@ -406,7 +433,7 @@ class Driver:
         self.lost = True
         self._reading.cancel()
 
-    def terminate(self, reason: str, code: int = _http2.NO_ERROR) -> None:
+    def terminate(self, reason: str, code: int = NO_ERROR) -> None:
         """End the connection with a final GOAWAY: `run` writes it and returns, live calls are told."""
         if not self.lost and not self.http2.terminating:
             self.close_reason = self.close_reason or reason

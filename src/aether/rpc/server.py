@@ -1,23 +1,16 @@
-"""What a handler sees of the gRPC server, whatever the engine: a call, its peer, and how it ends.
-
-`Server` is the engine on libnghttp2 (`aether.rpc.native`), loaded on first use so that this module imports where it was
-not built.
-"""
+"""What a handler sees of the gRPC server, whatever the engine: a call, its peer, and how it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import trio
 
 from aether.rpc.limits import Limits
 from aether.rpc.metadata import Metadata
 from aether.rpc.status import RpcError, StatusCode
-
-if TYPE_CHECKING:
-    from aether.rpc.native import Server
 
 Sink = Callable[[list[bytes]], None]
 
@@ -101,12 +94,4 @@ def rpc_error_in(error: BaseException) -> RpcError | None:
     return None
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Server":
-        from aether.rpc.native import Server
-
-        return Server
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-__all__ = ["Handler", "Health", "Limits", "Metadata", "Peer", "RpcError", "Server", "ServerCall", "Sink", "StatusCode"]
+__all__ = ["Handler", "Health", "Limits", "Metadata", "Peer", "RpcError", "ServerCall", "Sink", "StatusCode"]

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import trio
 
-from aether.rpc.client import Channel, connect_stream
+from aether.rpc import client
+from aether.rpc.client import Channel
+from aether.rpc.engine import create_server
 from aether.rpc.limits import Limits
 from aether.rpc.listener import Listener, listen
-from aether.rpc.native import Server
 from aether.rpc.server import Peer, ServerCall
+from aether.rpc.serving import Server
 from aether.rpc.status import RpcError, StatusCode, frame
 from aether.rpc.transport import memory_pair
 
 PATIENCE = 10.0
 """Seconds after which a test that waits has failed."""
+
+
+@dataclass
+class Engines:
+    """Which HTTP/2 implementation each side of a test runs on; set by the fixture ``engines``."""
+
+    server: str = "auto"
+    client: str = "auto"
+
+
+ENGINES = Engines()
+
+
+def make_server(handlers: Any, **options: Any) -> Server:
+    return create_server(ENGINES.server, handlers, **options)
+
+
+def connect(host: str, port: int, **options: Any) -> AbstractAsyncContextManager[Channel]:
+    return client.connect(host, port, engine=ENGINES.client, **options)
+
+
+def connect_stream(transport: Any, **options: Any) -> AbstractAsyncContextManager[Channel]:
+    return client.connect_stream(transport, engine=ENGINES.client, **options)
 
 
 class Service:
@@ -101,7 +127,7 @@ async def running(
     handlers: Any, limits: Limits | None = None, **options: Any
 ) -> AsyncIterator[tuple[Server, Listener]]:
     """A server on a free port of the loopback interface."""
-    server = Server(handlers, limits=limits, **options)
+    server = make_server(handlers, limits=limits, **options)
     async with trio.open_nursery() as nursery:
         listeners = await listen("127.0.0.1", 0)
         await nursery.start(server.serve, listeners)
@@ -116,7 +142,7 @@ async def in_memory(
     handlers: Any, limits: Limits | None = None, client_limits: Limits | None = None, *, capacity: int = 256 * 1024
 ) -> AsyncIterator[tuple[Server, Channel]]:
     """A server with one client, connected without a socket."""
-    server = Server(handlers, limits=limits)
+    server = make_server(handlers, limits=limits)
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, [])
         ours, theirs = memory_pair(capacity)

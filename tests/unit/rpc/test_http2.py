@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether.rpc import _http2
+from aether.rpc import http2
+from aether.rpc.engine import implementation
 from aether.rpc.limits import Limits
 from aether.rpc.status import RpcError, StatusCode, frame
 
@@ -53,11 +54,19 @@ def header_block(headers: list[tuple[bytes, bytes]] = REQUEST) -> bytes:
     return b"".join(literal(name, value) for name, value in headers)
 
 
+@pytest.fixture(scope="module", autouse=True, params=["native", "purerpc"])
+def engine(request: pytest.FixtureRequest) -> None:
+    """Every test of this module runs on each implementation."""
+    Side.engine = implementation(request.param)
+
+
 class Side:
     """One end of a connection, with all events it ever saw."""
 
+    engine: http2.Http2
+
     def __init__(self, client: bool, limits: Limits | None = None) -> None:
-        self.http2 = _http2.Connection(client, limits or Limits())
+        self.http2 = self.engine.connection(client, limits or Limits())
         self.http2.owner = self
         self.events: list[Any] = []
         self.now = 0.0
@@ -79,7 +88,7 @@ class Side:
         return [event for event in self.events if event[0] == kind]
 
     def messages(self) -> list[bytes]:
-        return [message for _, _, batch in self.of(_http2.MESSAGES) for message in batch]
+        return [message for _, _, batch in self.of(http2.MESSAGES) for message in batch]
 
 
 class Pair:
@@ -98,12 +107,12 @@ class Pair:
             self.client.give(down, step)
         raise AssertionError("the connection never becomes quiet")
 
-    def call(self) -> tuple[_http2.Stream, _http2.Stream]:
+    def call(self) -> tuple[Any, Any]:
         """A new stream, both ends."""
-        mine = _http2.Stream()
+        mine = Side.engine.stream()
         self.client.http2.request(mine, REQUEST)
         self.pump()
-        return mine, self.server.of(_http2.REQUEST)[-1][1]
+        return mine, self.server.of(http2.REQUEST)[-1][1]
 
 
 def server_with(data: bytes, limits: Limits | None = None) -> Side:
@@ -139,12 +148,12 @@ def test_messages_both_ways(step: int | None) -> None:
     pair.pump(step)
     assert pair.server.messages() == sent
     assert pair.client.messages() == sent
-    assert [event[2] for event in pair.server.of(_http2.HALF_CLOSED)] == [None]
-    assert pair.client.of(_http2.HALF_CLOSED)[0][2] == [(b"grpc-status", b"0")]
-    assert pair.client.of(_http2.CLOSED)
-    assert pair.server.of(_http2.CLOSED)
-    assert not pair.client.of(_http2.RESET)
-    assert not pair.server.of(_http2.RESET)
+    assert [event[2] for event in pair.server.of(http2.HALF_CLOSED)] == [None]
+    assert pair.client.of(http2.HALF_CLOSED)[0][2] == [(b"grpc-status", b"0")]
+    assert pair.client.of(http2.CLOSED)
+    assert pair.server.of(http2.CLOSED)
+    assert not pair.client.of(http2.RESET)
+    assert not pair.server.of(http2.RESET)
     assert pair.client.http2.stream_count == pair.server.http2.stream_count == 0
 
 
@@ -157,14 +166,14 @@ def test_one_read_gives_one_batch_per_stream() -> None:
         other.send(frame(b"2"))
     pair.server.events.clear()
     pair.server.give(pair.client.take())
-    batches = pair.server.of(_http2.MESSAGES)
+    batches = pair.server.of(http2.MESSAGES)
     assert sorted(tuple(batch) for _, _, batch in batches) == [(b"1",) * 10, (b"2",) * 10]
 
 
 def test_request_headers_arrive() -> None:
     pair = Pair()
     pair.call()
-    assert pair.server.of(_http2.REQUEST)[0][2] == REQUEST
+    assert pair.server.of(http2.REQUEST)[0][2] == REQUEST
 
 
 def test_trailers_only_when_nothing_was_sent() -> None:
@@ -197,7 +206,7 @@ def test_server_that_ends_first_tells_the_client_to_stop() -> None:
     assert pair.client.messages() == [b"a"]
     assert mine.closed
     assert theirs.closed
-    assert pair.client.of(_http2.CLOSED)
+    assert pair.client.of(http2.CLOSED)
     mine.send(frame(b"late"))
     assert (mine.pending, pair.client.take()) == (0, b"")
 
@@ -251,7 +260,7 @@ def test_output_stops_near_the_limit() -> None:
 
 
 def test_progress_is_reported_once() -> None:
-    class Watching(_http2.Stream):
+    class Watching(Side.engine.stream):
         reports = 0
 
         def on_progress(self) -> None:
@@ -302,7 +311,7 @@ def test_messages_cut_across_data_frames(messages: list[bytes], data: st.DataObj
         + raw(DATA, END_STREAM, 1)
     )
     assert side.messages() == messages
-    assert not side.of(_http2.INVALID)
+    assert not side.of(http2.INVALID)
 
 
 # ---- rules of gRPC
@@ -323,18 +332,18 @@ def test_bad_prefix(body: bytes, code: StatusCode) -> None:
         raw(HEADERS, END_HEADERS, 1, header_block()) + raw(DATA, 0, 1, good + body), Limits(max_receive_message=1000)
     )
     assert side.messages() == [b"x" * 1000]
-    assert [event[2].code for event in side.of(_http2.INVALID)] == [code]
+    assert [event[2].code for event in side.of(http2.INVALID)] == [code]
     side.give(raw(DATA, END_STREAM, 1, bytes(500)))  # the rest is dropped
     assert side.messages() == [b"x" * 1000]
-    assert len(side.of(_http2.INVALID)) == 1
+    assert len(side.of(http2.INVALID)) == 1
     assert not side.http2.terminating
 
 
 @pytest.mark.parametrize("body", [b"\0", b"\0\0\0\0", b"\0\0\0\0\5abcd"])
 def test_end_inside_a_message(body: bytes) -> None:
     side = server_with(raw(HEADERS, END_HEADERS, 1, header_block()) + raw(DATA, END_STREAM, 1, body))
-    assert [event[2].code for event in side.of(_http2.INVALID)] == [StatusCode.INTERNAL]
-    assert side.of(_http2.HALF_CLOSED)
+    assert [event[2].code for event in side.of(http2.INVALID)] == [StatusCode.INTERNAL]
+    assert side.of(http2.HALF_CLOSED)
 
 
 def test_a_length_prefix_alone_reserves_little_memory() -> None:
@@ -343,7 +352,7 @@ def test_a_length_prefix_alone_reserves_little_memory() -> None:
     before = sys.getallocatedblocks()
     side.give(raw(DATA, 0, 1, b"\0" + (1 << 30).to_bytes(4, "big") + b"x"))
     assert sys.getallocatedblocks() - before < 100
-    assert not side.of(_http2.INVALID)
+    assert not side.of(http2.INVALID)
 
 
 # ---- hostile peers
@@ -352,16 +361,16 @@ def test_a_length_prefix_alone_reserves_little_memory() -> None:
 def test_bad_preface() -> None:
     side = Side(False)
     side.give(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    assert goaway_of(side)[0] == _http2.PROTOCOL_ERROR
+    assert goaway_of(side)[0] == http2.PROTOCOL_ERROR
 
 
 def test_header_list_over_the_limit_resets_the_stream() -> None:
     headers = [*REQUEST, *((b"name-%d" % i, b"v" * 100) for i in range(20))]
     side = server_with(raw(HEADERS, END_HEADERS, 1, header_block(headers)), Limits(max_header_list=2000))
-    assert not side.of(_http2.REQUEST)
+    assert not side.of(http2.REQUEST)
     assert [kind for kind, *_ in frames_of(side.take())][-1] == RST_STREAM
     side.give(raw(HEADERS, END_HEADERS, 3, header_block()))
-    assert side.of(_http2.REQUEST)
+    assert side.of(http2.REQUEST)
     assert side.http2.stream_count == 1
 
 
@@ -372,7 +381,7 @@ def test_too_many_streams_are_refused() -> None:
     side.take()
     side.give(raw(SETTINGS, ACK, 0))
     side.give(b"".join(raw(HEADERS, END_HEADERS, stream, header_block()) for stream in (1, 3, 5)))
-    assert len(side.of(_http2.REQUEST)) == 2
+    assert len(side.of(http2.REQUEST)) == 2
     assert side.http2.stream_count == 2
 
 
@@ -388,7 +397,7 @@ def test_ping_flood(ack: bool) -> None:
     if ack:  # answers nobody asked for are harmless
         assert not side.http2.terminating
     else:
-        assert goaway_of(side) == (_http2.ENHANCE_YOUR_CALM, b"too_many_pings")
+        assert goaway_of(side) == (http2.ENHANCE_YOUR_CALM, b"too_many_pings")
 
 
 def test_patient_pings_are_answered() -> None:
@@ -403,7 +412,7 @@ def test_patient_pings_are_answered() -> None:
 def test_pings_after_our_data_are_no_strikes() -> None:
     """A client measures its bandwidth with a PING for the data it gets."""
     side = server_with(raw(HEADERS, END_HEADERS, 1, header_block()))
-    stream = side.of(_http2.REQUEST)[0][1]
+    stream = side.of(http2.REQUEST)[0][1]
     for _ in range(20):
         stream.send(frame(b"x"))
         side.take()
@@ -417,7 +426,7 @@ def test_rapid_reset() -> None:
         stream = 2 * number + 1
         side.give(raw(HEADERS, END_HEADERS, stream, header_block()) + raw(RST_STREAM, 0, stream, struct.pack(">I", 8)))
         side.take() if number < 10 else None
-    assert goaway_of(side) == (_http2.ENHANCE_YOUR_CALM, b"too_many_resets")
+    assert goaway_of(side) == (http2.ENHANCE_YOUR_CALM, b"too_many_resets")
 
 
 def test_occasional_resets_are_fine() -> None:
@@ -428,12 +437,12 @@ def test_occasional_resets_are_fine() -> None:
         side.give(raw(HEADERS, END_HEADERS, stream, header_block()) + raw(RST_STREAM, 0, stream, struct.pack(">I", 8)))
         side.take()
     assert not side.http2.terminating
-    assert len(side.of(_http2.RESET)) == 100
+    assert len(side.of(http2.RESET)) == 100
 
 
 def test_settings_flood() -> None:
     side = server_with(raw(SETTINGS, 0, 0) * 20, Limits(max_settings_per_window=20))
-    assert goaway_of(side) == (_http2.ENHANCE_YOUR_CALM, b"too_many_settings")
+    assert goaway_of(side) == (http2.ENHANCE_YOUR_CALM, b"too_many_settings")
 
 
 def test_continuation_flood() -> None:
@@ -441,7 +450,7 @@ def test_continuation_flood() -> None:
     side = server_with(
         raw(HEADERS, 0, 1, block[:10]) + b"".join(raw(CONTINUATION, 0, 1, block[i : i + 1]) for i in range(10, 40))
     )
-    assert goaway_of(side)[0] == _http2.ENHANCE_YOUR_CALM
+    assert goaway_of(side)[0] == http2.ENHANCE_YOUR_CALM
 
 
 def test_malformed_requests_flood() -> None:
@@ -450,8 +459,8 @@ def test_malformed_requests_flood() -> None:
         b"".join(raw(HEADERS, END_HEADERS, 2 * i + 1, header_block(bad)) for i in range(200)),
         Limits(max_resets_per_window=50),
     )
-    assert goaway_of(side)[0] == _http2.ENHANCE_YOUR_CALM
-    assert not side.of(_http2.REQUEST)
+    assert goaway_of(side)[0] == http2.ENHANCE_YOUR_CALM
+    assert not side.of(http2.REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -474,7 +483,7 @@ def test_protocol_errors_end_the_connection(data: bytes) -> None:
     side.give(PREFACE + raw(SETTINGS, 0, 0))
     for end in range(0, len(data), 16384 + 9):
         side.give(data[end : end + 16384 + 9])
-        for _, stream, _ in side.of(_http2.REQUEST):
+        for _, stream, _ in side.of(http2.REQUEST):
             stream.hold()  # where a test is about the window, nothing is given back
     assert any(kind == GOAWAY for kind, *_ in frames_of(side.take()))
     assert side.http2.terminating
@@ -486,7 +495,7 @@ def recorded_session() -> bytes:
     client = Side(True)
     data = client.take()
     for number in range(4):
-        stream = _http2.Stream()
+        stream = Side.engine.stream()
         client.http2.request(stream, [*REQUEST, (b"k", b"v" * number)])
         for size in (0, 10, 2000):
             stream.send(frame(bytes(size)))
@@ -519,7 +528,7 @@ def test_mutated_input_never_breaks_us(seed: int) -> None:
         side.give(bytes(data[position : position + step]))
         position += step
         for kind, stream, _ in side.events:
-            if kind == _http2.REQUEST:
+            if kind == http2.REQUEST:
                 stream.send(frame(b"answer"))
                 if rng.random() < 0.3:
                     stream.finish([(b"grpc-status", b"0")])
@@ -544,10 +553,10 @@ def test_confirmation_follows_what_was_serialised() -> None:
     pair.client.http2.confirm(lambda: None)
     output += pair.client.take()
     assert [kind for kind, *_ in frames_of(output)] == [DATA, PING]
-    assert not pair.client.of(_http2.CONFIRMED)
+    assert not pair.client.of(http2.CONFIRMED)
     pair.server.give(output)
     pair.pump()
-    assert len(pair.client.of(_http2.CONFIRMED)) == 1
+    assert len(pair.client.of(http2.CONFIRMED)) == 1
 
 
 def test_confirmations_share_pings() -> None:
@@ -560,7 +569,7 @@ def test_confirmations_share_pings() -> None:
     assert [kind for kind, *_ in frames_of(output)] == [PING]
     pair.server.give(output)
     pair.pump()
-    batches = [[callback() for callback in event[2]] for event in pair.client.of(_http2.CONFIRMED)]
+    batches = [[callback() for callback in event[2]] for event in pair.client.of(http2.CONFIRMED)]
     assert batches == [[0], [1, 2, 3, 4]]
 
 
@@ -571,9 +580,9 @@ def test_reset_drops_the_queue() -> None:
     pair = Pair()
     mine, theirs = pair.call()
     mine.send(frame(bytes(100)))
-    theirs.reset(_http2.CANCEL)
+    theirs.reset(http2.CANCEL)
     pair.client.give(pair.server.take())
-    assert pair.client.of(_http2.RESET)[0][1:] == (mine, _http2.CANCEL)
+    assert pair.client.of(http2.RESET)[0][1:] == (mine, http2.CANCEL)
     assert mine.closed
     assert mine.pending == 0
 
@@ -594,7 +603,7 @@ def test_close_frees_frames_and_streams() -> None:
     assert pair.client.http2.data_to_send() == b""
     assert pair.client.http2.receive_data(b"x", 0.0) == []
     with pytest.raises(RpcError):
-        pair.client.http2.request(_http2.Stream(), REQUEST)
+        pair.client.http2.request(Side.engine.stream(), REQUEST)
     del theirs
 
 
@@ -622,7 +631,7 @@ def test_shutdown_notice_lets_calls_finish() -> None:
     _mine, theirs = pair.call()
     pair.server.http2.shutdown_notice()
     pair.pump()
-    assert pair.client.of(_http2.GOAWAY)[0][2][0] == _http2.NO_ERROR
+    assert pair.client.of(http2.GOAWAY)[0][2][0] == http2.NO_ERROR
     assert not pair.client.http2.request_allowed
     theirs.send(frame(b"last"))
     theirs.finish([(b"grpc-status", b"0")])
@@ -634,5 +643,5 @@ def test_terminate_sends_nothing_after_its_goaway() -> None:
     pair = Pair()
     _, theirs = pair.call()
     theirs.send(frame(b"x"))
-    pair.server.http2.terminate(_http2.NO_ERROR, b"bye")
-    assert goaway_of(pair.server) == (_http2.NO_ERROR, b"bye")
+    pair.server.http2.terminate(http2.NO_ERROR, b"bye")
+    assert goaway_of(pair.server) == (http2.NO_ERROR, b"bye")

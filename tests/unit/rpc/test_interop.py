@@ -14,15 +14,15 @@ import pytest
 import trio
 import trio.testing
 import trustme
-from services import PATIENCE, Service, running
+from services import PATIENCE, Service, connect, connect_stream, make_server, running
 
-from aether.rpc.client import connect, connect_stream
 from aether.rpc.limits import Limits
 from aether.rpc.listener import listen
-from aether.rpc.native import Server
 from aether.rpc.status import frame
 from aether.rpc.tls import ServerTls, ServerTlsFiles, TlsTransport, client_context
 from aether.rpc.transport import SocketTransport
+
+pytestmark = pytest.mark.usefixtures("engines")
 
 BIG = [("grpc.max_receive_message_length", 16 << 20), ("grpc.max_send_message_length", 16 << 20)]
 
@@ -236,7 +236,7 @@ def certificates(tmp_path: Path) -> Certificates:
 
 
 async def serve_tls(service: Service, tls: ServerTls, work: Any) -> Any:
-    server = Server(service.handlers, limits=Limits(handshake_timeout=2.0))
+    server = make_server(service.handlers, limits=Limits(handshake_timeout=2.0))
     async with trio.open_nursery() as nursery:
         listeners = await listen("127.0.0.1", 0, tls=tls)
         await nursery.start(server.serve, listeners)

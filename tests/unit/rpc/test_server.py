@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from services import PATIENCE, Service, in_memory, running, unary
+from services import PATIENCE, Service, connect, connect_stream, in_memory, make_server, running, unary
 
-from aether.rpc.client import connect, connect_stream
 from aether.rpc.limits import Limits
-from aether.rpc.native import Server
 from aether.rpc.server import Peer, ServerCall
+from aether.rpc.serving import Server
 from aether.rpc.status import RpcError, StatusCode, frame
 from aether.rpc.transport import MemoryTransport, memory_pair
+
+pytestmark = pytest.mark.usefixtures("engines")
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -37,7 +38,7 @@ async def test_unary_in_memory(service: Service) -> None:
 
 
 async def test_open_in_process(service: Service) -> None:
-    server = Server(service.handlers)
+    server = make_server(service.handlers)
     async with trio.open_nursery() as nursery:
         async with connect_stream(await server.open_in_process(nursery)) as channel:
             assert await unary(channel, "/t/Unary", b"abc") == b"cba"
@@ -185,7 +186,7 @@ async def test_reset_cancels_the_handler(service: Service) -> None:
 
 async def test_lost_connection_cancels_the_handlers(service: Service) -> None:
     ours, theirs = memory_pair()
-    server = Server(service.handlers)
+    server = make_server(service.handlers)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve_stream, ours, Peer("x"))
         async with connect_stream(theirs) as channel:
@@ -239,7 +240,7 @@ async def test_deadline(service: Service, autojump_clock: trio.testing.MockClock
 
 async def test_stopped_server_never_says_ok(service: Service) -> None:
     ours, theirs = memory_pair()
-    server = Server(service.handlers)
+    server = make_server(service.handlers)
     scope = trio.CancelScope()
 
     async def serve() -> None:
@@ -369,7 +370,7 @@ async def test_one_write_for_many_sends() -> None:
 
     ours, theirs = memory_pair()
     counting = Counting(ours._incoming, ours._outgoing)
-    server = Server({"/t/X": handler})
+    server = make_server({"/t/X": handler})
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve_stream, counting, Peer("x"))
         async with connect_stream(theirs) as channel, channel.call("/t/X") as call:
@@ -469,7 +470,7 @@ class Mute:
 @pytest.fixture
 async def mute_server(nursery: trio.Nursery, service: Service) -> Any:
     def start(limits: Limits) -> tuple[Server, Mute]:
-        server = Server(service.handlers, limits=limits)
+        server = make_server(service.handlers, limits=limits)
         nursery.start_soon(server.serve, [])
         return server, Mute(server, nursery)
 
@@ -593,7 +594,7 @@ async def test_drain_tells_health(service: Service) -> None:
             self.serving = serving
 
     health = Health()
-    server = Server(service.handlers, health=health)
+    server = make_server(service.handlers, health=health)
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, [])
         await server.drain(trio.current_time() + 1)

@@ -1,4 +1,4 @@
-"""The gRPC server: listeners, connections, calls, drain (connection 8.3, 11).
+"""The gRPC server on any HTTP/2 implementation: listeners, connections, calls, drain (connection 8.3, 11).
 
 Lifetimes: `Server.serve` opens one nursery for everything; each connection has its own nursery for its reader, its
 writer and its handlers. A lost connection cancels the scope of each of its calls; the connection's nursery waits for
@@ -17,8 +17,9 @@ from typing import Any
 
 import trio
 
-from aether.rpc import _http2, poller
+from aether.rpc import poller
 from aether.rpc.connection import Call, Driver, FlushSet
+from aether.rpc.http2 import CANCEL, REFUSED_STREAM, Http2
 from aether.rpc.limits import Limits
 from aether.rpc.metadata import Metadata, decode_metadata, parse_timeout
 from aether.rpc.poller import Poller
@@ -34,10 +35,11 @@ ACCEPT_ERRNOS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBU
 DRAINING = "gateway draining"
 
 
-class NativeServerCall(Call):
-    """A ServerCall of the libnghttp2 engine."""
+class IncomingCall(Call):
+    """The ServerCall of every engine."""
 
-    __slots__ = ("cancel_scope", "ended_at", "gone", "metadata", "path", "peer", "request_time")
+    __slots__ = ()
+    SLOTS = (*Call.SLOTS, "cancel_scope", "ended_at", "gone", "metadata", "path", "peer")
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +100,8 @@ class _ServerDriver(Driver):
             server.limits,
             server.flush_set,
             client=False,
-            stream_type=NativeServerCall,
+            engine=server.http2,
+            call_type=IncomingCall,  # type: ignore[type-abstract]
             poller=server.poller,
         )
         self.server = server
@@ -112,7 +115,7 @@ class _ServerDriver(Driver):
         if limits.max_connection_age is not None:
             self.max_age_at = self.opened + limits.max_connection_age * server.random.uniform(0.9, 1.1)
 
-    def on_request(self, call: NativeServerCall, headers: list[tuple[bytes, bytes]]) -> None:
+    def on_request(self, call: IncomingCall, headers: list[tuple[bytes, bytes]]) -> None:
         server = self.server
         call.driver = self
         call.peer = self.peer
@@ -126,14 +129,14 @@ class _ServerDriver(Driver):
         elif server.draining or self.going_away:
             call.end(RpcError(StatusCode.UNAVAILABLE, DRAINING))
         elif self.calls >= 2 * server.limits.max_concurrent_streams:
-            call.reset(_http2.REFUSED_STREAM)
+            call.reset(REFUSED_STREAM)
         else:
             self.calls += 1
             self.idle_since = self.last_received
             assert self.nursery is not None
             self.nursery.start_soon(server.run_call, self, call, handler)
 
-    def _read_request(self, call: NativeServerCall, headers: list[tuple[bytes, bytes]]) -> RpcError | None:
+    def _read_request(self, call: IncomingCall, headers: list[tuple[bytes, bytes]]) -> RpcError | None:
         """Fill in the call from the request headers; returns why it is refused."""
         fields = dict(headers)
         call.path = fields.get(b":path", b"").decode("latin-1")
@@ -190,7 +193,7 @@ class _ServerDriver(Driver):
                 if call.sent != sent:
                     call.ended_at = (now, call.sent)
                 elif now - seen >= self.limits.linger:
-                    call.reset(_http2.CANCEL)
+                    call.reset(CANCEL)
                     self.flush()
 
     def go_away(self) -> None:
@@ -204,16 +207,16 @@ class _ServerDriver(Driver):
 class Server:
     """Serves `handlers` (path -> handler) on any number of listeners and transports."""
 
-    engine = "native"
-
     def __init__(
         self,
+        http2: Http2,
         handlers: Mapping[str, Handler],
         *,
         limits: Limits | None = None,
         health: Health | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        self.http2 = http2
         self.handlers = dict(handlers)
         self.limits = limits or Limits()
         self.health = health
@@ -229,6 +232,11 @@ class Server:
         self.changed = trio.lowlevel.ParkingLot()
         """Tasks that wait for calls or connections to end."""
         self.poller: Poller | None = None
+
+    @property
+    def engine(self) -> str:
+        """Name of the HTTP/2 implementation."""
+        return self.http2.name
 
     @property
     def connections(self) -> int:
@@ -345,7 +353,7 @@ class Server:
         await trio.lowlevel.checkpoint()
         return theirs
 
-    async def run_call(self, driver: _ServerDriver, call: NativeServerCall, handler: Handler) -> None:
+    async def run_call(self, driver: _ServerDriver, call: IncomingCall, handler: Handler) -> None:
         error: RpcError | None = RpcError(StatusCode.UNAVAILABLE, "server stopped")
         scope = call.cancel_scope
         try:
@@ -421,7 +429,7 @@ def peer_name(address: Any) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _outcome(call: NativeServerCall, handler: Handler) -> RpcError | None:
+async def _outcome(call: IncomingCall, handler: Handler) -> RpcError | None:
     """Run the handler; returns the status it ended with, None for OK."""
     try:
         await handler(call)
