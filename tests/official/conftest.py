@@ -16,9 +16,16 @@ ROOT = Path(__file__).parents[2]
 SCENARIOS = Path(__file__).parent / "scenarios"
 
 
+@pytest.fixture(params=["native", "purerpc"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The HTTP/2 engine of the gateway."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
-    process = GatewayProcess(tmp_path).start()
+def gateway(tmp_path: Path, engine: str) -> Iterator[GatewayProcess]:
+    process = GatewayProcess(tmp_path, "--engine", engine).start()
     yield process
     assert process.stop() == 0, process.log.read_text()
 

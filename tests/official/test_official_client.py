@@ -39,9 +39,9 @@ def test_everyday_work_with_the_synchronous_client(play: Play) -> None:
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_nothing_is_lost_when_the_gateway_goes(tmp_path: Path, end: str) -> None:
+def test_nothing_is_lost_when_the_gateway_goes(tmp_path: Path, engine: str, end: str) -> None:
     """Answered writes and the messages before them survive; clients come back by themselves, in time."""
-    gateway = GatewayProcess(tmp_path).start()
+    gateway = GatewayProcess(tmp_path, "--engine", engine).start()
     command = [interpreter(), str(SCENARIOS / "restart.py"), gateway.target]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdin is not None

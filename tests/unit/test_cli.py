@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -132,14 +133,26 @@ def test_doctor_on_the_data_directory(tmp_path):
     assert not findings(Config.development(inside))["data directory"].ok
 
 
-def test_doctor_on_engines(tmp_path, monkeypatch):
-    assert "libnghttp2 1." in findings(Config.development(tmp_path))["engine"].text
-    assert "as configured" in findings(Config.development(tmp_path, gateway={"engine": "purerpc"}))["engine"].text
+def test_doctor_says_which_engine_runs_and_why(tmp_path, monkeypatch):
+    def engine(wanted="auto"):
+        found = findings(Config.development(tmp_path, gateway={"engine": wanted}))["engine"]
+        return found.ok, found.text
+
+    for wanted, why in (("auto", "compiled in, so auto takes it"), ("native", "as configured")):
+        ok, text = engine(wanted)
+        assert ok
+        assert text.startswith("native, libnghttp2 1.")
+        assert text.endswith(why)
+    pure = f"purerpc {metadata.version('purerpc')}"
+    assert engine("purerpc") == (True, f"{pure}, as configured")
     monkeypatch.setitem(sys.modules, "aether.rpc._http2", None)
-    fallback = findings(Config.development(tmp_path))["engine"]
-    assert fallback.ok is None
-    assert "the native engine is not compiled" in fallback.text
-    assert findings(Config.development(tmp_path, gateway={"engine": "native"}))["engine"].ok is False
+    assert engine("purerpc") == (True, f"{pure}, as configured")
+    ok, text = engine()
+    assert ok is None
+    assert text.startswith(f"{pure}, slower: the native engine is not compiled (")
+    ok, text = engine("native")
+    assert ok is False
+    assert "install libnghttp2-dev" in text
 
 
 def test_doctor_on_what_is_too_old_or_not_compiled(tmp_path, monkeypatch):

@@ -79,16 +79,19 @@ def _fast_path() -> Finding:
 
 
 def _engine(wanted: str) -> Finding:
+    """Which HTTP/2 engine would serve, and why that one."""
+    pure = f"purerpc {metadata.version('purerpc')}"
+    if wanted == "purerpc":
+        return Finding("engine", True, f"{pure}, as configured")
     try:
         native = importlib.import_module("aether.rpc._http2")
     except ImportError as error:
-        text = f"purerpc {metadata.version('purerpc')}; the native engine is not compiled ({error})"
+        missing = f"the native engine is not compiled ({error}); install libnghttp2-dev and run `make build`"
         if wanted == "native":
-            return Finding("engine", False, f"gateway.engine is native, but {text}")
-        return Finding("engine", True if wanted == "purerpc" else None, text)
-    if wanted == "purerpc":
-        return Finding("engine", True, f"purerpc {metadata.version('purerpc')}, as configured")
-    return Finding("engine", True, f"native, libnghttp2 {_nghttp2_version(str(native.__file__))}")
+            return Finding("engine", False, f"gateway.engine is native, but {missing}")
+        return Finding("engine", None, f"{pure}, slower: {missing}")
+    why = "as configured" if wanted == "native" else "compiled in, so auto takes it"
+    return Finding("engine", True, f"native, libnghttp2 {_nghttp2_version(str(native.__file__))}, {why}")
 
 
 def _nghttp2_version(extension: str) -> str:
