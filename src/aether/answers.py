@@ -8,8 +8,7 @@ requests, each not before its ticket is durable, so that no client is told of a 
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
@@ -28,8 +27,7 @@ class Caller(Protocol):
     def session_id(self) -> str: ...
 
 
-@dataclass(slots=True, frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """Frames to send, in order, once ``ticket`` is durable (0: at once)."""
 
     frames: tuple[bytes, ...]

@@ -20,7 +20,7 @@ from prometheus_client.utils import floatToGoString
 from aether._version import __version__
 from aether.errors import Code
 
-__all__ = ["Metrics"]
+__all__ = ["KVOperations", "Metrics"]
 
 WORKSPACES_MAX = 200
 """Workspace names are chosen by clients, so only this many become label values; later ones count as ``other``."""
@@ -43,7 +43,7 @@ def _doubling(start: float, count: int) -> list[float]:
     return [start * 2**step for step in range(count)]
 
 
-class _KVOperations(Collector):
+class KVOperations(Collector):
     """Counts and latencies of key/value operations: a dictionary and a bisection, where the library's labels and
     locks cost a quarter of the operation."""
 
@@ -54,6 +54,7 @@ class _KVOperations(Collector):
         """Per operation, scope and success: a count for each bucket and one beyond the last, then the seconds."""
 
     def observe(self, operation: str, scope: str, ok: bool, seconds: float) -> None:
+        """An operation was answered; ``operation`` is the protocol's name, such as ``PUT``."""
         cell = self._cells.get((operation, scope, ok))
         if cell is None:
             cell = self._cells[operation, scope, ok] = [0.0] * (len(self._BOUNDS) + 2)
@@ -112,8 +113,8 @@ class Metrics:
         self._errors = Counter(
             "aether_message_errors", "Messages and reports refused.", ["workspace", "error_type"], registry=registry
         )
-        self._kv = _KVOperations()
-        registry.register(self._kv)
+        self.kv = KVOperations()
+        registry.register(self.kv)
         self._checkpoints = Counter(
             "aether_metering_checkpoint_operations",
             "Checkpoint operations that succeeded.",
@@ -161,10 +162,6 @@ class Metrics:
         """A message or report was refused with a code of the catalogue."""
         error_type = _ERROR_TYPES.get(code) or code.removeprefix("ERR_").lower()
         self._errors.labels(self._workspace(workspace), error_type).inc()
-
-    def kv_operation(self, operation: str, scope: str, *, ok: bool, seconds: float) -> None:
-        """A key/value operation was answered; ``operation`` is the protocol's name, such as ``PUT``."""
-        self._kv.observe(operation, scope, ok, seconds)
 
     def checkpoint_operation(self, workspace: str, operation: str) -> None:
         """A checkpoint operation succeeded."""

@@ -38,6 +38,19 @@ async def test_put_get_delete(stores: Stores) -> None:
     assert not (await run(stores, Op.GET)).found
 
 
+@pytest.mark.parametrize("size", [0, 10, 3_000_000])
+async def test_the_newest_value_is_read_whatever_the_sizes(stores: Stores, size: int) -> None:
+    """No cache keeps what was there before: nothing, a small value, a large one."""
+    assert not (await run(stores, Op.GET)).found
+    for value in (b"x" * size, b"small", b"y" * size, b""):
+        await run(stores, Op.PUT, value=value)
+        result = await run(stores, Op.GET)
+        assert result.found
+        assert result.value == value
+    await run(stores, Op.DELETE)
+    assert not (await run(stores, Op.GET)).found
+
+
 @pytest.mark.parametrize("key", ["a:b", "a/b", "with space", "*", "?", "[x]", "ünïcode", "\x00nul", "'quote\""])
 async def test_any_characters_in_keys(stores: Stores, key: str) -> None:
     await run(stores, Op.PUT, key, b"v")

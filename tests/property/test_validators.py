@@ -168,6 +168,6 @@ def test_namespaces_are_equal_only_for_equal_owners(places: list[tuple[Scope, st
             user if "USER" in scope.name else None,
             workspace if "WORKSPACE" in scope.name else None,
         )
-        keys.append((namespace.key(), relevant))
+        keys.append((namespace.key, relevant))
     (first, second) = keys
     assert (first[0] == second[0]) == (first[1] == second[1])

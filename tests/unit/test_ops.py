@@ -126,7 +126,7 @@ async def test_metrics_in_prometheus_format(served):
     metrics.routed("w", [0, 5, 0, 0, 2, 0, 0, 0], 700)
     metrics.message_error("w", "ERR_PAYLOAD_TOO_LARGE")
     metrics.message_error("w", "ERR_QUOTA_001")
-    metrics.kv_operation("PUT", "global", ok=True, seconds=0.001)
+    metrics.kv.observe("PUT", "global", True, 0.001)
     metrics.checkpoint_operation("w", "SAVE")
     status, text = await get(url, "/metrics")
     assert status == 200

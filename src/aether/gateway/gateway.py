@@ -80,6 +80,8 @@ class Services:
     new_id: Callable[[], str]
     note_end: Callable[[Session], None]
     flush_all: Callable[[], None] = lambda: None
+    commit_wanted: bool = False
+    """Answers wait for a commit; it comes once all that was received together has been handled."""
     draining: bool = False
     waiting_answers: set[Session] = field(default_factory=set)
     _workspace_buckets: dict[str, TokenBucket] = field(default_factory=dict)
@@ -100,6 +102,12 @@ class Services:
     def durability(self) -> Durability:
         durability: Durability = self.tier.durability
         return durability
+
+    def before_flush(self) -> None:
+        """Everything that was received together is handled: one commit for all of it."""
+        if self.commit_wanted:
+            self.commit_wanted = False
+            self.tier.durability.kick()
 
     def on_durable(self) -> None:
         """After a group commit: answers that waited for it may go out."""
@@ -187,6 +195,7 @@ class Gateway:
                 self.health = HealthState(["", SERVICE])
                 self._server = self._create_server(services)
                 services.flush_all = self._server.flush_set.flush_all
+                self._server.flush_set.before = services.before_flush
                 tier.durability.on_durable.append(services.on_durable)
                 for service in (
                     services.heartbeat.run,
@@ -210,7 +219,7 @@ class Gateway:
         settings = self.config.gateway_settings()
         directory = Directory()
         observer = Observer(directory, settings, tier, self.metrics, self._wall_clock)
-        kv = KVService(tier.kv, self._access, self.config.kv_limits(), observe=observer.kv_operation)
+        kv = KVService(tier.kv, self._access, self.config.kv_limits(), observe=self.metrics.kv.observe)
         checkpoints = CheckpointService(tier.checkpoints, self.config.checkpoint_limits(), self._wall_clock)
         sessions = SessionService(directory, tier.locks, self._access, observer, self._wall_clock)
         return Services(

@@ -63,10 +63,6 @@ class Observer:
         """A message or report that was declined with a catalogue code."""
         self._metrics.message_error(identity.workspace, code)
 
-    def kv_operation(self, operation: str, scope: str, workspace: str, ok: bool, seconds: float) -> None:
-        """A key/value operation was answered."""
-        self._metrics.kv_operation(operation, scope, ok=ok, seconds=seconds)
-
     def collect(self) -> None:
         """Bring the counters up to date; called before each scrape."""
         for session in self._directory:

@@ -291,6 +291,7 @@ class Session:
         self._port.busy = False
         self._call.set_sink(self._port.on_messages, self._on_half_close)
         self._call.flush()
+        self._services.flush_all()
 
     def _on_half_close(self) -> None:
         """The client said all it will say; what it asked for before is still answered."""
@@ -330,6 +331,9 @@ class Session:
             self._nursery.start_soon(self._finish, kind, operation, reply)
 
     def _handle(self, kind: str, operation: Any) -> Answer | Awaitable[Answer]:
+        handler = self._services.handlers.get(kind)
+        if handler is not None:
+            return handler(self, operation)
         match kind:
             case "send":
                 self._services.router.send(self._port, self.identity, operation)
@@ -342,8 +346,7 @@ class Session:
             case "init":
                 self.end(CloseReason.PROTOCOL)
                 return _NOTHING
-        handler = self._services.handlers.get(kind)
-        return handler(self, operation) if handler is not None else absent(self, kind, operation)
+        return absent(self, kind, operation)
 
     async def _finish(self, kind: str, operation: Any, reply: Awaitable[Answer]) -> None:
         """Wait for one operation, then for those that queued behind it."""
@@ -363,7 +366,7 @@ class Session:
         if held:
             self._port.on_messages(held)
         elif self._answers.waiting:
-            self._services.durability.kick()
+            self._services.commit_wanted = True
         if not self._port.busy:
             self._idle.set()
             if self._half_closed:
@@ -380,7 +383,7 @@ class Session:
         """After each read: apply back-pressure and let waiting answers have their commit."""
         self.last_activity_ms = self._services.wall_clock()
         if self._answers.waiting:
-            self._services.durability.kick()
+            self._services.commit_wanted = True
         over = (
             self._call.pending > ANSWER_BYTES_MAX
             or sum(map(len, self._port.held)) > HELD_BYTES_MAX

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aether.errors import InvalidArgument, NotAnInteger, Overflow, WrongType
 from aether.kv.store import KEY_BYTES_MAX, PRIVATE_KEY_BYTES_MAX, PRIVATE_SCOPE, Command, Op, Result
@@ -23,8 +22,7 @@ _INTEGER = re.compile(rb"[+-]?[0-9]{1,19}")
 Members = frozenset[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A stored value: bytes (counters are decimal text), or the members of a set. ``expires_ms`` 0: never."""
 
     value: bytes | Members

@@ -33,12 +33,14 @@ TTL_S_CEILING = 10_000_000_000
 
 COORDINATION_PREFIX = "_sys/coord/"
 
-Observe = Callable[[str, str, str, bool, float], None]
-"""Called once per operation that reached a scope: operation, scope label, workspace, success, seconds (kv 12.2)."""
+Observe = Callable[[str, str, bool, float], None]
+"""Called once per operation that reached a scope: operation, scope label, success, seconds (kv 12.2)."""
 
 _OPS = {op.value: op for op in Op}
 _SCOPES = {scope.value: scope for scope in Scope}
+_NAMES = {op: op.name for op in Op}
 _LABELS = {op: f"kv_{op.name.lower()}" for op in Op}
+_SCOPE_LABELS = {scope: scope.label for scope in Scope}
 _CALLERS = frozenset(
     {
         PrincipalType.AGENT,
@@ -125,7 +127,7 @@ class KVService:
             if identity.kind not in _CALLERS:
                 raise Refusal(Code.KV_ERROR, f"{identity.kind.title} principals have no key/value access")
             if op is Op.PURGE_IDENTITY:
-                return self._finish(self._purge(identity, scope, operation), op, scope, workspace, request_id, started)
+                return self._finish(self._purge(identity, scope, operation), op, scope, request_id, started)
             namespace = _place(scope, identity, operation.user_id, workspace)
             reached = True
             if op is None:
@@ -135,34 +137,34 @@ class KVService:
                 self._check_access(identity, op, scope, key, workspace)
             command = self._command(op, namespace, key, operation)
             if self._immediate is None or op is Op.LIST:
-                return self._finish(self._execute(command, workspace), op, scope, workspace, request_id, started)
+                return self._finish(self._execute(command, workspace), op, scope, request_id, started)
             if op in _CREATES and self._limits.keys_per_namespace_max:
                 self._check_count(self._immediate, command, workspace)
             result, ticket = self._immediate.apply(command)
         except (Refusal, KVError, StoreUnavailable) as error:
             if reached and op is not None:
-                self._tell(op, scope, workspace, False, started)
+                self._tell(op, scope, False, started)
             return _failed(error, request_id)
         if self._observe is not None:
-            self._tell(op, scope, workspace, True, started)
+            self._observe(_NAMES[op], _SCOPE_LABELS[scope], True, time.perf_counter() - started)
         frame = found(result.value, request_id) if op is Op.GET else success(op, result, request_id)
         return Answer((frame,), ticket)
 
     async def _finish(
-        self, pending: Awaitable[Result], op: Op, scope: Scope, workspace: str, request_id: str, started: float
+        self, pending: Awaitable[Result], op: Op, scope: Scope, request_id: str, started: float
     ) -> Answer:
         """The answer to an operation that waits."""
         try:
             result = await pending
         except (Refusal, KVError, StoreUnavailable) as error:
-            self._tell(op, scope, workspace, False, started)
+            self._tell(op, scope, False, started)
             return _failed(error, request_id)
-        self._tell(op, scope, workspace, True, started)
+        self._tell(op, scope, True, started)
         return Answer((success(op, result, request_id),))
 
-    def _tell(self, op: Op, scope: Scope, workspace: str, ok: bool, started: float) -> None:
+    def _tell(self, op: Op, scope: Scope, ok: bool, started: float) -> None:
         if self._observe is not None:
-            self._observe(op.name, scope.label, workspace, ok, time.perf_counter() - started)
+            self._observe(_NAMES[op], _SCOPE_LABELS[scope], ok, time.perf_counter() - started)
 
     # -------------------------------------------------------------------------------------------------- commands
 

@@ -7,6 +7,7 @@ text, so no two owners can be mapped to one (kv, weaknesses 4 and 5).
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -88,10 +89,11 @@ class Namespace:
     owner: tuple[str, str] = ("", "")
     user: str = ""
     workspace: str = ""
+    key: tuple[int, str, str, str, str] = field(init=False, repr=False, compare=False)
+    """The identity of the namespace, injective."""
 
-    def key(self) -> tuple[int, str, str, str, str]:
-        """The identity of the namespace, injective."""
-        return int(self.scope), *self.owner, self.user, self.workspace
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (int(self.scope), *self.owner, self.user, self.workspace))
 
 
 @dataclass(slots=True)
@@ -126,8 +128,8 @@ class Result:
     found: bool = False
     applied: bool = False
     counter: int = 0
-    keys: list[str] = field(default_factory=list)
-    values: list[bytes] = field(default_factory=list)
+    keys: Sequence[str] = ()
+    values: Sequence[bytes] = ()
     cursor: str = ""
     more: bool = False
 

@@ -61,16 +61,20 @@ GOODBYE_TIMEOUT = 1.0
 class FlushSet:
     """The connections that have unsent frames."""
 
-    __slots__ = ("dirty",)
+    __slots__ = ("before", "dirty")
 
     def __init__(self) -> None:
         self.dirty: list[Driver] = []
+        self.before: Callable[[], None] | None = None
+        """Called first by `flush_all`: what it queues goes out with the rest."""
 
     def flush_all(self) -> None:
         """Write every connection that was written to since its last flush.
 
         Never blocks, never raises for a broken connection.
         """
+        if self.before is not None:
+            self.before()
         dirty = self.dirty
         while dirty:
             drivers = dirty.copy()

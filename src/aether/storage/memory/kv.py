@@ -26,7 +26,7 @@ class MemoryKV:
 
     def _live(self, namespace: Namespace) -> dict[bytes, Entry]:
         now_ms = self._wall_clock()
-        entries = self._namespaces.get(namespace.key(), {})
+        entries = self._namespaces.get(namespace.key, {})
         for key in [key for key, entry in entries.items() if 0 < entry.expires_ms <= now_ms]:
             del entries[key]
         return entries
@@ -38,7 +38,7 @@ class MemoryKV:
         if change is None:
             del entries[key]
         elif isinstance(change, Entry):
-            self._namespaces.setdefault(command.namespace.key(), {})[key] = change
+            self._namespaces.setdefault(command.namespace.key, {})[key] = change
         else:
             assert change is UNCHANGED
         return result, 0
@@ -70,17 +70,20 @@ class MemoryKV:
         prefix = command.key.encode("utf-8", "surrogatepass")
         limit = command.limit if command.limit > 0 else 100
         result = Result()
+        keys: list[str] = []
+        values: list[bytes] = []
         room = LIST_BYTES_MAX
         last = b""
         for key, entry in sorted(self._live(command.namespace).items()):
             if not key.startswith(prefix) or key <= after or not isinstance(entry.value, bytes):
                 continue
             room -= 2 * len(key) + len(entry.value) + 16
-            if len(result.keys) >= limit or (room < 0 and result.keys):
+            if len(keys) >= limit or (room < 0 and keys):
                 result.more = True
                 result.cursor = base64.urlsafe_b64encode(last).decode()
                 break
-            result.keys.append(key.decode("utf-8", "surrogatepass"))
-            result.values.append(entry.value)
+            keys.append(key.decode("utf-8", "surrogatepass"))
+            values.append(entry.value)
             last = key
+        result.keys, result.values = keys, values
         return result

@@ -72,7 +72,7 @@ class SqliteKV:
         self._committing_namespaces: dict[tuple[int, str, str, str, str], int] = {}
         self._staged: dict[Place, Entry | None] = {}
         self._committing: dict[Place, Entry | None] = {}
-        self._cache: OrderedDict[Place, Entry] = OrderedDict()
+        self._cache: OrderedDict[Place, Entry | None] = OrderedDict()
         self._cache_room = cache_bytes
         self._counts: OrderedDict[int, int] = OrderedDict()
         database.join(self)
@@ -136,10 +136,8 @@ class SqliteKV:
         namespace = self._namespace_id(command.namespace, create=False)
         now_ms = self._wall_clock()
         rows, more = await self._database.scan(lambda reader: _page(reader, namespace, prefix, after, limit, now_ms))
-        result = Result(more=more)
-        for key, value in rows:
-            result.keys.append(key.decode("utf-8", "surrogatepass"))
-            result.values.append(value)
+        keys = [key.decode("utf-8", "surrogatepass") for key, _ in rows]
+        result = Result(more=more, keys=keys, values=[value for _, value in rows])
         if more:
             result.cursor = base64.urlsafe_b64encode(rows[-1][0]).decode()
         return result
@@ -178,13 +176,13 @@ class SqliteKV:
             return self._staged[place], self._database.open_ticket
         if place in self._committing:
             return self._committing[place], self._database.open_ticket - 1
-        entry = self._cache.get(place)
-        if entry is not None:
-            self._cache.move_to_end(place)
-            return entry, 0
-        entry = self._stored(place)
-        if entry is not None:
+        try:
+            entry = self._cache[place]
+        except KeyError:
+            entry = self._stored(place)
             self._remember(place, entry)
+        else:
+            self._cache.move_to_end(place)
         return entry, 0
 
     def _stored(self, place: Place) -> Entry | None:
@@ -196,11 +194,12 @@ class SqliteKV:
             raise StoreUnavailable("the store cannot read") from error
         return _entry(*row) if row else None
 
-    def _remember(self, place: Place, entry: Entry) -> None:
+    def _remember(self, place: Place, entry: Entry | None) -> None:
+        """Cache what is stored, also that nothing is."""
+        self._forget(place)
         size = _size(place, entry)
         if size > CACHE_BYTES // 16:
             return
-        self._forget(place)
         self._cache[place] = entry
         self._cache_room -= size
         while self._cache_room < 0:
@@ -208,13 +207,12 @@ class SqliteKV:
             self._cache_room += _size(oldest, old)
 
     def _forget(self, place: Place) -> None:
-        old = self._cache.pop(place, None)
-        if old is not None:
-            self._cache_room += _size(place, old)
+        if place in self._cache:
+            self._cache_room += _size(place, self._cache.pop(place))
 
     def _namespace_id(self, namespace: Namespace, *, create: bool) -> int:
         """Id of a namespace; -1 for one that nothing was ever stored in."""
-        key = namespace.key()
+        key = namespace.key
         identifier = self._namespaces.get(key) or self._new_namespaces.get(key) or self._committing_namespaces.get(key)
         if identifier is None:
             row = self._database.reader.execute(_FIND_NAMESPACE, key).fetchone()
@@ -260,10 +258,7 @@ class SqliteKV:
 
     def on_committed(self) -> None:
         for place, entry in self._committing.items():
-            if entry is None:
-                self._forget(place)
-            else:
-                self._remember(place, entry)
+            self._remember(place, entry)
         self._committing = {}
         self._namespaces.update(self._committing_namespaces)
         self._committing_namespaces = {}
@@ -304,8 +299,8 @@ def _entry(kind: int, data: bytes, expires_ms: int) -> Entry:
     return Entry(frozenset(members), expires_ms)
 
 
-def _size(place: Place, entry: Entry) -> int:
-    value = entry.value
+def _size(place: Place, entry: Entry | None) -> int:
+    value = entry.value if entry is not None else b""
     return 200 + len(place[1]) + (len(value) if isinstance(value, bytes) else sum(len(member) + 60 for member in value))
 
 
