@@ -45,7 +45,7 @@ bench: .venv/.built .venv-official/.installed  ## throughput and latency (see be
 fuzz: .venv/.built  ## a million random and mutated inputs for the compiled parsers
 	$(PY) -m tests.fuzz $(ARGS)
 
-proto: .venv-proto/.installed  ## regenerate src/aether/proto from proto/aether/v1/aether.proto
+proto: .venv-proto/.installed  ## regenerate the modules made from the .proto files (proto/generate.py)
 	.venv-proto/bin/python proto/generate.py
 
 proto-check: .venv-proto/.installed  ## are the generated modules what the .proto says?

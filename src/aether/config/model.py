@@ -91,6 +91,8 @@ class Gateway(Section):
     engine: Annotated[Literal["auto", "native", "purerpc"], BeforeValidator(lower_case)] = "auto"
     """HTTP/2 engine: ``native`` is libnghttp2, ``purerpc`` is pure Python and slower, ``auto`` takes the native one
     where it was compiled."""
+    reflection: Flag = True
+    """Whether clients may list the gRPC services and read their schema (server reflection), as ``grpcurl`` does."""
     strict_identifiers: Flag = True
     """Whether names in identities are held to the protocol's character set."""
     init_timeout: PositiveDuration = 30.0

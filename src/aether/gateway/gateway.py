@@ -41,9 +41,11 @@ from aether.messaging.log import TopicLog
 from aether.messaging.router import Router
 from aether.metrics import Metrics
 from aether.nurseries import unwrapped_nursery
+from aether.proto import aether_pb2 as pb
 from aether.rpc.engine import EngineUnavailable, create_server
 from aether.rpc.health import HealthState
 from aether.rpc.listener import Listener, listen
+from aether.rpc.reflection import Reflection
 from aether.rpc.server import ServerCall
 from aether.sessions.service import SessionService
 from aether.sessions.store import IdentityLocks
@@ -247,6 +249,8 @@ class Gateway:
 
     def _create_server(self, services: Services) -> Any:
         handlers = {CONNECT: partial(_connect, services), **self.health.handlers()}
+        if self.config.gateway.reflection:
+            handlers |= Reflection([SERVICE], [pb.DESCRIPTOR]).handlers()
         try:
             return create_server(
                 self.config.gateway.engine, handlers, limits=self.config.rpc_limits(), health=self.health
