@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -22,6 +23,11 @@ __all__ = ["run"]
 log = structlog.get_logger("aether.serve")
 
 
+COLLECTOR_THRESHOLDS = (50_000, 20, 50)
+"""Allocations before each generation of the cycle collector runs. Sessions are many long-lived objects that hardly form
+cycles: with the interpreter's default of 700, looking through them again and again is a third of a connect's cost."""
+
+
 class CannotStart(Exception):
     """Something on this machine is in the way; the text says what."""
 
@@ -31,6 +37,7 @@ def run(config: Config) -> int:
     if problem := config.authentication_problem():
         return _complain(problem)
     set_up_logs(config.log)
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     try:
         trio.run(_serve, config, strict_exception_groups=True)
     except* (CannotStart, AetherError) as group:
@@ -60,6 +67,7 @@ async def _serve(config: Config) -> None:
                     nursery.start_soon(_reload, hangups, gateway)
                     ops.started(_probed(gateway))
                     _announce(config, gateway, ops_url)
+                    gc.freeze()  # what is there by now stays: no need to look through it
                     await stop.wait()
                     await gateway.drain()
             except OSError as error:

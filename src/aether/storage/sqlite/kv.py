@@ -32,6 +32,7 @@ PURGE_PAGE = 1000
 SWEEP_S = 30.0
 SWEEP_ROWS = 1000
 PLAIN, SET = 0, 1
+NOWHERE = -1
 
 Place = tuple[int, bytes]
 """Namespace id and key."""
@@ -106,7 +107,7 @@ class SqliteKV:
         return result
 
     async def count(self, namespace: Namespace) -> int:
-        await self._settle()
+        await trio.lowlevel.checkpoint()
         return self.count_nowait(namespace)
 
     def count_nowait(self, namespace: Namespace) -> int:
@@ -132,8 +133,10 @@ class SqliteKV:
         prefix = command.key.encode("utf-8", "surrogatepass")
         after = _decode_cursor(command.cursor)
         limit = command.limit if command.limit > 0 else PAGE
-        await self._settle()
         namespace = self._namespace_id(command.namespace, create=False)
+        await self._settle(namespace)
+        if namespace == NOWHERE:
+            return Result(keys=[], values=[])
         now_ms = self._wall_clock()
         rows, more = await self._database.scan(lambda reader: _page(reader, namespace, prefix, after, limit, now_ms))
         keys = [key.decode("utf-8", "surrogatepass") for key, _ in rows]
@@ -148,7 +151,7 @@ class SqliteKV:
         namespace = self._namespace_id(command.namespace, create=False)
         removed = 0
         while True:
-            await self._settle()
+            await self._settle(namespace)
             now_ms = self._wall_clock()
             keys = await self._database.scan(lambda reader: _keys(reader, namespace, prefix))
             if not keys:
@@ -160,11 +163,12 @@ class SqliteKV:
             self._counts.pop(namespace, None)
             self._database.touch()
 
-    async def _settle(self) -> None:
-        """Make everything staged durable, so that a scan sees it."""
-        if self._staged or self._committing:
-            ticket = self._database.open_ticket if self._staged else self._database.open_ticket - 1
-            await self._database.wait_durable(ticket)
+    async def _settle(self, namespace: int) -> None:
+        """Make what is staged for a namespace durable, so that a scan sees it."""
+        if any(where == namespace for where, _ in self._staged):
+            await self._database.wait_durable(self._database.open_ticket)
+        elif any(where == namespace for where, _ in self._committing):
+            await self._database.wait_durable(self._database.open_ticket - 1)
         else:
             await trio.lowlevel.checkpoint()
 
@@ -211,13 +215,13 @@ class SqliteKV:
             self._cache_room += _size(place, self._cache.pop(place))
 
     def _namespace_id(self, namespace: Namespace, *, create: bool) -> int:
-        """Id of a namespace; -1 for one that nothing was ever stored in."""
+        """Id of a namespace; NOWHERE for one that nothing was ever stored in."""
         key = namespace.key
         identifier = self._namespaces.get(key) or self._new_namespaces.get(key) or self._committing_namespaces.get(key)
         if identifier is None:
             row = self._database.reader.execute(_FIND_NAMESPACE, key).fetchone()
             if row is None and not create:
-                return -1
+                return NOWHERE
             if row is None:
                 identifier = self._new_namespaces[key] = self._next_namespace
                 self._next_namespace += 1

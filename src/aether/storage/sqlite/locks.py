@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 
 import trio
 
@@ -139,7 +139,7 @@ class SqliteLocks:
         changed, self._changed = self._changed, {}
         if not changed:
             return
-        upserts = [[identity, json.dumps(asdict(lock))] for identity, lock in changed.items() if lock is not None]
+        upserts = [[identity, _record(lock)] for identity, lock in changed.items() if lock is not None]
         deletes = [identity for identity, lock in changed.items() if lock is None]
         if upserts:
             yield _UPSERT, (json.dumps(upserts),)
@@ -149,6 +149,16 @@ class SqliteLocks:
 
     def on_committed(self) -> None:
         """Nothing is kept per batch."""
+
+
+_LOCK_FIELDS = [field.name for field in fields(Lock) if field.name != "client"]
+_CLIENT_FIELDS = [field.name for field in fields(ClientInfo)]
+
+
+def _record(lock: Lock) -> str:
+    """As JSON, for :func:`_read`; ``dataclasses.asdict`` would copy every value first."""
+    values: dict[str, object] = {name: getattr(lock, name) for name in _LOCK_FIELDS}
+    return json.dumps(values | {"client": {name: getattr(lock.client, name) for name in _CLIENT_FIELDS}})
 
 
 def _read(identity: str, record: str) -> Lock:
