@@ -20,7 +20,7 @@ Rules of this file:
 from __future__ import annotations
 
 import re
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -81,8 +81,8 @@ class Connection:
         self._events: list[Event] = []
         self._ready: OrderedDict[Any, None] = OrderedDict()
         """Streams that have something to send and, as far as is known, the window for it."""
-        self._waiting: deque[Any] = deque()
-        """Requests over the server's limit of concurrent streams."""
+        self._requests: OrderedDict[Any, None] = OrderedDict()
+        """Client: streams not opened yet, in the order of their numbers; some wait for the server's limit."""
         self._touched: list[Any] = []
         self._next_id = 1
         self._confirms: list[Callable[[], None]] = []
@@ -125,7 +125,7 @@ class Connection:
                 self.terminating = True
             elif self._h2.backlog > BACKLOG_MAX:
                 self.terminate(ENHANCE_YOUR_CALM, b"too_many_control_frames")
-        if self._h2.backlog or self._ready:
+        if self._h2.backlog or self._ready or self._requests:
             self._mark_dirty()
         return self.take_events()
 
@@ -196,8 +196,9 @@ class Connection:
         self._left = True
         self.emit(GOAWAY, None, (code, last_stream, debug))
         if self.client:
-            for stream in [stream for stream in self._streams.values() if stream.id > last_stream]:
-                self.reset_stream(stream, REFUSED_STREAM)
+            for stream in self.streams:
+                if stream.id > last_stream or stream in self._requests:
+                    self.reset_stream(stream, REFUSED_STREAM)
 
     def _on_events(self, events: list[Any]) -> None:
         """What h2 made of a frame."""
@@ -221,7 +222,6 @@ class Connection:
                 self._window_updated(event.stream_id)
             elif kind is h2_events.RemoteSettingsChanged:
                 self._window_updated(0)
-                self._admit_waiting()
 
     def _request_received(self, stream_id: int, headers: Headers) -> None:
         if not self._fits(headers):
@@ -287,7 +287,8 @@ class Connection:
     # ---- sending
 
     def want_to_send(self, stream: Any) -> None:
-        self._ready[stream] = None
+        if stream not in self._requests:
+            self._ready[stream] = None
         self._mark_dirty()
 
     def _mark_dirty(self) -> None:
@@ -297,7 +298,7 @@ class Connection:
 
     def _window_updated(self, stream_id: int) -> None:
         for stream in list(self._streams.values()) if stream_id == 0 else [self._streams.get(stream_id)]:
-            if stream is not None and (stream.available or stream.ended) and not stream.finished:
+            if stream is not None and not stream.finished and stream not in self._requests:
                 self._ready[stream] = None
 
     def data_to_send(self, limit: int = 262144) -> bytes:
@@ -307,6 +308,7 @@ class Connection:
         if self.terminating:
             self._silent = True
         else:
+            self._open_requests()
             while self._ready and self._h2.backlog < limit:
                 stream, _ = self._ready.popitem(last=False)
                 if self._send_some(stream):
@@ -316,13 +318,20 @@ class Connection:
             self.terminating = True
         return output
 
+    def _open_requests(self) -> None:
+        if not self._requests:
+            return
+        room = self._h2.remote_settings.max_concurrent_streams - self._h2.open_outbound_streams
+        while self._requests and room > 0:
+            stream, _ = self._requests.popitem(last=False)
+            self._ready[stream] = None
+            self._send_some(stream)
+            room -= 1
+
     def _send_some(self, stream: Any) -> bool:
         """One frame of a stream; returns whether another may follow."""
         h2 = self._h2
         if stream._headers is not None:
-            if self.client and (self._waiting or h2.open_outbound_streams >= h2.remote_settings.max_concurrent_streams):
-                self._waiting.append(stream)
-                return False
             headers, stream._headers = stream._headers, None
             h2.send_headers(stream.id, headers, end_stream=stream._headers_end)
             self._forgive_pings()
@@ -379,11 +388,8 @@ class Connection:
         stream._has_headers = stream._announced = True
         stream._headers = headers
         self._streams[stream.id] = stream
-        self.want_to_send(stream)
-
-    def _admit_waiting(self) -> None:
-        while self._waiting:
-            self._ready[self._waiting.popleft()] = None
+        self._requests[stream] = None
+        self._mark_dirty()
 
     def ping(self) -> None:
         if not self._closed and not self.terminating:
@@ -405,7 +411,7 @@ class Connection:
 
     def reset_stream(self, stream: Any, code: int) -> None:
         """See `Stream.reset`; a request that was not sent yet is only forgotten."""
-        if not (self.client and stream._headers is not None) and not self.terminating:
+        if stream not in self._requests and not self.terminating:
             self._h2.reset_stream(stream.id, code)
         self._close_stream(stream, code)
         self._mark_dirty()
@@ -417,15 +423,13 @@ class Connection:
             self.emit(CLOSED, stream, None)
         else:
             self.emit(RESET, stream, code)
-        self._admit_waiting()
 
     def _stream_gone(self, stream: Any) -> None:
         stream.closed = True
         stream._queue.clear()
         stream.queued = stream._extracted = stream.sent
         self._ready.pop(stream, None)
-        if stream in self._waiting:
-            self._waiting.remove(stream)
+        self._requests.pop(stream, None)
         amount, stream._unconsumed = stream._unconsumed, 0
         self.consume(stream.id, amount)
 

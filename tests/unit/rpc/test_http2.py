@@ -219,6 +219,72 @@ def test_small_frames_share_a_data_frame() -> None:
     assert [kind for kind, *_ in frames_of(pair.client.take())] == [DATA]
 
 
+def test_streams_take_turns() -> None:
+    pair = Pair()
+    calls = [pair.call()[0] for _ in range(2)]
+    for mine in calls:
+        mine.send(frame(bytes(100_000)))
+    order = [stream for kind, _, stream, _ in frames_of(pair.client.take()) if kind == DATA]
+    assert {calls[0].id, calls[1].id} == set(order[:4])
+
+
+def test_requests_over_the_servers_limit_wait() -> None:
+    pair = Pair(Limits(max_concurrent_streams=2), Limits())
+    pair.pump()
+    calls = []
+    for number in range(6):
+        mine = Side.engine.stream()
+        pair.client.http2.request(mine, REQUEST)
+        mine.send(frame(b"%d" % number))
+        pair.pump()
+        mine.send(frame(b"more"))
+        mine.half_close()
+        calls.append(mine)
+    calls[4].reset()
+    pair.pump()
+    answered = 0
+    while answered < 5:
+        requests = pair.server.of(http2.REQUEST)
+        assert answered < len(requests) <= answered + 2
+        for _, theirs, _ in requests[answered:]:
+            theirs.finish([(b"grpc-status", b"0")])
+        answered = len(requests)
+        pair.pump()
+    assert [number for number in pair.server.messages() if number != b"more"] == [b"0", b"1", b"2", b"3", b"5"]
+    assert len(pair.client.of(http2.CLOSED)) == 5
+    assert [stream for _, stream, _ in pair.client.of(http2.RESET)] == [calls[4]]
+    assert pair.client.http2.stream_count == 0
+
+
+def test_requests_that_wait_when_the_server_leaves_are_refused() -> None:
+    pair = Pair(Limits(max_concurrent_streams=1), Limits())
+    pair.pump()
+    calls = [Side.engine.stream() for _ in range(2)]
+    for mine in calls:
+        pair.client.http2.request(mine, REQUEST)
+        pair.pump()
+    pair.server.http2.shutdown_notice()
+    pair.pump()
+    pair.server.of(http2.REQUEST)[0][1].finish([(b"grpc-status", b"0")])
+    pair.pump()
+    assert [event[1] for event in pair.client.of(http2.CLOSED)] == calls[:1]
+    assert [event[1:] for event in pair.client.of(http2.RESET)] == [(calls[1], http2.REFUSED_STREAM)]
+    assert len(pair.server.of(http2.REQUEST)) == 1
+
+
+def test_window_for_a_side_that_ended_is_ignored() -> None:
+    pair = Pair()
+    mine, theirs = pair.call()
+    mine.half_close()
+    pair.pump()
+    pair.client.give(raw(WINDOW_UPDATE, 0, 0, struct.pack(">I", 10)) + raw(SETTINGS, 0, 0, b"\0\4\0\2\0\0"))
+    pair.client.give(raw(WINDOW_UPDATE, 0, mine.id, struct.pack(">I", 10)))
+    assert [(kind, flags) for kind, flags, *_ in frames_of(pair.client.take())] == [(SETTINGS, ACK)]
+    theirs.finish([(b"grpc-status", b"0")])
+    pair.pump()
+    assert pair.client.of(http2.CLOSED)
+
+
 # ---- counters
 
 
@@ -451,6 +517,49 @@ def test_continuation_flood() -> None:
         raw(HEADERS, 0, 1, block[:10]) + b"".join(raw(CONTINUATION, 0, 1, block[i : i + 1]) for i in range(10, 40))
     )
     assert goaway_of(side)[0] == http2.ENHANCE_YOUR_CALM
+
+
+def test_header_bomb() -> None:
+    """A few bytes on the wire, many in the decoder: an entry of the dynamic table, named again and again."""
+    entry = b"\x40\x01a\x7e" + b"v" * 126
+    side = server_with(
+        raw(HEADERS, END_HEADERS, 1, header_block() + entry + b"\xbe" * 5000), Limits(max_header_list=10_000)
+    )
+    assert not side.of(http2.REQUEST)
+    assert [kind for kind, *_ in frames_of(side.take())][-1] in (RST_STREAM, GOAWAY)
+    assert not side.http2.streams
+
+
+def test_refused_streams_of_a_peer_that_does_not_read() -> None:
+    side = server_with(b"", Limits(max_concurrent_streams=1))
+    side.take()
+    side.give(raw(SETTINGS, ACK, 0))
+    block = header_block()
+    for number in range(40_000):
+        if side.http2.terminating:
+            break
+        side.give(raw(HEADERS, END_HEADERS, 2 * number + 1, block))
+    assert goaway_of(side)[0] in (http2.ENHANCE_YOUR_CALM, http2.PROTOCOL_ERROR)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"", b"x"),
+        (b"a b", b"x"),
+        (b"a", b"x\0"),
+        (b"a", b"x\r\nb: c"),
+        (b":path", b"/again"),
+        (b":status", b"200"),
+        (b"connection", b"close"),
+        (b"te", b"gzip"),
+    ],
+)
+def test_malformed_requests_cost_their_stream_only(header: tuple[bytes, bytes]) -> None:
+    side = server_with(raw(HEADERS, END_HEADERS, 1, header_block([*REQUEST, header])))
+    side.give(raw(HEADERS, END_HEADERS, 3, header_block()))
+    assert [stream.id for _, stream, _ in side.of(http2.REQUEST)] == [3]
+    assert not side.http2.terminating
 
 
 def test_malformed_requests_flood() -> None:
