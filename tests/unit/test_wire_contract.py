@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from pathlib import Path
 
 from google.protobuf import descriptor_pb2
@@ -119,6 +120,39 @@ def test_the_stubs_serve_the_one_method():
     servicer = aether_grpc.AetherGatewayServicer()
     assert servicer.service.name == "aether.v1.AetherGateway"
     assert list(servicer.service.methods) == ["Connect"]
+
+
+def explanations() -> dict[str, bool]:
+    """For every type that the text of the file declares: does a comment stand on the line before it?"""
+    explained: dict[str, bool] = {}
+    scope: list[str] = []
+    before = ""
+    for line in map(str.strip, SOURCE.read_text(encoding="utf-8").splitlines()):
+        code = line.partition("//")[0]
+        if match := re.match(r"(?:message|enum|service) (\w+)", code):
+            explained[".".join([*scope, match[1]])] = re.fullmatch(r"// ?\S.*", before) is not None
+        scope += re.findall(r"(\w+) \{", code)
+        del scope[len(scope) - code.count("}") :]
+        before = line
+    return explained
+
+
+def test_every_message_and_enum_in_the_file_is_explained():
+    explained = explanations()
+    assert [name for name, by_comment in explained.items() if not by_comment] == []
+    # The text was read right: these are the types that protoc found in it.
+    assert set(explained) == declared()
+
+
+def declared() -> set[str]:
+    """Names of the services, messages and enums of the generated module."""
+    names = set(pb.DESCRIPTOR.services_by_name) | set(pb.DESCRIPTOR.enum_types_by_name)
+    messages = list(pb.DESCRIPTOR.message_types_by_name.values())
+    for message in messages:
+        if not message.GetOptions().map_entry:
+            names |= {short(message.full_name), *(short(enum.full_name) for enum in message.enum_types)}
+            messages += message.nested_types
+    return names
 
 
 def test_old_and_new_fields_survive_a_round_trip():

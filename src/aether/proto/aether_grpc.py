@@ -1,4 +1,4 @@
-# Made by proto/generate.py from a source with SHA-256 c7524f0c53d331176bb95a3cab07a03c6fa986119b661d28a02cc921a5e586c7
+# Made by proto/generate.py from a source with SHA-256 2a211cf0c3dd68413834f1ee98cf5b9575acef5e2a79a9143a7d32fadab99583
 import purerpc
 import aether.proto.aether_pb2 as aether_dot_v1_dot_aether__pb2
 

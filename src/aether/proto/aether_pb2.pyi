@@ -1,4 +1,4 @@
-# Made by proto/generate.py from a source with SHA-256 c7524f0c53d331176bb95a3cab07a03c6fa986119b661d28a02cc921a5e586c7
+# Made by proto/generate.py from a source with SHA-256 2a211cf0c3dd68413834f1ee98cf5b9575acef5e2a79a9143a7d32fadab99583
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
