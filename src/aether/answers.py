@@ -7,7 +7,7 @@ requests, each not before its ticket is durable, so that no client is told of a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from aether.identity import Identity
@@ -32,6 +32,8 @@ class Answer(NamedTuple):
 
     frames: tuple[bytes, ...]
     ticket: int = 0
+    in_doubt: Callable[[], tuple[bytes, ...]] | None = None
+    """Frames to send instead when that commit fails; None: keep waiting, it is tried again."""
 
 
 Reply = Answer | Awaitable[Answer]

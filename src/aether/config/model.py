@@ -145,7 +145,7 @@ class Storage(Section):
     """Bytes of messages to keep, the oldest go first; 0 is unlimited."""
     offset_retention: Duration = 168 * 3600.0
     """How long the place of a consumer in a topic is remembered after it was last used; 0 is forever."""
-    staging_bytes: PositiveSize = 64 * MIB
+    staging_bytes: PositiveSize = 8 * MIB
     """Bytes of messages that wait for the disk before senders have to wait too."""
 
 

@@ -116,6 +116,11 @@ class Services:
         for session in list(self.waiting_answers):
             session.on_durable()
 
+    def on_commit_failed(self) -> None:
+        """A group commit failed and will be tried again: waiting answers say that their outcome is open."""
+        for session in list(self.waiting_answers):
+            session.on_commit_failed()
+
     def log_is_full(self) -> bool:
         """More staged than may be lost to a slow disk: senders have to wait."""
         return self.tier.log.staged_bytes > self.settings.staged_bytes_max
@@ -199,6 +204,7 @@ class Gateway:
                 services.flush_all = self._server.flush_set.flush_all
                 self._server.flush_set.before = services.before_flush
                 tier.durability.on_durable.append(services.on_durable)
+                tier.durability.on_failure.append(services.on_commit_failed)
                 for service in (
                     services.heartbeat.run,
                     services.confirmations.run,

@@ -68,7 +68,7 @@ class Answers:
         if not self._waiting and ticket <= self._durability.committed:
             self._send(answer)
             return False
-        self._waiting.append(Answer(answer.frames, ticket))
+        self._waiting.append(Answer(answer.frames, ticket, answer.in_doubt))
         return True
 
     def on_durable(self) -> None:
@@ -77,6 +77,13 @@ class Answers:
         while self._waiting and self._waiting[0].ticket <= committed:
             self._send(self._waiting.popleft())
         self._call.flush()
+
+    def on_commit_failed(self) -> None:
+        """Tell whoever waits that the outcome is open: the store goes on trying, but nobody knows for how long."""
+        self._waiting = deque(
+            waiting if waiting.in_doubt is None else Answer(waiting.in_doubt()) for waiting in self._waiting
+        )
+        self.on_durable()
 
     def _send(self, answer: Answer) -> None:
         for frame in answer.frames:

@@ -41,6 +41,8 @@ __all__ = ["Session", "serve_connect"]
 log = structlog.get_logger("aether.session")
 
 CLEANUP_S = 5.0
+DUPLICATE_PAUSES_S = (0.0, 0.01, 0.03, 0.06)
+"""Waits between attempts to get a lock that is held: a tenth of a second in all."""
 SIGNAL_FLUSH_S = 1.0
 HELD_BYTES_MAX = 1024 * 1024
 SYSTEM = frozenset(
@@ -136,16 +138,27 @@ def _duplicate(identity: Identity) -> RpcError:
     return RpcError(StatusCode.ALREADY_EXISTS, f"DuplicateIdentityError: identity ({identity.key}) already connected")
 
 
+async def _acquire_lock(claim: Claim, session_id: str, services: Services) -> Lock:
+    """The identity lock. A client that comes back at once may overtake the end of its own last stream, which came
+    over another connection: so a held lock gets a moment to be given up before this is a duplicate."""
+    identity = claim.identity
+    for pause_s in (*DUPLICATE_PAUSES_S, None):
+        try:
+            return await services.locks.acquire(identity.key, session_id, claim.resume_session_id, claim.client)
+        except IdentityHeld:
+            if pause_s is None:
+                break
+            await trio.sleep(pause_s)
+        except StoreUnavailable:
+            raise RpcError(StatusCode.INTERNAL, "failed to acquire session lock") from None
+    raise _duplicate(identity)
+
+
 @asynccontextmanager
 async def _hold_lock(claim: Claim, session_id: str, services: Services) -> AsyncIterator[Lock]:
     """The identity lock, from acquisition to release; a displaced session is out of the way when this returns."""
     identity = claim.identity
-    try:
-        lock = await services.locks.acquire(identity.key, session_id, claim.resume_session_id, claim.client)
-    except IdentityHeld:
-        raise _duplicate(identity) from None
-    except StoreUnavailable:
-        raise RpcError(StatusCode.INTERNAL, "failed to acquire session lock") from None
+    lock = await _acquire_lock(claim, session_id, services)
     try:
         predecessor = services.directory.holder(identity.key)
         if predecessor is not None:
@@ -412,6 +425,12 @@ class Session:
     def on_durable(self) -> None:
         """After a group commit."""
         self._answers.on_durable()
+        if not self._answers.waiting:
+            self._services.waiting_answers.discard(self)
+
+    def on_commit_failed(self) -> None:
+        """A group commit failed and will be tried again."""
+        self._answers.on_commit_failed()
         if not self._answers.waiting:
             self._services.waiting_answers.discard(self)
 

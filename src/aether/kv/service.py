@@ -17,7 +17,7 @@ from aether.answers import Answer, Caller, Reply
 from aether.errors import Code, KVError, Refusal, StoreUnavailable, WrongType
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
 from aether.kv.store import Command, ImmediateKVStore, KVStore, Namespace, Op, Result, Scope
-from aether.kv.wire import INVALID_ARGUMENT, PERMISSION_DENIED, failure, found, refusal_of, success
+from aether.kv.wire import INVALID_ARGUMENT, PERMISSION_DENIED, failure, found, in_doubt, refusal_of, success
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["VALUE_BYTES_CEILING", "KVLimits", "KVService", "Observe", "namespace_of"]
@@ -148,7 +148,7 @@ class KVService:
         if self._observe is not None:
             self._observe(_NAMES[op], _SCOPE_LABELS[scope], True, time.perf_counter() - started)
         frame = found(result.value, request_id) if op is Op.GET else success(op, result, request_id)
-        return Answer((frame,), ticket)
+        return Answer((frame,), ticket, functools.partial(in_doubt, request_id))
 
     async def _finish(
         self, pending: Awaitable[Result], op: Op, scope: Scope, request_id: str, started: float

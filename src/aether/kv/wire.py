@@ -7,7 +7,7 @@ from aether.errors import Code, InvalidArgument, KVError, NotAnInteger, Overflow
 from aether.kv.store import Op, Result
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["failure", "found", "refusal_of", "success"]
+__all__ = ["failure", "found", "in_doubt", "refusal_of", "success"]
 
 INVALID_ARGUMENT = f"{Code.KV_ERROR}_INVALID_ARGUMENT"
 PERMISSION_DENIED = f"{Code.KV_ERROR}_PERMISSION_DENIED"
@@ -95,6 +95,12 @@ def failure(refusal: Refusal, request_id: str) -> Answer:
     if not request_id:
         return Answer((error,))
     return Answer((error, down(pb.DownstreamMessage(kv=pb.KVResponse(success=False, request_id=request_id)))))
+
+
+def in_doubt(request_id: str) -> tuple[bytes, ...]:
+    """The frames that answer an operation whose commit failed: it may still be applied, so retrying is up to the
+    client."""
+    return failure(refusal_of(StoreUnavailable()), request_id).frames
 
 
 def refusal_of(error: KVError | StoreUnavailable) -> Refusal:

@@ -92,6 +92,7 @@ class Database:
     :ivar open_ticket: ticket of the batch that is being filled.
     :ivar committed: ticket of the last durable batch.
     :ivar on_durable: called on the trio thread after each commit, before waiters run.
+    :ivar on_failure: called on the trio thread after each failed attempt to commit.
     """
 
     def __init__(self, path: Path, durability: Literal["batch", "os"]) -> None:
@@ -101,6 +102,7 @@ class Database:
         self.committed = 0
         self.failing = False
         self.on_durable: list[Callable[[], None]] = []
+        self.on_failure: list[Callable[[], None]] = []
         self._participants: list[Participant] = []
         self._queue: queue.SimpleQueue[_Batch | _Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
@@ -239,6 +241,8 @@ class Database:
         if not self.failing:
             log.error("commit failed, retrying", error=text)
         self.failing = True
+        for callback in self.on_failure:
+            callback()
         waiters, self._waiters = self._waiters, trio.Event()
         waiters.set()
 

@@ -80,7 +80,6 @@ class SqliteLocks:
 
     async def refresh(self, held: Sequence[tuple[str, str, int]]) -> set[str]:
         await trio.lowlevel.checkpoint()
-        self._database.check()
         expires_ms = self._wall_clock() + self._ttl_ms
         lost = set()
         for identity, session_id, fence in held:
