@@ -1,4 +1,4 @@
-# Made by proto/generate.py from a source with SHA-256 2a211cf0c3dd68413834f1ee98cf5b9575acef5e2a79a9143a7d32fadab99583
+# Made by proto/generate.py from a source with SHA-256 b45f5877ef5faec94a987314481939059981c311a5f14148fff66b0595e7302c
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
