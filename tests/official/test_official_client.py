@@ -38,6 +38,48 @@ def test_everyday_work_with_the_synchronous_client(play: Play) -> None:
     assert seen["saved"] is True
 
 
+def test_every_principal_type_with_the_asynchronous_client(play: Play) -> None:
+    seen = play("principals.py")
+    assert (seen["types"], seen["count"]) == ([1, 2, 2, 2, 3, 4, 5, 6, 8, 8], 10)
+    got = [(name, text) for name, text in seen["got"]]
+    assert ("task", "to the task") in got
+    workers = [(name, text) for name, text in got if name.startswith("worker")]
+    assert sorted(int(text) for _, text in workers) == list(range(20))  # each to one worker of the pool
+    assert {name for name, _ in workers} == {"worker0", "worker1"}
+    assert ("service0", "to one service") in got
+    anywhere = [text for name, text in got if name.startswith("service") and text.startswith("any")]
+    assert sorted(anywhere) == [f"any{number}" for number in range(10)]
+    for text in ("from the service", "from the orchestrator", "from the user", "from the task", "all agents"):
+        assert ("agent", text) in got
+    assert ("user", "all users") in got
+    assert ("user", "the user on w") in got
+    assert len(got) == 39
+    assert seen["config"] == {"k": "stored"}
+
+
+def test_ends_of_sessions_with_the_asynchronous_client(play: Play) -> None:
+    """What the administrator ends, a duplicate and a required extension stay ended; nobody tries for ever."""
+    seen = play("principals.py")
+    assert seen["disconnects"] == ["maintenance"]
+    assert not seen["victim_back"]
+    assert seen["twin_refused"]
+    assert seen["first_stays"]
+    assert seen["picky_attempts"] == 1
+
+
+def test_every_principal_type_with_the_synchronous_client(play: Play) -> None:
+    assert play("principals_sync.py") == [
+        ["agent", "orc"],
+        ["agent", "sv"],
+        ["agent", "tu"],
+        ["agent", "us"],
+        ["bridge", "ag"],
+        ["engine", "happened"],
+        ["task", "ag"],
+        ["user", "ag"],
+    ]
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_nothing_is_lost_when_the_gateway_goes(tmp_path: Path, engine: str, end: str) -> None:
     """Answered writes and the messages before them survive; clients come back by themselves, in time."""

@@ -127,7 +127,7 @@ class Services:
 
     async def wait_log_room(self) -> None:
         while self.log_is_full():
-            await self.tier.durability.wait_durable(self.tier.durability.open_ticket)
+            await self.tier.durability.wait_durable(self.tier.durability.latest_ticket)
 
     def workspace_bucket(self, workspace: str) -> TokenBucket | None:
         """The bucket shared by all senders of a workspace, or None while there is no such limit."""

@@ -62,14 +62,23 @@ def absent(session: Session, kind: str, operation: Any) -> Answer:
     request_id = request_id_of(operation)
     if kind == "create_task":
         text = "tasks are " + _NOT_AVAILABLE
-        frames = [refuse(Code.TASKS_NOT_ENABLED, text, request_id=request_id)]
+        # Without the request id: the Python client raises an error that carries one and drops the response (tasks 3.2).
+        frames = [refuse(Code.TASKS_NOT_ENABLED, text)]
         if request_id:
             frames.append(_typed("create_task", request_id, text, error_code=Code.TASKS_NOT_ENABLED))
         return Answer(tuple(frames))
+    if kind == "tunnel_open":
+        closed = pb.TunnelClose(
+            tunnel_id=operation.tunnel_id,
+            reason=pb.TunnelClose.ERROR,
+            detail=f"{Code.NOT_IMPLEMENTED}: tunnels are {_NOT_AVAILABLE}",
+        )
+        return Answer((down(pb.DownstreamMessage(tunnel_close=closed)),))
     member = ANSWERED_BY.get(kind)
     if member is None:
         return Answer((refuse(Code.NOT_IMPLEMENTED, f"{kind} is {_NOT_AVAILABLE}", request_id=request_id),))
-    return Answer((_typed(member, request_id, f"{Code.NOT_IMPLEMENTED}: {kind} is {_NOT_AVAILABLE}"),))
+    text = f"{Code.NOT_IMPLEMENTED}: {kind} is {_NOT_AVAILABLE}"
+    return Answer((_typed(member, request_id, text, error_code=Code.NOT_IMPLEMENTED),))
 
 
 def _typed(member: str, request_id: str, text: str, **extra: str) -> bytes:
@@ -90,6 +99,7 @@ def _typed(member: str, request_id: str, text: str, **extra: str) -> bytes:
             continue
         if field.message_type is None:
             setattr(response, name, value)
-        elif "message" in field.message_type.fields_by_name:
-            getattr(response, name).message = value
+        elif field.message_type == pb.ProxyError.DESCRIPTOR:
+            # Any other kind than 0, which some clients take for no error (proxying 3).
+            response.error.CopyFrom(pb.ProxyError(kind=pb.ProxyError.SIDECAR_UNAVAILABLE, message=value))
     return down(message)

@@ -36,7 +36,7 @@ class Durability(Protocol):
     def committed(self) -> int: ...
 
     @property
-    def open_ticket(self) -> int: ...
+    def latest_ticket(self) -> int: ...
 
     def kick(self) -> None: ...
 
@@ -60,10 +60,13 @@ class Answers:
         return bool(self._waiting)
 
     def put(self, answer: Answer) -> bool:
-        """Send now or queue; True when the session must be told about the next commit."""
+        """Send now or queue; True when the session must be told about the next commit.
+
+        An answer without frames only waits for what came before it.
+        """
         if self._port.published:
             self._port.published = False
-            self._ticket = max(self._ticket, self._durability.open_ticket)
+            self._ticket = max(self._ticket, self._durability.latest_ticket)
         ticket = max(self._ticket, answer.ticket)
         if not self._waiting and ticket <= self._durability.committed:
             self._send(answer)

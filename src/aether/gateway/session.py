@@ -307,9 +307,18 @@ class Session:
         self._services.flush_all()
 
     def _on_half_close(self) -> None:
-        """The client said all it will say; what it asked for before is still answered."""
+        """The client said all it will say; what it asked for before is still answered, and what it sent is safe when
+        the stream ends with OK."""
         self._half_closed = True
         if not self._port.busy:
+            self._end_when_safe()
+
+    def _end_when_safe(self) -> None:
+        """End after a half-close, once every answer is out and every message is durable."""
+        if self._answers.put(Answer(())):
+            self._services.waiting_answers.add(self)
+            self._services.commit_wanted = True
+        else:
             self.end(CloseReason.CLIENT_CLOSE)
 
     def on_message(self, data: bytes) -> None:
@@ -383,7 +392,7 @@ class Session:
         if not self._port.busy:
             self._idle.set()
             if self._half_closed:
-                self.end(CloseReason.CLIENT_CLOSE)
+                self._end_when_safe()
         self._services.flush_all()
 
     def on_limited(self, limit: int) -> None:
@@ -427,6 +436,8 @@ class Session:
         self._answers.on_durable()
         if not self._answers.waiting:
             self._services.waiting_answers.discard(self)
+            if self._half_closed and not self._port.busy:
+                self.end(CloseReason.CLIENT_CLOSE)
 
     def on_commit_failed(self) -> None:
         """A group commit failed and will be tried again."""

@@ -32,7 +32,7 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
     """
     storage = config.storage
     async with Database.open(storage.data_dir, storage.durability) as database:
-        messages = SqliteLog(database, wall_clock)
+        messages = SqliteLog(database, wall_clock, cursor_age_ms=int(storage.offset_retention * 1000))
         kv = SqliteKV(database, wall_clock)
         locks = SqliteLocks(database, wall_clock)
 

@@ -154,6 +154,11 @@ class Database:
         """Make a store part of every batch."""
         self._participants.append(participant)
 
+    @property
+    def latest_ticket(self) -> int:
+        """Ticket of the newest batch that has something in it: once it is durable, so is all that was staged."""
+        return self.open_ticket if self._touched else self.open_ticket - 1
+
     def check(self) -> None:
         """Refuse new work while commits fail.
 

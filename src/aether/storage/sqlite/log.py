@@ -37,9 +37,12 @@ _ADD_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = va
 class SqliteLog:
     """Implements :class:`aether.messaging.log.TopicLog`."""
 
-    def __init__(self, database: Database, wall_clock: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, wall_clock: Callable[[], int], *, cursor_age_ms: int = CURSOR_AGE_MS
+    ) -> None:
         self._database = database
         self._wall_clock = wall_clock
+        self._cursor_age_ms = cursor_age_ms
         reader = database.reader
         row = reader.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
         self._head = Head(row[0] if row else 0)
@@ -183,9 +186,11 @@ class SqliteLog:
             removed += step
             if not step:
                 break
-        await self._database.maintain(
-            lambda writer: writer.execute("DELETE FROM cursors WHERE used_ms < ?", (now - CURSOR_AGE_MS,)).rowcount
-        )
+        if self._cursor_age_ms > 0:
+            oldest = now - self._cursor_age_ms
+            await self._database.maintain(
+                lambda writer: writer.execute("DELETE FROM cursors WHERE used_ms < ?", (oldest,)).rowcount
+            )
         return removed
 
 

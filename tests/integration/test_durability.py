@@ -1,0 +1,74 @@
+"""When a client may take what it sent for safe (design, promises): an answer, or an OK after its half-close."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from tests.chaos.wire import Agent, agent
+
+from aether import Config, Gateway
+from aether.proto import aether_pb2 as pb
+
+PUT = pb.KVOperation(op=pb.KVOperation.PUT, scope=pb.KVOperation.GLOBAL, key="k", value=b"v", request_id="r")
+GET = pb.KVOperation(op=pb.KVOperation.GET, scope=pb.KVOperation.GLOBAL, key="k", request_id="r")
+SELF = "ag::chaos::chaos::self"
+
+
+@pytest.fixture(params=["batch", "os"])
+def config(request: pytest.FixtureRequest, tmp_path: Path) -> Config:
+    return Config.development(tmp_path, storage={"durability": request.param})
+
+
+async def last_messages(client: Agent) -> list[str | None]:
+    """What still comes until the stream ends with OK."""
+    kinds = []
+    with trio.fail_after(10):
+        while (data := await client.call.receive()) is not None:
+            kinds.append(pb.DownstreamMessage.FromString(data).WhichOneof("payload"))
+    return kinds
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.05])
+async def test_an_answer_comes_whether_or_not_the_messages_before_it_are_committed(
+    config: Config, pause_s: float
+) -> None:
+    """With the pause the messages are on disk by themselves before the request arrives."""
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with agent(gateway.port, "self") as client:
+            for _ in range(3):
+                client.send("ag::chaos::chaos::nobody", b"x")
+                client.flush()
+                await trio.sleep(pause_s)
+                await client.settle()
+
+
+async def test_a_half_close_waits_for_the_answers(config: Config) -> None:
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with agent(gateway.port, "self") as client:
+            for operation in (PUT, GET, PUT):
+                client.put(pb.UpstreamMessage(kv_op=operation))
+            client.call.half_close()
+            client.flush()
+            assert await last_messages(client) == ["kv", "kv", "kv"]
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.05])
+async def test_an_ok_after_a_half_close_says_that_messages_are_durable(config: Config, pause_s: float) -> None:
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with agent(gateway.port, "sender") as client:
+            client.send(SELF, b"safe")
+            client.flush()
+            await trio.sleep(pause_s)
+            client.call.half_close()
+            client.flush()
+            assert await last_messages(client) == []
+            topic = gateway.services.log.topic(SELF)
+            assert topic.last > 0
+            assert topic.durable == topic.last
+        async with agent(gateway.port, "self") as client:
+            assert await client.receive(1) == [b"safe"]
