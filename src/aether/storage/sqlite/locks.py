@@ -2,7 +2,9 @@
 
 The data directory is exclusively ours, so every lock of an earlier process is dead: free for anybody at once, and
 still resumable by its session id. Within this process a held lock ends only by release, by expiry, or by a resume.
-Expiry lives in memory; only who holds what is written, so refreshing costs nothing on disk.
+Expiry lives in memory; only who holds what is written, so refreshing costs nothing on disk. Nobody waits for that
+write: a crash that undoes it also ends the session, which is then opened again instead of resumed. Fencing tokens must
+never come twice, so they are taken from a range that was made durable before.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from aether.storage.sqlite.database import Database, Statement
 
 __all__ = ["SqliteLocks"]
 
+FENCES_RESERVED = 10_000
+"""Fencing tokens made durable at a time; a start leaves the rest of the last range unused."""
 RESUMABLE_S = 600.0
 """How long after a start the locks of the earlier process may be resumed."""
 
@@ -39,12 +43,17 @@ class SqliteLocks:
         self._ttl_ms = ttl_ms
         row = database.reader.execute("SELECT value FROM meta WHERE name = 'fence'").fetchone()
         self._fence: int = row[0] if row else 0
+        self._fence_limit = self._fence
+        """Largest token that may be given out."""
+        self._reservation = 0
+        """Ticket of the batch that makes the limit durable."""
         self._held: dict[str, Lock] = {}
         self._expires_ms: dict[str, int] = {}
         self._dead: dict[str, Lock] = {
             identity: _read(identity, record)
             for identity, record in database.reader.execute("SELECT identity, record FROM locks")
         }
+        self._reserve = False
         self._changed: dict[str, Lock | None] = {}
         database.join(self)
 
@@ -56,11 +65,11 @@ class SqliteLocks:
         resumed = bool(resume_session_id) and resumed_from is not None and resumed_from.session_id == resume_session_id
         if holder is not None and not resumed:
             raise IdentityHeld(identity)
-        self._fence += 1
+        fence = self._next_fence()
         lock = Lock(
             identity,
             session_id,
-            self._fence,
+            fence,
             initial_ms=resumed_from.initial_ms if resumed and resumed_from else now_ms,
             reconnects=resumed_from.reconnects + 1 if resumed and resumed_from else 0,
             resumed=resumed,
@@ -70,13 +79,21 @@ class SqliteLocks:
         self._dead.pop(identity, None)
         self._held[identity] = lock
         self._expires_ms[identity] = now_ms + self._ttl_ms
-        ticket = self._stage(identity, lock)
+        self._stage(identity, lock)
         try:
-            await self._database.wait_durable(ticket)
+            await self._database.wait_durable(self._reservation)
         except BaseException:
             self._drop(identity, session_id)
             raise
         return lock
+
+    def _next_fence(self) -> int:
+        if self._fence == self._fence_limit:
+            self._fence_limit += FENCES_RESERVED
+            self._reserve = True
+            self._reservation = self._database.touch()
+        self._fence += 1
+        return self._fence
 
     async def refresh(self, held: Sequence[tuple[str, str, int]]) -> set[str]:
         await trio.lowlevel.checkpoint()
@@ -135,14 +152,14 @@ class SqliteLocks:
         return self._database.touch()
 
     def stage(self) -> Iterable[Statement]:
+        if self._reserve:
+            self._reserve = False
+            yield _SET_FENCE, (self._fence_limit,)
         changed, self._changed = self._changed, {}
-        if not changed:
-            return
         upserts = [[identity, _record(lock)] for identity, lock in changed.items() if lock is not None]
         deletes = [identity for identity, lock in changed.items() if lock is None]
         if upserts:
             yield _UPSERT, (json.dumps(upserts),)
-            yield _SET_FENCE, (self._fence,)
         if deletes:
             yield _DELETE, (json.dumps(deletes),)
 
