@@ -1,0 +1,519 @@
+"""Connecting, displacing, leaving: the checklist of the connection chapter on the wire."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from tests.support.wire import (
+    PATIENCE_S,
+    Peer,
+    Wire,
+    agent,
+    bridge,
+    engine,
+    metrics_bridge,
+    open_wire,
+    orchestrator,
+    service,
+    task,
+    user,
+)
+
+from aether import Config, Gateway
+from aether.gateway.gateway import CONNECT
+from aether.proto import aether_pb2 as pb
+from aether.rpc.client import connect
+from aether.rpc.status import RpcError, StatusCode, frame
+
+WITHOUT_SNAPSHOT = [user(), service(), bridge(), orchestrator("o"), engine(), metrics_bridge()]
+EXCLUSIVE = [
+    (agent(), "ag::w::i::s"),
+    (task("t"), "tu::w::i::t"),
+    (user(), "us::alice::w1"),
+    (service(), "sv::i::s"),
+    (bridge(), "br::i::s"),
+    (orchestrator("x"), "orc::o::x"),
+    (engine("one"), "wfe::shard0"),
+    (metrics_bridge("one"), "metrics::shard0"),
+]
+
+
+def kind_of(init: pb.InitConnection) -> str:
+    return str(init.WhichOneof("client_type"))
+
+
+def put(key: str, request_id: str = "", scope: int = pb.KVOperation.WORKSPACE) -> pb.KVOperation:
+    return pb.KVOperation(op=pb.KVOperation.PUT, scope=scope, key=key, value=b"v", request_id=request_id)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------------- handshake
+
+
+async def test_the_acknowledgement_describes_the_session_and_the_server(wire: Wire) -> None:
+    """connection 1."""
+    peer = await wire.connect(agent())
+    ack = peer.ack
+    assert uuid.UUID(ack.session_id).version == 4
+    assert (ack.resumed, ack.reconnection_count, ack.assigned_id) == (False, 0, "")
+    assert abs(ack.initial_connection_unix_ms - time.time() * 1000) < 5000
+    assert ack.server_version
+    assert ack.server_build_info.runtime
+    assert ack.server_build_info.os
+
+
+@pytest.mark.parametrize("init", [agent(), task("t"), task()], ids=["agent", "unique task", "pool task"])
+async def test_agents_and_tasks_get_an_empty_snapshot_second(wire: Wire, init: pb.InitConnection) -> None:
+    """connection 2."""
+    peer = await wire.connect(init)
+    assert peer.snapshot == pb.ConfigSnapshot()
+    await peer.expect_nothing()
+
+
+@pytest.mark.parametrize("init", WITHOUT_SNAPSHOT, ids=kind_of)
+async def test_other_principals_get_no_snapshot(wire: Wire, init: pb.InitConnection) -> None:
+    """connection 3, kv 85."""
+    await (await wire.connect(init)).expect_nothing()
+
+
+async def test_the_first_message_has_to_be_init(wire: Wire) -> None:
+    """connection 6; an undecodable message and a half-close are no init either."""
+    text = "first message must be InitConnection"
+    peer = await wire.open()
+    peer.say(kv_op=put("k"))
+    await peer.expect_status(StatusCode.INVALID_ARGUMENT, text)
+    peer = await wire.open()
+    peer.write_bytes(b"\xff\xff")
+    await peer.expect_status(StatusCode.INVALID_ARGUMENT, text)
+    peer = await wire.open()
+    peer.call.half_close()
+    peer.call.flush()
+    await peer.expect_status(StatusCode.INVALID_ARGUMENT, text)
+
+
+async def test_a_silent_stream_is_ended(tmp_path: Path) -> None:
+    """connection 7."""
+    async with Gateway(Config.development(tmp_path / "d", gateway={"init_timeout": "100ms"})) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            peer = await wire.open()
+            peer.call.flush()
+            await peer.expect_status(StatusCode.DEADLINE_EXCEEDED, "timeout waiting for InitConnection")
+
+
+async def test_an_init_without_principal_is_refused(wire: Wire) -> None:
+    """connection 8."""
+    await wire.refused(pb.InitConnection(), StatusCode.INVALID_ARGUMENT, "unknown principal type")
+
+
+async def test_a_second_init_ends_the_stream_and_frees_the_identity(wire: Wire) -> None:
+    """connection 9."""
+    peer = await wire.connect(agent())
+    peer.say(init=agent())
+    await peer.expect_status(StatusCode.INVALID_ARGUMENT, "InitConnection already sent")
+    await wire.connect(agent())
+
+
+async def test_operations_behind_init_in_the_same_write_are_answered_in_order(wire: Wire) -> None:
+    """connection 10, routing 75."""
+    peer = await wire.open()
+    peer.write(
+        pb.UpstreamMessage(init=agent()),
+        pb.UpstreamMessage(kv_op=put("k", "1")),
+        pb.UpstreamMessage(kv_op=pb.KVOperation(op=pb.KVOperation.GET, scope=2, key="k", request_id="2")),  # type: ignore[arg-type]
+        pb.UpstreamMessage(send=pb.SendMessage(target_topic="nowhere")),
+        pb.UpstreamMessage(kv_op=pb.KVOperation(op=pb.KVOperation.LIST, scope=2, request_id="3")),  # type: ignore[arg-type]
+        pb.UpstreamMessage(checkpoint_op=pb.CheckpointOperation(op=pb.CheckpointOperation.LIST, request_id="4")),
+    )
+    await peer.expect("connection_ack")
+    await peer.expect("config")
+    assert (await peer.expect("kv")).request_id == "1"
+    read = await peer.expect("kv")
+    assert (read.request_id, read.value) == ("2", b"v")
+    await peer.expect_error("ERR_INVALID_TOPIC")
+    listed = await peer.expect("kv")
+    assert (listed.request_id, list(listed.keys)) == ("3", ["k"])
+    assert (await peer.expect("checkpoint")).request_id == "4"
+
+
+UNKNOWN_FIELD = b"\xc2\x3e\x02hi"  # field 1000, which no member of the union has
+
+
+@pytest.mark.parametrize("data", [b"", UNKNOWN_FIELD], ids=["empty", "unknown"])
+async def test_a_message_without_known_payload_is_declined(wire: Wire, data: bytes) -> None:
+    """connection 11, routing 99."""
+    peer = await wire.connect(agent())
+    peer.write_bytes(data)
+    await peer.expect_error("ERR_NOT_IMPLEMENTED")
+    await peer.expect_nothing()
+
+
+async def test_a_message_that_is_no_protobuf_is_declined(wire: Wire) -> None:
+    peer = await wire.connect(agent())
+    peer.write_bytes(b"\x12\xff\xff")
+    await peer.expect_error("ERR_INVALID_ARGUMENT")
+    await peer.expect_nothing()
+
+
+BAD_IDENTIFIERS = ["a*b", "a>b", "a b", "a\tb", "a\x7fb", "a\x00b", "a::b", "a" * 129, ":a", "a:"]
+
+
+@pytest.mark.parametrize("value", BAD_IDENTIFIERS, ids=repr)
+async def test_forbidden_identifiers_are_refused_in_every_field(wire: Wire, value: str) -> None:
+    """connection 12, routing 8."""
+    claims = [
+        agent(value),
+        agent(workspace=value),
+        agent(implementation=value),
+        task(value),
+        task(workspace=value),
+        user(value),
+        user("alice", value),
+        service(value),
+        bridge(implementation=value),
+        orchestrator(value),
+    ]
+    for init in claims:
+        await wire.refused(init, StatusCode.INVALID_ARGUMENT, "invalid identity")
+
+
+@pytest.mark.parametrize("value", ["com.example.bot", "alice@example.com", "a" * 128, "a:b", "ümlaut"], ids=repr)
+async def test_ordinary_identifiers_are_accepted(wire: Wire, value: str) -> None:
+    """connection 13."""
+    await wire.connect(agent(value, workspace=value, implementation=value))
+    await wire.connect(user(value, value))
+
+
+@pytest.mark.parametrize(
+    "init",
+    [agent(workspace=""), agent(implementation=""), task("t", workspace=""), user(""), service(implementation="")],
+    ids=["agent workspace", "agent implementation", "task workspace", "user id", "service implementation"],
+)
+async def test_required_identifiers_must_not_be_empty(wire: Wire, init: pb.InitConnection) -> None:
+    """routing 10."""
+    await wire.refused(init, StatusCode.INVALID_ARGUMENT, "must not be empty")
+
+
+async def test_the_strict_character_set_can_be_switched_off_but_not_the_separator(tmp_path: Path) -> None:
+    """connection 14, routing 9."""
+    async with Gateway(Config.development(tmp_path / "d", gateway={"strict_identifiers": False})) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            await wire.connect(agent("a*b"))
+            await wire.refused(agent("a::b"), StatusCode.INVALID_ARGUMENT)
+
+
+async def test_waiting_messages_come_after_ack_and_snapshot(wire: Wire) -> None:
+    """connection 15, routing 59."""
+    sender = await wire.connect(agent("sender"))
+    for index in range(3):
+        sender.send("ag::w::i::late", b"%d" % index)
+    await sender.settle()
+    late = await wire.connect(agent("late"))
+    assert await late.expect_payloads(3) == [b"0", b"1", b"2"]
+
+
+# ------------------------------------------------------------------------------------------------------ uniqueness
+
+
+@pytest.mark.parametrize(("init", "identity"), EXCLUSIVE, ids=[identity for _, identity in EXCLUSIVE])
+async def test_an_identity_connects_once(wire: Wire, init: pb.InitConnection, identity: str) -> None:
+    """connection 16, 17."""
+    first = await wire.connect(init)
+    await wire.refused(init, StatusCode.ALREADY_EXISTS, f"DuplicateIdentityError: identity ({identity})")
+    await first.expect_nothing()
+
+
+@pytest.mark.parametrize(
+    ("make", "identity"), [(engine, "wfe::shard0"), (metrics_bridge, "metrics::shard0")], ids=["engine", "metrics"]
+)
+async def test_an_instance_id_does_not_make_another_engine_or_metrics_bridge(
+    wire: Wire, make: Callable[[str], pb.InitConnection], identity: str
+) -> None:
+    """connection 21, routing 6."""
+    await wire.connect(make("one"))
+    await wire.refused(make("two"), StatusCode.ALREADY_EXISTS, identity)
+
+
+async def test_windows_of_a_user_are_separate(wire: Wire) -> None:
+    """connection 18, routing 5."""
+    windows = {name: await wire.connect(user("alice", name)) for name in ("w1", "w2")}
+    sender = await wire.connect(agent())
+    for name in windows:
+        sender.send(f"us::alice::{name}", name.encode())
+    for name, window in windows.items():
+        assert await window.expect_payloads(1) == [name.encode()]
+        await window.expect_nothing()
+
+
+async def test_pool_tasks_have_ids_of_their_own_and_are_reached_by_them(wire: Wire) -> None:
+    """connection 19, 20; routing 3, 4."""
+    workers = [await wire.connect(task()) for _ in range(2)]
+    ids = [worker.ack.assigned_id for worker in workers]
+    assert all(ids)
+    assert ids == [worker.ack.session_id for worker in workers]
+    sender = await wire.connect(agent())
+    for name in ids:
+        sender.send(f"ta::w::i::{name}", name.encode())
+    for name, worker in zip(ids, workers, strict=True):
+        assert await worker.expect_payloads(1) == [name.encode()]
+        await worker.expect_nothing()
+
+
+async def test_unnamed_orchestrators_get_different_names(wire: Wire, gateway: Gateway) -> None:
+    """connection 22, routing 7."""
+    await wire.connect(orchestrator())
+    await wire.connect(orchestrator())
+    names = {session.identity.specifier for session in gateway.services.directory}
+    assert len(names) == 2
+    assert all(re.fullmatch("[0-9a-f]{8}", name) for name in names)
+
+
+async def test_one_of_fifty_simultaneous_claims_wins(wire: Wire) -> None:
+    """connection 23."""
+    statuses: list[str] = []
+
+    async def claim() -> None:
+        peer = await wire.open()
+        peer.say(init=agent())
+        try:
+            await peer.expect("connection_ack")
+        except RpcError as error:
+            statuses.append(error.code.name)
+        else:
+            statuses.append("ack")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(claim)
+    assert sorted(statuses) == ["ALREADY_EXISTS"] * 49 + ["ack"]
+
+
+# -------------------------------------------------------------------------------------------------- locks and resume
+
+
+async def reconnect(wire: Wire, init: pb.InitConnection) -> Peer:
+    """Connect as soon as the gateway has noticed that the holder is gone."""
+    with trio.fail_after(PATIENCE_S):
+        while True:
+            try:
+                return await wire.connect(init)
+            except RpcError as error:
+                assert error.code is StatusCode.ALREADY_EXISTS
+
+
+async def test_a_half_close_frees_the_identity(wire: Wire) -> None:
+    """connection 24, 31, 77."""
+    peer = await wire.connect(agent())
+    await peer.close()
+    ack = (await wire.connect(agent())).ack
+    assert (ack.resumed, ack.reconnection_count) == (False, 0)
+
+
+async def test_a_reset_frees_the_identity(wire: Wire) -> None:
+    """connection 25."""
+    peer = await wire.connect(agent())
+    await peer.abort()
+    assert not (await reconnect(wire, agent())).ack.resumed
+
+
+async def test_resuming_displaces_the_open_stream(wire: Wire, gateway: Gateway) -> None:
+    """connection 26, 29, 30."""
+    old = await wire.connect(agent())
+    new = await wire.connect(agent(resume_session_id=old.ack.session_id))
+    assert new.ack.resumed
+    assert new.ack.session_id != old.ack.session_id
+    assert new.ack.reconnection_count == 1
+    assert new.ack.initial_connection_unix_ms == old.ack.initial_connection_unix_ms
+    signal = await old.expect("signal")
+    assert signal.type == pb.Signal.FORCE_DISCONNECT
+    await old.expect_status(StatusCode.CANCELLED, "session superseded by a newer connection")
+    new.send("ag::w::i::s", b"to me")
+    assert await new.expect_payloads(1) == [b"to me"]
+    assert [session.session_id for session in gateway.services.directory] == [new.ack.session_id]
+
+
+async def test_only_the_current_session_can_be_resumed(wire: Wire) -> None:
+    """connection 27."""
+    first = await wire.connect(agent())
+    second = await wire.connect(agent(resume_session_id=first.ack.session_id))
+    third = await wire.connect(agent(resume_session_id=second.ack.session_id))
+    assert third.ack.reconnection_count == 2
+    assert third.ack.initial_connection_unix_ms == first.ack.initial_connection_unix_ms
+    await wire.refused(agent(resume_session_id=first.ack.session_id), StatusCode.ALREADY_EXISTS)
+    await third.expect_nothing()
+
+
+async def test_an_unknown_session_id_neither_displaces_nor_hinders(wire: Wire) -> None:
+    """connection 28."""
+    peer = await wire.connect(agent())
+    other = await wire.connect(agent("other"))
+    for session_id in (str(uuid.uuid4()), other.ack.session_id):
+        await wire.refused(agent(resume_session_id=session_id), StatusCode.ALREADY_EXISTS)
+    await peer.expect_nothing()
+    fresh = await wire.connect(agent("free", resume_session_id=str(uuid.uuid4())))
+    assert (fresh.ack.resumed, fresh.ack.reconnection_count) == (False, 0)
+
+
+async def test_a_pool_task_that_resumes_keeps_its_id_and_topic(wire: Wire) -> None:
+    """connection W-3."""
+    old = await wire.connect(task())
+    new = await wire.connect(task(resume_session_id=old.ack.session_id))
+    assert new.ack.resumed
+    assert new.ack.assigned_id == old.ack.assigned_id
+    new.send(f"ta::w::i::{old.ack.assigned_id}", b"still me")
+    assert await new.expect_payloads(1) == [b"still me"]
+
+
+async def test_the_end_of_a_displaced_session_does_not_touch_its_successor(wire: Wire) -> None:
+    """connection W-2."""
+    old = await wire.connect(service())
+    await wire.connect(service(resume_session_id=old.ack.session_id))
+    await old.expect("signal")
+    await old.expect_status(StatusCode.CANCELLED)
+    sender = await wire.connect(agent())
+    sender.send("sv::i", b"any instance")
+    await sender.expect_nothing()
+    await wire.refused(service(), StatusCode.ALREADY_EXISTS)
+
+
+async def test_a_restarted_gateway_accepts_its_clients_at_once(tmp_path: Path) -> None:
+    """connection 32; a gateway that stopped in order has given up its locks."""
+    config = Config.development(tmp_path / "d")
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            old = (await wire.connect(agent())).ack
+            await gateway.drain()
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            await wire.connect(agent(resume_session_id=old.session_id))
+            await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+
+
+# ----------------------------------------------------------------------------------------------- quota, credentials
+
+
+async def test_the_quota_of_a_workspace_counts_live_sessions(tmp_path: Path) -> None:
+    """connection 41, 43."""
+    config = Config.development(tmp_path / "d", quotas={"enabled": True, "max_connections_per_workspace": 2})
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            first = await wire.connect(agent("1"))
+            await wire.connect(agent("2"))
+            await wire.refused(agent("3"), StatusCode.RESOURCE_EXHAUSTED, "limit 2")
+            await wire.refused(agent("1"), StatusCode.ALREADY_EXISTS)
+            await wire.connect(agent("3", workspace="elsewhere"))
+            assert (await wire.connect(agent("1", resume_session_id=first.ack.session_id))).ack.resumed
+            await (await reconnect(wire, user())).close()
+            assert gateway.sessions == 3
+
+
+@pytest.mark.parametrize("key", ["token", "task_token", "api_key", "x-api-key", "authorization", "bearer_token"])
+async def test_a_credential_that_cannot_be_verified_is_refused(wire: Wire, gateway: Gateway, key: str) -> None:
+    """connection 43, 53."""
+    await wire.refused(agent(credentials={key: "wrong"}), StatusCode.UNAUTHENTICATED)
+    assert gateway.sessions == 0
+    await wire.connect(agent())
+
+
+# ------------------------------------------------------------------------------------------------------ extensions
+
+
+async def test_unknown_optional_extensions_are_answered_in_order(wire: Wire) -> None:
+    """connection 70, 72."""
+    declared = [pb.ExtensionDeclaration(uri="c", version="1.2"), pb.ExtensionDeclaration(uri="")]
+    metadata = (("aether-extensions", "a, b"), ("aether-extensions", "d,,"))
+    peer = await wire.connect(agent(extensions=declared), metadata)
+    entries = [(item.uri, item.version, item.supported) for item in peer.ack.negotiated_extensions]
+    assert entries == [("c", "1.2", False), ("a", "", False), ("b", "", False), ("d", "", False)]
+    assert all(item.rejection_reason for item in peer.ack.negotiated_extensions)
+    await peer.expect_nothing()
+
+
+async def test_an_unknown_required_extension_ends_the_connect_after_the_ack(wire: Wire) -> None:
+    """connection 43, 71, W-6: nothing that waits for the client is consumed by it."""
+    sender = await wire.connect(agent("sender"))
+    sender.send("ag::w::i::s", b"waits")
+    await sender.settle()
+    peer = await wire.open()
+    peer.say(init=agent(extensions=[pb.ExtensionDeclaration(uri="urn:x", required=True)]))
+    ack = await peer.expect("connection_ack")
+    assert [(item.uri, item.supported) for item in ack.negotiated_extensions] == [("urn:x", False)]
+    assert (await peer.expect("signal")).type == pb.Signal.FORCE_DISCONNECT
+    await peer.expect_status(
+        StatusCode.FAILED_PRECONDITION, "ERR_EXTENSION_UNSUPPORTED: extension required but not supported: urn:x"
+    )
+    again = await wire.connect(agent())
+    assert await again.expect_payloads(1) == [b"waits"]
+
+
+async def test_active_extensions_of_a_message_are_ignored(wire: Wire) -> None:
+    """connection 74."""
+    peer = await wire.connect(agent())
+    message = pb.UpstreamMessage(send=pb.SendMessage(target_topic="ag::w::i::s", payload=b"x"))
+    message.active_extensions.append("urn:unknown")
+    peer.write(message)
+    assert await peer.expect_payloads(1) == [b"x"]
+
+
+# ------------------------------------------------------------------------------------------------- ends of a stream
+
+
+async def test_a_drain_tells_the_clients_to_come_back(wire: Wire, gateway: Gateway) -> None:
+    """connection 76, 77: the Python client, whose synchronous form stops for good on a signal, gets the status only."""
+    plain, python = await wire.connect(agent("1")), await wire.connect(agent("2", client_sdk="python"))
+    await gateway.drain()
+    signal = await plain.expect("signal")
+    assert (signal.type, signal.reason) == (pb.Signal.GRACEFUL_DISCONNECT, "server shutting down")
+    await plain.expect_status(StatusCode.UNAVAILABLE, "gateway draining")
+    await python.expect_status(StatusCode.UNAVAILABLE, "gateway draining")
+    assert gateway.sessions == 0
+
+
+async def test_an_oversize_message_ends_its_stream_only(wire: Wire, gateway: Gateway) -> None:
+    """connection 78."""
+    assert gateway.port is not None
+    bystander = await wire.connect(agent("bystander"))
+    limit = 4 * 1024 * 1024
+    async with connect("127.0.0.1", gateway.port) as channel, channel.call(CONNECT) as big, channel.call(CONNECT) as ok:
+        for call, name in ((big, "big"), (ok, "ok")):
+            call.send(frame(pb.UpstreamMessage(init=agent(name)).SerializeToString()))
+            call.flush()
+            await call.receive()
+            await call.receive()
+        peer = Peer(big)
+        peer.write_bytes(bytes(limit + 1))
+        await peer.expect_status(StatusCode.RESOURCE_EXHAUSTED)
+        await Peer(ok).expect_nothing()
+    await bystander.expect_nothing()
+    await reconnect(wire, agent("big"))
+
+
+async def test_what_was_asked_before_the_half_close_is_answered(wire: Wire) -> None:
+    """connection 77, ruling 8."""
+    peer = await wire.connect(agent())
+    peer.call.send(frame(pb.UpstreamMessage(kv_op=put("k", "1")).SerializeToString()))
+    checkpoint = pb.CheckpointOperation(op=pb.CheckpointOperation.SAVE, data=b"x", request_id="2")
+    peer.call.send(frame(pb.UpstreamMessage(checkpoint_op=checkpoint).SerializeToString()))
+    peer.call.half_close()
+    peer.call.flush()
+    assert (await peer.expect("kv")).request_id == "1"
+    assert (await peer.expect("checkpoint")).request_id == "2"
+    await peer.expect_status(StatusCode.OK)
+
+
+async def test_many_comings_and_goings_leave_no_session(wire: Wire, gateway: Gateway) -> None:
+    """connection 96."""
+    for index in range(40):
+        peer = await wire.connect(agent(f"s{index % 4}"))
+        await peer.close()
+    await wire.connect(agent("last"))
+    assert gateway.sessions == 1
