@@ -12,8 +12,15 @@ import aether
 JOBS = 20
 
 
-async def work(name: str, target: str | aether.Gateway, done: Counter[str], finished: trio.Event) -> None:
+async def work(
+    name: str,
+    target: str | aether.Gateway,
+    done: Counter[str],
+    finished: trio.Event,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     async with aether.connect_task(target, workspace="demo", implementation="resize") as worker:
+        task_status.started()
         async for job in worker:
             await worker.send(job.source_topic, b"done " + job.payload)
             done[name] += 1
@@ -30,7 +37,7 @@ async def main() -> None:
         trio.open_nursery() as nursery,
     ):
         for name in ("one", "two", "three"):
-            nursery.start_soon(work, name, target, done, finished)
+            await nursery.start(work, name, target, done, finished)
         for number in range(JOBS):
             await boss.send("tb::demo::resize", b"%d" % number)
         results = {(await anext(boss)).payload for _ in range(JOBS)}
