@@ -108,6 +108,7 @@ class Connection:
         from aether.client.checkpoints import Checkpoints
         from aether.client.kv import KV
         from aether.client.progress import Progress
+        from aether.client.sessions import Sessions
 
         self._target = target
         self._init = init
@@ -120,6 +121,7 @@ class Connection:
         self.kv = KV(self)
         self.checkpoints = Checkpoints(self)
         self.progress = Progress(self)
+        self.sessions = Sessions(self)
         self._messages = Inbox()
         self._updates = Inbox()
         self._call: ClientCall | None = None

@@ -153,6 +153,43 @@ class KV:
         response = await self._run(Op.COMPARE_AND_DELETE, key, scope, user, workspace, expected_value=expected)
         return response.applied
 
+    async def set_add(
+        self,
+        key: str,
+        member: bytes,
+        *,
+        ttl_s: int = 0,
+        scope: Scope = Scope.GLOBAL_EXCLUSIVE,
+        user: str = "",
+        workspace: str = "",
+    ) -> Counter:
+        """Add a member to a set: its cardinality, and whether the member is new."""
+        response = await self._run(Op.SET_ADD, key, scope, user, workspace, value=member, ttl=ttl_s)
+        return Counter(response.counter_value, response.applied)
+
+    async def set_card(
+        self, key: str, *, scope: Scope = Scope.GLOBAL_EXCLUSIVE, user: str = "", workspace: str = ""
+    ) -> int:
+        """Number of members of a set; 0 when there is none."""
+        return (await self._run(Op.SET_CARD, key, scope, user, workspace)).counter_value
+
+    async def purge_identity(
+        self,
+        identity: str,
+        *,
+        prefix: str = "",
+        scope: Scope = Scope.GLOBAL_EXCLUSIVE,
+        user: str = "",
+        workspace: str = "",
+    ) -> int:
+        """Remove another identity's keys that begin with a prefix; returns how many. Needs the capability
+        ``kv_purge_identity``; shared scopes need a prefix.
+
+        :param identity: as in topics, for example ``ag::workspace::implementation::specifier``.
+        """
+        response = await self._run(Op.PURGE_IDENTITY, prefix, scope, user, workspace, target_identity=identity)
+        return response.counter_value
+
     async def list(
         self, prefix: str = "", *, scope: Scope = Scope.GLOBAL_EXCLUSIVE, user: str = "", workspace: str = ""
     ) -> AsyncIterator[tuple[str, bytes]]:
