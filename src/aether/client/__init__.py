@@ -12,18 +12,23 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aether.client.connection import Connection, Options, Target, open_connection
+from aether.client.coordination import Election
 from aether.client.errors import (
     ClientError,
     ConnectFailed,
+    ConnectionClosed,
     ConnectionLost,
     Disconnected,
     DuplicateIdentity,
     InvalidRequest,
+    LeaseHeld,
+    LeaseLost,
     NotFound,
     PermissionDenied,
     RequestRefused,
     Unauthenticated,
 )
+from aether.client.lease import Lease
 from aether.kv.store import Scope
 from aether.proto import aether_pb2 as pb
 
@@ -31,10 +36,15 @@ __all__ = [
     "ClientError",
     "ConnectFailed",
     "Connection",
+    "ConnectionClosed",
     "ConnectionLost",
     "Disconnected",
     "DuplicateIdentity",
+    "Election",
     "InvalidRequest",
+    "Lease",
+    "LeaseHeld",
+    "LeaseLost",
     "NotFound",
     "Options",
     "PermissionDenied",

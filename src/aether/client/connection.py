@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import random
 import ssl
+import time
 import uuid
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,7 +19,17 @@ from typing import Any, Protocol
 import trio
 
 from aether._version import __version__
-from aether.client.errors import ConnectionLost, Disconnected, final, refused
+from aether.client.coordination import Coordinating
+from aether.client.errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    Disconnected,
+    DuplicateIdentity,
+    RequestRefused,
+    final,
+    refused,
+)
+from aether.client.inbox import Inbox, Refusals
 from aether.nurseries import unwrapped_nursery
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import Channel, ClientCall, connect, connect_stream
@@ -32,7 +42,6 @@ INBOX_BYTES_MAX = 1024 * 1024
 """Received and not yet iterated; over it the stream is not read, and the gateway serves us from its log."""
 SEND_BYTES_MAX = 1024 * 1024
 """Sent and not yet taken by the transport; over it ``send`` waits."""
-ERRORS_MAX = 1000
 
 
 class InProcess(Protocol):
@@ -53,6 +62,8 @@ class Options:
     :ivar backoff_initial_s: delay before the second attempt in a row; doubled each time up to ``backoff_max_s``,
         plus or minus a quarter. The first attempt comes at once.
     :ivar attempts_max: attempts in a row before giving up; None: for ever.
+    :ivar retry_on_duplicate: while another connection holds the identity, try again as after any other failure
+        instead of raising DuplicateIdentity at once; with ``attempts_max`` it is raised in the end.
     """
 
     credentials: dict[str, str] = field(default_factory=dict, repr=False)
@@ -60,48 +71,18 @@ class Options:
     backoff_initial_s: float = 1.0
     backoff_max_s: float = 30.0
     attempts_max: int | None = None
+    retry_on_duplicate: bool = False
     randomness: random.Random = field(default_factory=random.Random)
 
 
-class Inbox:
-    """What arrived for one kind of reader, in order."""
-
-    def __init__(self) -> None:
-        self.items: deque[tuple[int, Any]] = deque()
-        self.size = 0
-        self.closed = False
-        self._changed = trio.Event()
-
-    def put(self, size: int, item: Any) -> None:
-        self.items.append((size, item))
-        self.size += size
-        self._changed.set()
-
-    def close(self) -> None:
-        self.closed = True
-        self._changed.set()
-
-    async def get(self) -> tuple[int, Any]:
-        """The oldest item; StopAsyncIteration after the end."""
-        await trio.lowlevel.checkpoint()
-        while not self.items:
-            if self.closed:
-                raise StopAsyncIteration
-            self._changed = trio.Event()
-            await self._changed.wait()
-        size, item = self.items.popleft()
-        self.size -= size
-        return size, item
-
-
-class Connection:
+class Connection(Coordinating):
     """A connected principal; made by ``connect_agent`` and its siblings. Iterating it gives the messages, in order.
 
     :ivar session_id: of the current stream; changes with every reconnect.
     :ivar assigned_id: instance id of a pool worker, empty for others.
     :ivar resumed: the last reconnect took over the session that was lost.
     :ivar config: the state the gateway gave at connect (agents and tasks).
-    :ivar errors: refusals of messages, newest last; the oldest are dropped beyond a thousand.
+    :ivar errors: refusals of messages, see :class:`aether.client.inbox.Refusals`.
     """
 
     def __init__(self, target: Target, init: pb.InitConnection, options: Options) -> None:
@@ -117,7 +98,7 @@ class Connection:
         self.assigned_id = ""
         self.resumed = False
         self.config = pb.ConfigSnapshot()
-        self.errors: deque[pb.ErrorResponse] = deque(maxlen=ERRORS_MAX)
+        self.errors = Refusals()
         self.kv = KV(self)
         self.checkpoints = Checkpoints(self)
         self.progress = Progress(self)
@@ -129,6 +110,11 @@ class Connection:
         self._pending: dict[str, _Pending] = {}
         self._paused = False
         self._ended = trio.Event()
+        self._over = False
+        self._sent = 0
+        self._confirmed = 0
+        self._doubtful = False
+        self._refused: RequestRefused | None = None
 
     # ------------------------------------------------------------------------------------------------- sending
 
@@ -136,7 +122,9 @@ class Connection:
         """Send one message; waits while disconnected or while the transport is full.
 
         There is no acknowledgement: a refusal arrives in :attr:`errors`. Once an operation that was started later has
-        been answered, the message is safe in the gateway's log.
+        been answered, the message is safe in the gateway's log; :meth:`confirm` waits for that.
+
+        :raises ConnectionClosed: the block of this connection was left.
         """
         message = pb.SendMessage(
             target_topic=topic,
@@ -146,8 +134,54 @@ class Connection:
         )
         await self.transmit(pb.UpstreamMessage(send=message))
 
+    async def event(self, payload: bytes) -> None:
+        """Send an event of one's own workspace to the workflow engine."""
+        await self.send("event::*", payload, pb.EVENT)
+
+    async def metric(
+        self, name: str, quantity: float, kind: str = "", *, trace_id: str = "", tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Send one quantity to the metrics bridge; negative ones need the capability ``metric_credit``."""
+        metric = pb.Metric(
+            trace_id=trace_id,
+            entries=[pb.MetricEntry(name=name, kind=kind, qty=quantity)],
+            metadata=tags or {},
+            client_timestamp_ms=time.time_ns() // 1_000_000,
+        )
+        await self.send("metric::*", metric.SerializeToString(), pb.METRIC)
+
+    async def confirm(self) -> None:
+        """Wait until everything sent before is safe in the gateway's log.
+
+        :raises RequestRefused: some of what was sent since the last ``confirm`` was refused; this is the first refusal,
+            all of them are in :attr:`errors`.
+        :raises ConnectionLost: the stream ended since the last ``confirm``, with messages that may have been lost.
+        """
+        if not self._doubtful:
+            sent = self._sent
+            # Answers come in order, and this operation is open to every kind of principal. What it answers does not
+            # matter, nor whether it is refused.
+            probe = pb.CheckpointOperation(op=pb.CheckpointOperation.LOAD, key="_sys/confirm")
+            try:
+                await self.request("checkpoint_op", probe)
+            except RequestRefused:
+                pass
+            except ConnectionLost:
+                sent = self._confirmed
+            self._confirmed = max(self._confirmed, sent)
+        refusal, self._refused = self._refused, None
+        doubtful, self._doubtful = self._doubtful, False
+        if doubtful:
+            raise ConnectionLost("the connection was lost; what was sent before may be lost with it") from refusal
+        if refusal is not None:
+            raise refusal
+
     async def transmit(self, message: pb.UpstreamMessage) -> None:
         """Send any upstream message."""
+        await self._transmit(message)
+        self._sent += 1
+
+    async def _transmit(self, message: pb.UpstreamMessage) -> None:
         data = frame(message.SerializeToString())
         while True:
             call = await self._wait_call()
@@ -159,6 +193,9 @@ class Connection:
 
     async def _wait_call(self) -> ClientCall:
         while self._call is None:
+            if self._over:
+                await trio.lowlevel.checkpoint()
+                raise ConnectionClosed("the connection is closed")
             await self._connected.wait()
         return self._call
 
@@ -175,7 +212,7 @@ class Connection:
         pending = self._pending[request_id] = _Pending()
         self._read_on()
         try:
-            await self.transmit(pb.UpstreamMessage(**{member: operation}))
+            await self._transmit(pb.UpstreamMessage(**{member: operation}))
             await pending.done.wait()
         finally:
             self._pending.pop(request_id, None)
@@ -239,8 +276,11 @@ class Connection:
             case "signal" if message.signal.type == pb.Signal.FORCE_DISCONNECT:
                 raise _Forced(message.signal.reason)
             case "error":
-                if not self._resolve(message.error.request_id, error=refused(message.error)):
-                    self.errors.append(message.error)
+                refusal = refused(message.error)
+                if not self._resolve(message.error.request_id, error=refusal):
+                    self.errors.put(refusal)
+                    if not message.error.request_id:  # with one: of a request that was cancelled meanwhile
+                        self._refused = self._refused or refusal
             case str():
                 response = getattr(message, kind)
                 request_id = getattr(response, "request_id", "") or getattr(response, "client_request_id", "")
@@ -263,6 +303,13 @@ class Connection:
         :raises ConnectFailed: the gateway refuses for good, or the attempts are used up.
         :raises Disconnected: it ended the session for good.
         """
+        try:
+            await self._run(task_status)
+        finally:
+            self._over = True
+            self._connected.set()
+
+    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         failures = 0
         started = False
         while True:
@@ -283,11 +330,16 @@ class Connection:
                 self._lost()
             if (reason := self._forced_reason) is not None:
                 raise Disconnected(reason)
-            if (refusal := final(error)) is not None:
+            refusal = final(error)
+            if refusal is not None and not (
+                self._options.retry_on_duplicate and isinstance(refusal, DuplicateIdentity)
+            ):
                 raise refusal
             failures += 1
             if self._options.attempts_max is not None and failures > self._options.attempts_max:
-                raise ConnectionLost(f"no connection after {self._options.attempts_max} attempts: {error.message}")
+                raise refusal or ConnectionLost(
+                    f"no connection after {self._options.attempts_max} attempts: {error.message}"
+                )
 
     _forced_reason: str | None = None
 
@@ -339,7 +391,11 @@ class Connection:
     def _lost(self) -> None:
         """The stream is gone: whoever waits for an answer is told at once."""
         self._call = None
-        self._connected = trio.Event()
+        if self._connected.is_set():  # else it stays, for those who wait on it
+            self._connected = trio.Event()
+        if self._confirmed < self._sent:
+            self._doubtful = True
+            self._confirmed = self._sent
         for request_id in list(self._pending):
             self._resolve(request_id, error=ConnectionLost("the connection was lost before the answer"))
 
@@ -353,6 +409,7 @@ class Connection:
                 await self._ended.wait()
         self._messages.close()
         self._updates.close()
+        self.errors.close()
 
 
 class _Forced(Exception):

@@ -9,10 +9,13 @@ from aether.rpc.status import RpcError, StatusCode
 __all__ = [
     "ClientError",
     "ConnectFailed",
+    "ConnectionClosed",
     "ConnectionLost",
     "Disconnected",
     "DuplicateIdentity",
     "InvalidRequest",
+    "LeaseHeld",
+    "LeaseLost",
     "NotFound",
     "PermissionDenied",
     "RequestRefused",
@@ -26,6 +29,10 @@ class ClientError(AetherError):
 
 class ConnectionLost(ClientError):
     """The connection went away before the answer came; whether the operation ran is not known."""
+
+
+class ConnectionClosed(ClientError):
+    """The connection is not there any more: its ``async with`` block was left, or is being left."""
 
 
 class ConnectFailed(ClientError):
@@ -69,6 +76,23 @@ class NotFound(RequestRefused):
 
 class InvalidRequest(RequestRefused):
     """The request itself is wrong."""
+
+
+class LeaseHeld(ClientError):
+    """Others hold what was asked for, and the time to wait for it is over."""
+
+
+class LeaseLost(ClientError):
+    """A lock, permit or leadership ended before its block did, so the block was cancelled; others may hold it now.
+
+    :ivar key: the key of the lease.
+    :ivar owner: its owner id, which no other lease has.
+    """
+
+    def __init__(self, key: str, owner: str, reason: str) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+        self.owner = owner
 
 
 _BY_SUBSTRING = (("PERMISSION_DENIED", PermissionDenied), ("NOT_FOUND", NotFound), ("INVALID_ARGUMENT", InvalidRequest))

@@ -1,0 +1,89 @@
+"""What a connection received and nobody has taken yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, overload
+
+import trio
+
+from aether.client.errors import RequestRefused
+
+__all__ = ["Inbox", "Refusals"]
+
+REFUSALS_MAX = 1000
+
+
+class Inbox:
+    """What arrived for one kind of reader, in order."""
+
+    def __init__(self) -> None:
+        self.items: deque[tuple[int, Any]] = deque()
+        self.size = 0
+        self.closed = False
+        self._changed = trio.Event()
+
+    def put(self, size: int, item: Any) -> None:
+        self.items.append((size, item))
+        self.size += size
+        self._changed.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self._changed.set()
+
+    async def get(self) -> tuple[int, Any]:
+        """The oldest item; StopAsyncIteration after the end."""
+        await trio.lowlevel.checkpoint()
+        while not self.items:
+            if self.closed:
+                raise StopAsyncIteration
+            self._changed = trio.Event()
+            await self._changed.wait()
+        size, item = self.items.popleft()
+        self.size -= size
+        return size, item
+
+
+class Refusals(Sequence[RequestRefused]):
+    """``me.errors``: refusals of what was sent without waiting for an answer, such as messages.
+
+    A sequence, the newest last; the oldest are dropped beyond a thousand. ``async for`` takes them out as they come,
+    until the connection is closed.
+    """
+
+    def __init__(self) -> None:
+        self._items: deque[RequestRefused] = deque(maxlen=REFUSALS_MAX)
+        self._changed = trio.Event()
+        self._closed = False
+
+    def put(self, refusal: RequestRefused) -> None:
+        self._items.append(refusal)
+        self._changed.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._changed.set()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> RequestRefused: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[RequestRefused]: ...
+    def __getitem__(self, index: int | slice) -> RequestRefused | list[RequestRefused]:
+        return list(self._items)[index]
+
+    def __aiter__(self) -> AsyncIterator[RequestRefused]:
+        return self
+
+    async def __anext__(self) -> RequestRefused:
+        await trio.lowlevel.checkpoint()
+        while not self._items:
+            if self._closed:
+                raise StopAsyncIteration
+            self._changed = trio.Event()
+            await self._changed.wait()
+        return self._items.popleft()
