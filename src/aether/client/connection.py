@@ -209,10 +209,11 @@ class Connection(Coordinating):
         id_field = "request_id" if "request_id" in operation.DESCRIPTOR.fields_by_name else "client_request_id"
         request_id = uuid.uuid4().hex
         setattr(operation, id_field, request_id)
+        await self._transmit(pb.UpstreamMessage(**{member: operation}))
+        # Only now: what waits for a connection is not lost with the one before.
         pending = self._pending[request_id] = _Pending()
         self._read_on()
         try:
-            await self._transmit(pb.UpstreamMessage(**{member: operation}))
             await pending.done.wait()
         finally:
             self._pending.pop(request_id, None)

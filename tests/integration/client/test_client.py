@@ -11,18 +11,11 @@ import trio
 from tests.support.gateway_process import GatewayProcess
 
 import aether
-from aether import Config, Gateway
+from aether import Gateway
 from aether.client import Connection, Disconnected, DuplicateIdentity, NotFound, Options, PermissionDenied, Scope
 from aether.proto import aether_pb2 as pb
 
 PATIENCE_S = 20
-
-
-@pytest.fixture(params=["socket", "in process"])
-async def target(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str | Gateway]:
-    with trio.fail_after(PATIENCE_S):
-        async with Gateway(Config.development(tmp_path), listen=request.param == "socket") as gateway:
-            yield f"127.0.0.1:{gateway.port}" if gateway.port else gateway
 
 
 @asynccontextmanager
