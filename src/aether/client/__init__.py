@@ -1,7 +1,7 @@
 """The trio-native client: one ``async with`` per principal.
 
 >>> async with connect_agent("127.0.0.1:50051", workspace="w", implementation="i", specifier="s") as me:
-...     await me.send("ag::w::i::other", b"hello")
+...     await me.send(to.agent("w", "i", "other"), b"hello")
 ...     async for message in me:
 ...         print(message.source_topic, message.payload)
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
+from aether.client import to
 from aether.client.connection import Connection, Options, Target, open_connection
 from aether.client.coordination import Election
 from aether.client.errors import (
@@ -59,6 +60,7 @@ __all__ = [
     "connect_task",
     "connect_user",
     "connect_workflow_engine",
+    "to",
 ]
 
 Opening = AbstractAsyncContextManager[Connection]
