@@ -6,13 +6,13 @@
 >>> to.pool("shop", "packer")
 'tb::shop::packer'
 
-Each function raises ValueError for parts that would make a different topic: empty ones, and those with ``::`` in them.
-The gateway refuses whatever else is wrong with a topic.
+Each function raises ValueError for parts that would make a different topic: empty ones, and those that contain ``::``
+or begin or end with ``:``. The gateway refuses whatever else is wrong with a topic.
 """
 
 from __future__ import annotations
 
-from aether.identity import SEPARATOR
+from aether.identity import SEPARATOR, check_identifier
 
 __all__ = [
     "agent",
@@ -92,6 +92,5 @@ def bridge(implementation: str, specifier: str) -> str:
 
 def _topic(prefix: str, *parts: str) -> str:
     for part in parts:
-        if not part or SEPARATOR in part:
-            raise ValueError(f"not a part of a topic: {part!r}")
+        check_identifier("a part of a topic", part, strict=False, required=True)
     return SEPARATOR.join((prefix, *parts))
