@@ -6,24 +6,26 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 OFFICIAL_CLIENT = scitrera-aether-client==0.2.3
 
 PY = .venv/bin/python
+# NATIVE=0 does without libnghttp2: the purerpc engine serves, and the tests know that there is no other.
 NATIVE ?= 1
+BUILT = .venv/.built$(if $(filter 0,$(NATIVE)),-pure)
 ARGS ?=
 export NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test lint format types check bench fuzz proto proto-check build clean
+.PHONY: help serve demo test lint format types check bench fuzz asan proto proto-check build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: .venv/.built  ## set up what is missing and start a development gateway on this machine (ARGS="--port 50052")
+serve: $(BUILT)  ## set up what is missing and start a development gateway on this machine (ARGS="--port 50052")
 	$(PY) -m aether serve --dev $(ARGS)
 
-demo: .venv/.built  ## a gateway and two agents that talk, in one process
+demo: $(BUILT)  ## a gateway and two agents that talk, in one process
 	$(PY) -m aether demo
 
-test: .venv/.built .venv-official/.installed  ## set up what is missing and run all tests (ARGS="-k kv -x")
+test: $(BUILT) .venv-official/.installed  ## set up what is missing and run all tests (ARGS="-k kv -x")
 	$(PY) -m pytest $(ARGS)
 
 lint: .venv/.installed  ## ruff: rules and formatting
@@ -39,11 +41,14 @@ types: .venv/.installed  ## mypy, strict
 
 check: test lint types proto-check  ## everything that has to be green
 
-bench: .venv/.built .venv-official/.installed  ## throughput and latency (see bench/README.md)
+bench: $(BUILT) .venv-official/.installed  ## throughput and latency (see bench/README.md)
 	$(PY) -m bench $(ARGS)
 
-fuzz: .venv/.built  ## a million random and mutated inputs for the compiled parsers
+fuzz: $(BUILT)  ## a million random and mutated inputs for the compiled parsers
 	$(PY) -m tests.fuzz $(ARGS)
+
+asan: .venv/.installed  ## the compiled parsers under AddressSanitizer (ARGS: how many inputs for the fuzzer)
+	scripts/asan $(PY) $(ARGS)
 
 proto: .venv-proto/.installed  ## regenerate the modules made from the .proto files (proto/generate.py)
 	.venv-proto/bin/python proto/generate.py
@@ -51,7 +56,7 @@ proto: .venv-proto/.installed  ## regenerate the modules made from the .proto fi
 proto-check: .venv-proto/.installed  ## are the generated modules what the .proto says?
 	.venv-proto/bin/python proto/generate.py --check
 
-build: .venv/.built  ## compile the extensions in place
+build: $(BUILT)  ## compile the extensions in place
 
 clean:  ## remove everything made here, the virtual environments too
 	rm -rf .venv .venv-official .venv-proto build dist wheelhouse .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -65,10 +70,11 @@ clean:  ## remove everything made here, the virtual environments too
 	scripts/system-packages $(PYTHON)
 	test -x $(PY) || $(PYTHON) -m venv .venv
 	$(PY) -m pip install -q -e '.[dev]'
-	@touch $@ .venv/.built
+	@touch $@
 
-# The compiled modules, in place, again whenever their source changes.
-.venv/.built: .venv/.installed $(shell find src -name '*.pyx' -o -name '*.pxd')
+# The compiled modules, in place, again whenever their source or NATIVE changes.
+$(BUILT): .venv/.installed $(shell find src -name '*.pyx' -o -name '*.pxd')
+	@rm -f .venv/.built* $(if $(filter 0,$(NATIVE)),src/aether/rpc/_http2.*.so)
 	$(PY) setup.py -q build_ext --inplace
 	@touch $@
 

@@ -1,7 +1,11 @@
 """Build of the compiled modules. Metadata lives in pyproject.toml.
 
-`aether.rpc._http2` needs libnghttp2 (header and library, found by pkg-config). Where it is missing the package is built
-without it and the gateway falls back to the purerpc engine at run time.
+In the environment:
+
+* ``NATIVE=1`` insists on `aether.rpc._http2`, which needs libnghttp2 (header and library, found by pkg-config), and
+  ``NATIVE=0`` does without. Otherwise it is built where libnghttp2 is found; without it the gateway falls back to the
+  purerpc engine at run time.
+* ``SANITIZE=address,undefined`` instruments the modules, see scripts/asan.
 """
 
 from __future__ import annotations
@@ -11,12 +15,18 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
 from setuptools import Extension, setup
 
-ROOT = Path(__file__).parent
-OPTIMISE = ["-O3", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-deprecated-declarations", "-Wno-enum-compare"]
+QUIET = ["-fno-strict-aliasing", "-Wno-unused-function", "-Wno-deprecated-declarations", "-Wno-enum-compare"]
+
+
+def flags() -> list[str]:
+    """Arguments for compiler and linker that all modules share."""
+    if sanitize := os.environ.get("SANITIZE"):
+        return [*QUIET, "-g", "-O1", "-fno-omit-frame-pointer", f"-fsanitize={sanitize}", "-fno-sanitize-recover=all"]
+    return [*QUIET, "-O3"]
 
 
 def pkg_config(package: str) -> dict[str, list[str]] | None:
@@ -29,29 +39,31 @@ def pkg_config(package: str) -> dict[str, list[str]] | None:
         libs = subprocess.run([tool, "--libs", package], capture_output=True, text=True, check=True).stdout
     except subprocess.CalledProcessError:
         return None
-    return {"extra_compile_args": shlex.split(cflags), "extra_link_args": shlex.split(libs)}
+    return {"compiler": shlex.split(cflags), "linker": shlex.split(libs)}
+
+
+def nghttp2() -> dict[str, list[str]] | None:
+    """What it takes to compile with libnghttp2, None to build without."""
+    wanted = os.environ.get("NATIVE")
+    if wanted == "0":
+        return None
+    found = pkg_config("libnghttp2")
+    if found is None:
+        text = "libnghttp2 was not found by pkg-config (install libnghttp2-dev for the native gRPC engine)"
+        if wanted == "1":
+            sys.exit(f"error: {text}; NATIVE=0 builds without it")
+        print(f"warning: {text}; building without aether.rpc._http2", file=sys.stderr)
+    return found
+
+
+def extension(name: str, source: str, *, compiler: Sequence[str] = (), linker: Sequence[str] = ()) -> Extension:
+    return Extension(name, [source], extra_compile_args=[*flags(), *compiler], extra_link_args=[*flags(), *linker])
 
 
 def extensions() -> list[Extension]:
-    found = []
-    flags = pkg_config("libnghttp2")
-    if flags is None:
-        print(
-            "warning: libnghttp2 was not found by pkg-config; building without aether.rpc._http2 "
-            "(install libnghttp2-dev for the native gRPC engine)",
-            file=sys.stderr,
-        )
-    else:
-        found.append(
-            Extension(
-                "aether.rpc._http2",
-                ["src/aether/rpc/_http2.pyx"],
-                extra_compile_args=[*OPTIMISE, *flags["extra_compile_args"]],
-                extra_link_args=flags["extra_link_args"],
-            )
-        )
-    if (ROOT / "src/aether/_fastpath.pyx").exists():
-        found.append(Extension("aether._fastpath", ["src/aether/_fastpath.pyx"], extra_compile_args=OPTIMISE))
+    found = [extension("aether._fastpath", "src/aether/_fastpath.pyx")]
+    if (library := nghttp2()) is not None:
+        found.append(extension("aether.rpc._http2", "src/aether/rpc/_http2.pyx", **library))
     return found
 
 

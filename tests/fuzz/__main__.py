@@ -11,7 +11,7 @@ import time
 
 from tests.fuzz.targets import TARGETS, Target
 
-WEIGHTS = {"pure-http2-server": 0.05, "pure-http2-client": 0.05}
+WEIGHTS = {"purerpc-server": 0.05, "purerpc-client": 0.05}
 """Share of inputs for targets that are slow, against 1 for the others."""
 GROWTH_MAX_KIB = 96 * 1024
 """Memory that a run may add after its first tenth: more is a leak."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from google.protobuf.message import DecodeError
 from tests.fuzz.mutate import mutated, pieces
+from tests.support.engines import ENGINES
 
 from aether import _fastpath as fast
 from aether.identity import PrincipalType
 from aether.proto import aether_pb2 as pb
-from aether.rpc import _http2, pure_http2
+from aether.rpc.engine import implementation
+from aether.rpc.http2 import MESSAGES, REQUEST, Http2
 from aether.rpc.limits import Limits
 from aether.rpc.status import frame
 from aether.topics import InvalidTopic, may_send, parse_target
@@ -23,7 +24,7 @@ __all__ = ["TARGETS", "Target"]
 Target = Callable[[random.Random], None]
 
 LIMITS = Limits(max_receive_message=100_000, max_concurrent_streams=20)
-REQUEST = [
+CALL = [
     (b":method", b"POST"),
     (b":scheme", b"http"),
     (b":path", b"/t/Echo"),
@@ -31,7 +32,6 @@ REQUEST = [
     (b"te", b"trailers"),
     (b"content-type", b"application/grpc"),
 ]
-MESSAGE_EVENT, REQUEST_EVENT = 3, 1
 OUTPUT_ROUNDS = 200
 
 
@@ -50,13 +50,13 @@ def _drain(connection: Any) -> bytes:
     raise Endless
 
 
-def _recorded_client(codec: ModuleType) -> bytes:
+def _recorded_client(codec: Http2) -> bytes:
     """What a client sends in a session with some of everything."""
-    client = codec.Connection(True, LIMITS)
+    client = codec.connection(True, LIMITS)
     data = _drain(client)
     for number in range(4):
-        stream = codec.Stream()
-        client.request(stream, [*REQUEST, (b"k-bin", b"v" * number)])
+        stream = codec.stream()
+        client.request(stream, [*CALL, (b"k-bin", b"v" * number)])
         for size in (0, 10, 300):
             stream.send(frame(bytes(size)))
         if number % 2:
@@ -68,14 +68,14 @@ def _recorded_client(codec: ModuleType) -> bytes:
     return data + _drain(client)
 
 
-def _recorded_server(codec: ModuleType) -> bytes:
+def _recorded_server(codec: Http2) -> bytes:
     """What a server answers to three calls."""
-    client, server = codec.Connection(True, LIMITS), codec.Connection(False, LIMITS)
+    client, server = codec.connection(True, LIMITS), codec.connection(False, LIMITS)
     for _ in range(3):
-        client.request(codec.Stream(), REQUEST)
+        client.request(codec.stream(), CALL)
     data = b""
     for event in server.receive_data(_drain(client), 0.0):
-        if event[0] == REQUEST_EVENT:
+        if event[0] == REQUEST:
             event[1].send(frame(b"answer"))
             event[1].send(frame(bytes(700)))
             if len(data) % 2:
@@ -88,7 +88,7 @@ def _recorded_server(codec: ModuleType) -> bytes:
 
 def _check_messages(events: list[Any]) -> None:
     for event in events:
-        if event[0] == MESSAGE_EVENT:
+        if event[0] == MESSAGES:
             assert all(type(message) is bytes and len(message) <= LIMITS.max_receive_message for message in event[2])
 
 
@@ -105,17 +105,17 @@ def _finish(connection: Any) -> None:
     assert all(stream.closed and not stream.pending for stream in streams)
 
 
-def http2_server(codec: ModuleType) -> Target:
+def http2_server(codec: Http2) -> Target:
     """A server that answers, against a client gone wrong."""
     recording = _recorded_client(codec)
 
     def target(rng: random.Random) -> None:
-        connection = codec.Connection(False, LIMITS)
+        connection = codec.connection(False, LIMITS)
         for piece in pieces(mutated(recording, rng), rng):
             events = connection.receive_data(piece, 0.0)
             _check_messages(events)
             for kind, stream, _ in events:
-                if kind == REQUEST_EVENT:
+                if kind == REQUEST:
                     _answer(stream, rng)
             if rng.random() < 0.5:
                 _drain(connection)
@@ -140,15 +140,15 @@ def _answer(stream: Any, rng: random.Random) -> None:
             stream.send(frame(b"answer"))
 
 
-def http2_client(codec: ModuleType) -> Target:
+def http2_client(codec: Http2) -> Target:
     """A client with open calls, against a server gone wrong."""
     recording = _recorded_server(codec)
 
     def target(rng: random.Random) -> None:
-        connection = codec.Connection(True, LIMITS)
+        connection = codec.connection(True, LIMITS)
         for _ in range(3):
-            stream = codec.Stream()
-            connection.request(stream, REQUEST)
+            stream = codec.stream()
+            connection.request(stream, CALL)
             stream.send(frame(b"question"))
         _drain(connection)
         for piece in pieces(mutated(recording, rng), rng):
@@ -241,11 +241,10 @@ def packed_records() -> Target:
 
 
 TARGETS: dict[str, Target] = {
-    "http2-server": http2_server(_http2),
-    "http2-client": http2_client(_http2),
     "upstream-messages": upstream_messages(),
     "topics": topics(),
     "packed-records": packed_records(),
-    "pure-http2-server": http2_server(pure_http2),
-    "pure-http2-client": http2_client(pure_http2),
 }
+for _engine in ENGINES:
+    TARGETS[f"{_engine}-server"] = http2_server(implementation(_engine))
+    TARGETS[f"{_engine}-client"] = http2_client(implementation(_engine))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
+from tests.support.engines import ENGINES, hide_native
 
-import aether.rpc
 from aether.rpc.engine import implementation
 
 
-@pytest.fixture(autouse=True, params=["native", "purerpc"])
+@pytest.fixture(autouse=True, params=ENGINES)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The engine that serves; for ``purerpc`` the compiled one is missing, as on a machine without libnghttp2."""
     name: str = request.param
     if name == "purerpc":
-        monkeypatch.setitem(sys.modules, "aether.rpc._http2", None)
-        monkeypatch.delattr(aether.rpc, "_http2", raising=False)
+        hide_native(monkeypatch)
     assert implementation().name == name
     return name

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.engines import ENGINES
 from tests.support.gateway_process import GatewayProcess
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = Path(__file__).parent / "scenarios"
 
 
-@pytest.fixture(params=["native", "purerpc"])
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     """The HTTP/2 engine of the gateway."""
     name: str = request.param

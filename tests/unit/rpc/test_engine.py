@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import logging
-import sys
 
 import pytest
+from tests.support.engines import ENGINES, hide_native
 
-import aether.rpc
 from aether.rpc.engine import EngineUnavailable, create_server, implementation
 
 
 @pytest.fixture
 def not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if libnghttp2 had been missing when the package was built."""
-    monkeypatch.setitem(sys.modules, "aether.rpc._http2", None)
-    monkeypatch.delattr(aether.rpc, "_http2", raising=False)
+    hide_native(monkeypatch)
 
 
-@pytest.mark.parametrize(("asked", "serves"), [("auto", "native"), ("native", "native"), ("purerpc", "purerpc")])
-def test_the_asked_engine_serves(asked: str, serves: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert create_server(asked, {}).engine == implementation(asked).name == serves
+@pytest.mark.parametrize("asked", ENGINES)
+def test_the_asked_engine_serves(asked: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert create_server(asked, {}).engine == implementation(asked).name == asked
     assert not caplog.records
+
+
+def test_auto_takes_the_fastest_there_is() -> None:
+    assert create_server("auto", {}).engine == implementation("auto").name == ENGINES[0]
 
 
 @pytest.mark.usefixtures("not_compiled")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.engines import ENGINES
 
 from aether.rpc import http2
 from aether.rpc.engine import implementation
@@ -54,7 +55,7 @@ def header_block(headers: list[tuple[bytes, bytes]] = REQUEST) -> bytes:
     return b"".join(literal(name, value) for name, value in headers)
 
 
-@pytest.fixture(scope="module", autouse=True, params=["native", "purerpc"])
+@pytest.fixture(scope="module", autouse=True, params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> None:
     """Every test of this module runs on each implementation."""
     Side.engine = implementation(request.param)
