@@ -29,7 +29,7 @@ def run(name: str, target: Target, seed: int, inputs: int) -> None:
         except BaseException:
             print(f"\n{name}: input {number} of seed {seed}; again with --seed {seed} --only {number} {name}")
             raise
-        if number % 1000 == 0:
+        if number % 1000 == 0 and sys.stderr.isatty():
             print(f"\r{name}: {number:,}", end="", file=sys.stderr, flush=True)
     grown = peak_kib() - settled
     seconds = time.monotonic() - start

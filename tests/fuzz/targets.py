@@ -184,6 +184,81 @@ def upstream_messages() -> Target:
     return target
 
 
+class Receiver:
+    """One end of the message path, where the gateway has an RPC and a session: it notes what reaches it."""
+
+    pending = 0
+
+    def __init__(self, room: int) -> None:
+        self.frames: list[bytes] = []
+        self.messages: list[bytes] = []
+        self.room = room
+        self.behind: list[Any] = []
+        self.port = fast.Port(self, self, lambda port: None, lambda: 0.0, payload_max=100)
+
+    def send(self, frame: bytes) -> None:
+        self.frames.append(frame)
+        if len(self.frames) >= self.room:
+            self.pending = self.port.high_water
+
+    def on_message(self, message: bytes) -> None:
+        self.messages.append(message)
+
+    def on_lane_behind(self, lane: Any) -> None:
+        self.behind.append(lane)
+
+    def on_batch_end(self) -> None:
+        self.port.held.clear()
+
+
+def forwarding() -> Target:
+    """Of what a sender sends, each message goes the known route, as protobuf would write it, or to the Python path."""
+    name = "ag::w::i::s"
+    recordings = [
+        pb.UpstreamMessage(
+            send=pb.SendMessage(target_topic=name, payload=b"p" * size, message_type=kind)  # type: ignore[arg-type]
+        ).SerializeToString()
+        for size, kind in ((0, 0), (5, 1), (90, 6), (110, 1), (1, 2**31 - 1))
+    ]
+
+    def target(rng: random.Random) -> None:
+        topic = fast.Topic(name, fast.Head())
+        sender, receiver = Receiver(0), Receiver(rng.randrange(1, 20))
+        sender.port.routes = {name.encode(): fast.Route(topic, b"ag::w::i::me", b"w")}
+        sender.port.busy = False
+        fast.Lane(topic, receiver.port, 0).attach()
+        batch = [
+            mutated(recording, rng, changes_max=3) if rng.random() < 0.7 else recording
+            for recording in rng.choices(recordings, k=rng.randrange(12))
+        ]
+        sender.port.on_messages(batch)
+
+        records, packed = topic.take()
+        expected = [read for message in batch if (read := fast.read_send(message)) and _has_route(read, name)]
+        assert [_delivered(frame) for _, frame in records] == [(payload, kind) for _, payload, kind in expected]
+        assert len(records) + len(sender.messages) == len(batch)
+        assert fast.unpack(packed) == records
+        assert receiver.frames == [frame for _, frame in records][: receiver.room]
+        assert bool(receiver.behind) == (len(records) > receiver.room)
+        counts, size = sender.port.take_counts()
+        assert (sum(counts), size) == (len(records), sum(len(payload) for _, payload, _ in expected))
+
+    return target
+
+
+def _has_route(read: tuple[bytes, bytes, int], name: str) -> bool:
+    topic, payload, kind = read
+    return topic == name.encode() and len(payload) <= 100 and kind != pb.MessageType.METRIC
+
+
+def _delivered(data: bytes) -> tuple[bytes, int]:
+    """Payload and type of a frame that protobuf would write in the same way."""
+    message = pb.DownstreamMessage.FromString(data[5:])
+    assert (message.msg.source_topic, message.msg.workspace) == ("ag::w::i::me", "w")
+    assert frame(message.SerializeToString()) == data
+    return message.msg.payload, message.msg.message_type
+
+
 def topics() -> Target:
     """The compiled grammar and permission matrix equal the readable ones."""
     examples = [
@@ -242,6 +317,7 @@ def packed_records() -> Target:
 
 TARGETS: dict[str, Target] = {
     "upstream-messages": upstream_messages(),
+    "forwarding": forwarding(),
     "topics": topics(),
     "packed-records": packed_records(),
 }
