@@ -1,8 +1,8 @@
 """Locks, permits, leadership and work that is done once, over the gateway's key/value store (kv 10.4, sdk 14).
 
-Everything here is a lease that is renewed for as long as its block runs, see :mod:`aether.client.lease`. When a lease
-cannot be kept, because the gateway is away or somebody removed the key, its block is cancelled before anybody else can
-hold it, and ``LeaseLost`` is raised. A holder that dies is followed after the lease.
+Everything here is a lease that is renewed for as long as its block runs, see :mod:`aether.client.lease`. When the
+gateway is away for too long, the block is cancelled before anybody else can hold the lease, and ``LeaseLost`` is
+raised; so it is at the next renewal after somebody removed the key. A holder that dies is followed after the lease.
 
 Keys are used as they are given, so that the official helpers and these meet under the same key. Two things differ on
 purpose: a semaphore has a lease for each permit instead of a counter, which a holder that dies would keep one short for

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
+from tests.support.gateway_process import GatewayProcess
 from tests.support.link import Link
 
 import aether
@@ -369,6 +371,23 @@ async def test_a_short_interruption_is_survived(target: str | Gateway) -> None:
                     pass
         async with b.mutex("m", patience_s=0) as next_lease:
             assert await next_lease.fence() > number
+
+
+async def test_a_lock_outlives_the_gateway(tmp_path: Path) -> None:
+    """Killed and started again, the gateway still knows the holder."""
+    gateway = GatewayProcess(tmp_path).start()
+    try:
+        with trio.fail_after(20):
+            async with agent(gateway.target, "a") as a, a.mutex("m") as lease:
+                gateway.kill()
+                await trio.to_thread.run_sync(gateway.start)
+                async with agent(gateway.target, "b") as b:
+                    with pytest.raises(LeaseHeld):
+                        async with b.mutex("m", patience_s=0):
+                            pass
+                    assert await lease.fence() == 1
+    finally:
+        await trio.to_thread.run_sync(gateway.stop)
 
 
 @pytest.mark.parametrize("kind", ["mutex", "semaphore", "once"])
