@@ -9,6 +9,13 @@ left aside, and `Connection` drives h2 itself: `pure_frames` cuts the input into
 before h2 does, h2 keeps the protocol's state, `pure_stream` has the queue and the gRPC messages of a call, and this
 module does flow control, the order of sending, and the limits.
 
+Where it differs from the native engine, on purpose:
+* An `initial_window` below 64 KiB counts as 64 KiB. A peer may use the protocol's default until it has seen our
+  SETTINGS, and h2 may keep the window of what arrived before a smaller one came into force: the stream would hang.
+* A header list beyond four times `max_header_list` ends the connection. One beyond the limit only resets its stream, as
+  there; but the rest of an endless block would have to be decoded for the compression state, and in Python that costs
+  the peer less than us.
+
 Rules of this file:
 * h2 never gets an outgoing frame that its state forbids; so an exception of h2 while sending is a bug here;
 * what the peer does wrong is never an exception: it ends as RST_STREAM or as GOAWAY (`terminating` becomes true);

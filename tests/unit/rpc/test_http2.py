@@ -319,6 +319,23 @@ def test_pending_is_bounded_by_the_peers_window() -> None:
     assert len(pair.server.messages()) == 30
 
 
+@pytest.mark.parametrize("window", [1, 1000, 65_534])
+def test_a_window_below_the_default_does_not_stall(window: int) -> None:
+    """The client may use 64 KiB until it has seen the server's SETTINGS, and here it sends before that."""
+    pair = Pair(Limits(initial_window=window), Limits())
+    mine = Side.engine.stream()
+    pair.client.http2.request(mine, REQUEST)
+    sent = [bytes((number,)) * 2000 for number in range(20)]
+    for message in sent[:10]:
+        mine.send(frame(message))
+    pair.server.give(pair.client.take())
+    for message in sent[10:]:
+        mine.send(frame(message))
+    pair.pump(rounds=100_000)
+    assert pair.server.messages() == sent
+    assert mine.pending == 0
+
+
 def test_output_stops_near_the_limit() -> None:
     pair = Pair()
     mine, _ = pair.call()
