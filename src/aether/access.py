@@ -10,10 +10,23 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
+from aether.answers import Caller
+from aether.audit.events import Lineage
+from aether.errors import AetherError
 from aether.identity import Identity, PrincipalType
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["Access", "Decision", "Level", "OpenAccess", "is_direct", "is_system"]
+__all__ = [
+    "Access",
+    "Decision",
+    "DirectRights",
+    "InvalidAuthority",
+    "Level",
+    "OpenAccess",
+    "Rights",
+    "is_direct",
+    "is_system",
+]
 
 
 class Level(enum.IntEnum):
@@ -34,11 +47,43 @@ class Decision:
     :ivar reason: for audit rows and logs; never sent to clients, since it may name rules.
     :ivar by_rule: a rule matched the resource, as opposed to a fallback policy. Only such a decision on a key is final
         (kv 5.1).
+    :ivar level: the level that the deciding rule or policy gives; ``NONE`` where nothing decided.
+    :ivar rule_id: the deciding rule, empty for a fallback policy.
     """
 
     allowed: bool
     reason: str = ""
     by_rule: bool = False
+    level: int = 0
+    rule_id: str = ""
+
+
+class InvalidAuthority(AetherError):
+    """An authorization context that gives nothing: unknown, expired, revoked, or not for this caller (acl 9.2). The
+    text is fit for typed answers; messages and values are refused without it."""
+
+
+class Rights(Protocol):
+    """What a caller may do in one operation: in its own right, or on behalf of another under a grant (acl 9)."""
+
+    @property
+    def lineage(self) -> Lineage | None:
+        """The authority used, for audit rows and receivers; None in direct mode."""
+
+    def check(
+        self,
+        resource_type: str,
+        resource_id: str,
+        level: Level,
+        operation: str,
+        workspace: str,
+        *,
+        direct: bool = False,
+    ) -> Decision:
+        """As :meth:`Access.check`, for the subject under the grant where there is one.
+
+        :param direct: ask for the caller itself, whatever the context says.
+        """
 
 
 class Access(Protocol):
@@ -65,8 +110,36 @@ class Access(Protocol):
 
         :param operation: label for audit and operation scopes, such as ``kv_get``.
         :param workspace: workspace the operation concerns, for audit; may be empty.
-        :raises StoreUnavailable: no decision could be made.
+        :raises StoreUnavailable: no decision could be made, or its refusal could not be recorded.
         """
+
+    def rights(self, caller: Caller, context: pb.AuthorizationContext | None = None) -> Rights:
+        """The rights that a request claims with its authorization context; an absent one claims nothing.
+
+        :raises InvalidAuthority: the context gives nothing, so the operation must not run.
+        """
+
+
+class DirectRights:
+    """A caller in its own right."""
+
+    lineage: Lineage | None = None
+
+    def __init__(self, access: Access, caller: Caller) -> None:
+        self._access = access
+        self._caller = caller
+
+    def check(
+        self,
+        resource_type: str,
+        resource_id: str,
+        level: Level,
+        operation: str,
+        workspace: str,
+        *,
+        direct: bool = False,
+    ) -> Decision:
+        return self._access.check(self._caller.identity, resource_type, resource_id, level, operation, workspace)
 
 
 _ALLOWED = Decision(True, "no access engine")
@@ -104,6 +177,12 @@ class OpenAccess:
         if resource_type == "capability" and resource_id in _OPEN_CAPABILITIES:
             return _ALLOWED
         return _DENIED
+
+    def rights(self, caller: Caller, context: pb.AuthorizationContext | None = None) -> Rights:
+        """See :meth:`Access.rights`; there are no grants without a rule engine."""
+        if context is not None and not is_direct(context):
+            raise InvalidAuthority("authority grants require ACL service")
+        return DirectRights(self, caller)
 
 
 def is_direct(context: pb.AuthorizationContext) -> bool:

@@ -10,10 +10,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src/aether"
 
-SHARED = {"_fastpath", "_version", "access", "answers", "errors", "identity", "nurseries", "proto", "topics"}
+SHARED = {"_fastpath", "_version", "access", "answers", "errors", "identity", "nurseries", "proto", "records", "topics"}
 """What everybody may use."""
 
-FEATURES = {"checkpoints", "kv", "messaging", "sessions"}
+FEATURES = {"acl", "audit", "authentication", "authority", "checkpoints", "kv", "messaging", "sessions", "tokens"}
 
 MAY_IMPORT = {
     "rpc": set(),

@@ -11,6 +11,7 @@ from aether.checkpoints.store import CheckpointStore
 from aether.config import Config
 from aether.kv.store import KVStore
 from aether.messaging.log import TopicLog
+from aether.records import RecordStore
 from aether.sessions.store import IdentityLocks
 
 __all__ = ["Tier", "open_tier"]
@@ -31,6 +32,7 @@ class Tier:
     kv: KVStore
     checkpoints: CheckpointStore
     locks: IdentityLocks
+    records: RecordStore
     durability: Any
     probe: Callable[[], Awaitable[None]]
     services: list[Service] = field(default_factory=list)

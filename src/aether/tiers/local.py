@@ -15,6 +15,7 @@ from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.kv import SqliteKV
 from aether.storage.sqlite.locks import SqliteLocks
 from aether.storage.sqlite.log import SqliteLog
+from aether.storage.sqlite.records import SqliteRecords
 from aether.tiers import Tier
 
 __all__ = ["open_local"]
@@ -58,6 +59,7 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
             kv=kv,
             checkpoints=KVCheckpoints(kv),
             locks=locks,
+            records=SqliteRecords(database),
             durability=database,
             probe=probe,
             services=[retention, kv.sweep, locks.forget_dead],

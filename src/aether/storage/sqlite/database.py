@@ -35,8 +35,8 @@ log = structlog.get_logger("aether.storage")
 LINGER_S = 0.005
 RETRY_S = 0.5
 INLINE_BYTES_MAX = 16 * 1024
-SCHEMA_VERSION = 1
-SCHEMA = """
+MIGRATIONS = (
+    """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE log (
@@ -58,7 +58,15 @@ CREATE TABLE kv (
 ) WITHOUT ROWID;
 CREATE INDEX kv_by_expiry ON kv (expires_ms) WHERE expires_ms > 0;
 CREATE TABLE locks (identity TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
-"""
+""",
+    """
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (kind, key)
+);
+""",
+)
+"""Scripts that bring a database from version *n*, as ``PRAGMA user_version`` tells, to *n + 1*. Never changed, only
+appended to."""
 
 Statement = tuple[str, Sequence[Any]]
 T = TypeVar("T")
@@ -356,7 +364,7 @@ class Database:
 
     def _migrate(self) -> None:
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
+        if version > len(MIGRATIONS):
             raise StoreUnavailable(f"{self.path} was written by a newer version")
-        if version == 0:
-            self._writer.executescript(f"BEGIN;{SCHEMA};PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._writer.executescript(f"BEGIN;{script};PRAGMA user_version={number};COMMIT;")

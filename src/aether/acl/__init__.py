@@ -1,0 +1,1 @@
+"""Access rules: who may do what, decided in memory, stored durably."""

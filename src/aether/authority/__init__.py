@@ -1,0 +1,1 @@
+"""Authority on behalf of others: grants, delegation, and requests that somebody approves."""

@@ -1,0 +1,1 @@
+"""API keys: issued once, stored hashed, bound to what they are for."""
