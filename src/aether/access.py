@@ -79,10 +79,12 @@ class Rights(Protocol):
         workspace: str,
         *,
         direct: bool = False,
+        tentative: bool = False,
     ) -> Decision:
         """As :meth:`Access.check`, for the subject under the grant where there is one.
 
         :param direct: ask for the caller itself, whatever the context says.
+        :param tentative: see :meth:`Access.check`.
         """
 
 
@@ -105,11 +107,14 @@ class Access(Protocol):
         level: Level,
         operation: str,
         workspace: str,
+        *,
+        tentative: bool = False,
     ) -> Decision:
         """May ``principal`` act at ``level`` on the resource?
 
         :param operation: label for audit and operation scopes, such as ``kv_get``.
-        :param workspace: workspace the operation concerns, for audit; may be empty.
+        :param workspace: workspace the operation concerns; may be empty.
+        :param tentative: a denial is not final, since the caller will ask another question; it is not recorded.
         :raises StoreUnavailable: no decision could be made, or its refusal could not be recorded.
         """
 
@@ -138,8 +143,13 @@ class DirectRights:
         workspace: str,
         *,
         direct: bool = False,
+        tentative: bool = False,
     ) -> Decision:
-        return self._access.check(self._caller.identity, resource_type, resource_id, level, operation, workspace)
+        del direct
+        identity = self._caller.identity
+        return self._access.check(
+            identity, resource_type, resource_id, level, operation, workspace, tentative=tentative
+        )
 
 
 _ALLOWED = Decision(True, "no access engine")
@@ -169,9 +179,11 @@ class OpenAccess:
         level: Level,
         operation: str,
         workspace: str,
+        *,
+        tentative: bool = False,
     ) -> Decision:
         """See :meth:`Access.check`; the "no ACL engine" column of routing 3.5."""
-        del principal, level, operation, workspace  # nobody holds more than others here
+        del principal, level, operation, workspace, tentative  # nobody holds more than others here
         if resource_type in _OPEN_TYPES:
             return _ALLOWED
         if resource_type == "capability" and resource_id in _OPEN_CAPABILITIES:

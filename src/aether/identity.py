@@ -10,7 +10,15 @@ import enum
 import functools
 from dataclasses import dataclass
 
-__all__ = ["SEPARATOR", "Identity", "InvalidIdentity", "PrincipalType", "check_identifier", "parse_identity"]
+__all__ = [
+    "SEPARATOR",
+    "Identity",
+    "InvalidIdentity",
+    "PrincipalType",
+    "canonical_reference",
+    "check_identifier",
+    "parse_identity",
+]
 
 SEPARATOR = "::"
 IDENTIFIER_BYTES_MAX = 128
@@ -55,6 +63,23 @@ def principal_type(name: str) -> PrincipalType:
         return _ALIASES[name.strip().lower()]
     except KeyError:
         raise InvalidIdentity(f'unknown principal type "{name}"') from None
+
+
+def canonical_reference(type_name: str, principal_id: str) -> tuple[str, str]:
+    """Label and canonical id of a ``PrincipalRef`` (acl 1.1, 1.2): an id that is an identity of its own type becomes
+    that identity, any other is kept.
+
+    :raises InvalidIdentity: an unknown type, or no id.
+    """
+    kind = principal_type(type_name)
+    principal_id = principal_id.strip()
+    if not principal_id:
+        raise InvalidIdentity("principal_id is required")
+    try:
+        identity = parse_identity(principal_id)
+    except InvalidIdentity:
+        return kind.label, principal_id
+    return kind.label, identity.canonical_id if identity.kind is kind else principal_id
 
 
 class InvalidIdentity(ValueError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from aether.access import Decision, Level
-from aether.answers import Answer
+from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, is_direct
+from aether.answers import Answer, Caller
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, PrincipalType
 from aether.kv.store import Command, KVStore, Namespace, Result
@@ -81,6 +81,8 @@ class RuleAccess:
         level: Level,
         operation: str,
         workspace: str,
+        *,
+        tentative: bool = False,
     ) -> Decision:
         if self.broken:
             raise StoreUnavailable("rules cannot be read")
@@ -89,6 +91,11 @@ class RuleAccess:
         if granted is None:
             return Decision(False, "no rule")
         return Decision(granted >= level, f"rule at {granted}", by_rule=True)
+
+    def rights(self, caller: Caller, context: pb.AuthorizationContext | None = None) -> Rights:
+        if context is not None and not is_direct(context):
+            raise InvalidAuthority("authority grants require ACL service")
+        return DirectRights(self, caller)
 
 
 class AwaitedKV:

@@ -42,7 +42,7 @@ MAY_IMPORT = {
 """Parts of the package by what they import at module level."""
 
 LOADED_ON_USE = {
-    "config": {"checkpoints", "gateway", "kv", "rpc"},
+    "config": {"acl", "checkpoints", "gateway", "kv", "rpc"},
     "tiers": {"tiers"},
     "client": {"kv", "checkpoints", "nurseries", "gateway"},
 }

@@ -85,6 +85,6 @@ class NoAudit:
         del event
 
 
-def actor_of(identity: Identity) -> dict[str, str]:
+def actor_of(identity: Identity) -> dict[str, Any]:
     """The actor fields of an event for a connected principal."""
     return {"actor_type": identity.kind.label, "actor_id": identity.key, "canonical_id": identity.canonical_id}

@@ -31,6 +31,7 @@ from aether.config.values import (
 )
 
 if TYPE_CHECKING:
+    from aether.acl.engine import Semantics
     from aether.checkpoints.service import CheckpointLimits
     from aether.gateway.settings import Settings
     from aether.kv.service import KVLimits
@@ -48,6 +49,7 @@ ENVELOPE = 64 * KIB
 DEV_DEFAULTS: dict[str, dict[str, Any]] = {
     "gateway": {"message_rate_limit": 0},
     "quotas": {"enabled": False},
+    "acl": {"enabled": False},
 }
 """Defaults that differ with ``dev``: a developer measures what the machine can do, not what the limits allow."""
 
@@ -205,6 +207,17 @@ class Auth(Section):
     """Methods of authentication to accept; this version has none."""
 
 
+class Acl(Section):
+    """Access rules. Without them everybody who is connected may do all ordinary work, and nobody may administrate."""
+
+    enabled: Flag = True
+    """Whether access rules decide; off by default with ``dev``."""
+    none_denies: Flag = False
+    """Whether a rule of level NONE wins over every other rule, instead of only those that rank below it."""
+    wildcards_match_patterns: Flag = False
+    """Whether rules for everybody of a type, such as ``_any_agent``, may name resources by a pattern."""
+
+
 class Log(Section):
     """The gateway's own log, on standard error."""
 
@@ -235,6 +248,7 @@ class Config(Section):
     quotas: Quotas = Quotas()
     shutdown: Shutdown = Shutdown()
     auth: Auth = Auth()
+    acl: Acl = Acl()
     log: Log = Log()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -351,6 +365,12 @@ class Config(Section):
             default_ttl_s=int(self.kv.default_ttl),
             ttl_s_max=int(self.kv.max_ttl),
         )
+
+    def acl_semantics(self) -> Semantics:
+        """What the rule engine needs."""
+        from aether.acl.engine import Semantics
+
+        return Semantics(self.acl.none_denies, self.acl.wildcards_match_patterns)
 
     def checkpoint_limits(self) -> CheckpointLimits:
         """What the checkpoint service needs."""

@@ -10,7 +10,7 @@ import random
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,11 +22,17 @@ import trio
 
 from aether._fastpath import TokenBucket
 from aether.access import Access, OpenAccess
+from aether.acl.checks import AccessChecks
+from aether.acl.control import AccessControl
+from aether.acl.engine import RuleEngine
+from aether.acl.service import ACLService
 from aether.answers import Reply
+from aether.audit.events import NoAudit, Recorder
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
 from aether.gateway.directory import Directory
+from aether.gateway.enforcement import Enforcement
 from aether.gateway.handshake import Authenticator, DevelopmentAuthenticator
 from aether.gateway.heartbeat import Heartbeat
 from aether.gateway.observe import Observer
@@ -169,10 +175,12 @@ class Gateway:
         self.port: int | None = None
         self.metrics = Metrics()
         self._authenticator = authenticator
-        self._access = access or OpenAccess()
+        self._given_access = access
         self._wall_clock = wall_clock
         self._random = randomness or random.SystemRandom()
         self._listen = listen
+        self._handlers: dict[str, Callable[[Session, Any], Reply]] = {}
+        self._tasks: list[Callable[..., Awaitable[Any]]] = []
         self._tls: ServerTls | None = None
         self._manager: AbstractAsyncContextManager[None] | None = None
         self._closed = trio.Event()
@@ -209,6 +217,7 @@ class Gateway:
                     services.heartbeat.run,
                     services.confirmations.run,
                     services.groups.run,
+                    *self._tasks,
                     *tier.services,
                 ):
                     await nursery.start(service)
@@ -227,19 +236,20 @@ class Gateway:
         settings = self.config.gateway_settings()
         directory = Directory()
         observer = Observer(directory, settings, tier, self.metrics, self._wall_clock)
-        kv = KVService(tier.kv, self._access, self.config.kv_limits(), observe=self.metrics.kv.observe)
+        access = self._compose_access(tier, directory, NoAudit())
+        kv = KVService(tier.kv, access, self.config.kv_limits(), observe=self.metrics.kv.observe)
         checkpoints = CheckpointService(tier.checkpoints, self.config.checkpoint_limits(), self._wall_clock)
-        sessions = SessionService(directory, tier.locks, self._access, observer, self._wall_clock)
+        sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock)
         return Services(
             settings=settings,
             tier=tier,
-            access=self._access,
+            access=access,
             authenticator=self._authenticator or DevelopmentAuthenticator(),
             directory=directory,
             confirmations=Confirmations(),
             heartbeat=Heartbeat(tier.locks, directory),
             groups=Groups(tier.log),
-            router=Router(tier.log, self._access, directory.services, self._random),
+            router=Router(tier.log, access, directory.services, self._random),
             observer=observer,
             handlers={
                 "kv_op": kv.handle,
@@ -247,11 +257,35 @@ class Gateway:
                 "session_op": sessions.session_op,
                 "connection_status_request": sessions.connection_status,
                 "admin_query": sessions.admin_query,
+                **self._handlers,
             },
             wall_clock=self._wall_clock,
             note_end=sessions.note_end,
-            new_id=lambda: str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
+            new_id=self._new_id,
         )
+
+    def _compose_access(self, tier: Tier, directory: Directory, recorder: Recorder) -> Access:
+        """The embedder's own, the rule engine, or none (design 3, acl)."""
+        if self._given_access is not None:
+            return self._given_access
+        if not self.config.acl.enabled:
+            return OpenAccess()
+        engine = RuleEngine(tier.records, self._wall_clock, self._new_id, self.config.acl_semantics())
+        control = AccessControl(engine, recorder, self._wall_clock)
+        enforcement = Enforcement(directory, control)
+        engine.on_change.append(enforcement.on_change)
+        acl = ACLService(control, recorder)
+        checks = AccessChecks(control, self._wall_clock, self._new_id)
+        self._handlers |= {
+            "acl_op": acl.handle,
+            "access_check": checks.check,
+            "batch_access_check": checks.check_batch,
+        }
+        self._tasks += [engine.run, enforcement.run]
+        return control
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def _create_server(self, services: Services) -> Any:
         handlers = {CONNECT: partial(_connect, services), **self.health.handlers()}

@@ -260,6 +260,10 @@ class Session:
         log.warning("lock lost", identity=self.lock_key)
         self.end(CloseReason.LOCK_LOST)
 
+    def forget_routes(self) -> None:
+        """Decide the next message to each topic anew."""
+        self._port.routes.clear()
+
     def take_counts(self) -> tuple[list[int], int]:
         """Messages by type and payload bytes routed since the last call."""
         return self._port.take_counts()

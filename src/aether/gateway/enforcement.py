@@ -1,0 +1,59 @@
+"""What a change of access rules does to sessions that are already connected (weakness 11, acl 5.4).
+
+Routes that sessions were allowed to keep are forgotten at once, so the next message is decided anew. Sessions whose
+principal may no longer read its workspace are ended, since their subscriptions would go on showing it; that walk is
+done in the background, a few sessions at a time.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from aether.access import Access, Level
+from aether.errors import StoreUnavailable
+from aether.gateway.directory import Directory
+from aether.gateway.reasons import CloseReason
+from aether.gateway.session import SYSTEM, Session
+
+__all__ = ["Enforcement"]
+
+SESSIONS_AT_ONCE = 100
+RETRY_S = 1.0
+
+
+class Enforcement:
+    """Follows the rules for the sessions of this gateway; :meth:`on_change` is a listener of the rule engine."""
+
+    def __init__(self, directory: Directory, access: Access) -> None:
+        self._directory = directory
+        self._access = access
+        self._changed = trio.Event()
+
+    def on_change(self) -> None:
+        """Rules changed, or one expired."""
+        for session in self._directory:
+            session.forget_routes()
+        self._changed.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """After each change, end the sessions that lost their workspace; for ever."""
+        task_status.started()
+        while True:
+            await self._changed.wait()
+            self._changed = trio.Event()
+            try:
+                await self._review()
+            except StoreUnavailable:  # the refusal cannot be recorded now, so it cannot be carried out yet
+                self._changed.set()
+                await trio.sleep(RETRY_S)
+
+    async def _review(self) -> None:
+        for number, session in enumerate(self._directory, start=1):
+            if session.identity.kind not in SYSTEM and not self._may_stay(session):
+                session.end(CloseReason.ACCESS_LOST)
+            if number % SESSIONS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+
+    def _may_stay(self, session: Session) -> bool:
+        workspace = session.identity.workspace
+        return self._access.check(session.identity, "workspace", workspace, Level.READ, "connect", workspace).allowed
