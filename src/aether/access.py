@@ -21,6 +21,7 @@ __all__ = [
     "Decision",
     "DirectRights",
     "InvalidAuthority",
+    "InvalidQuestion",
     "Level",
     "OpenAccess",
     "Rights",
@@ -63,12 +64,19 @@ class InvalidAuthority(AetherError):
     text is fit for typed answers; messages and values are refused without it."""
 
 
+class InvalidQuestion(AetherError):
+    """A question about access that has no answer: no resource, or a level beside the scale."""
+
+
 class Rights(Protocol):
     """What a caller may do in one operation: in its own right, or on behalf of another under a grant (acl 9)."""
 
     @property
     def lineage(self) -> Lineage | None:
         """The authority used, for audit rows and receivers; None in direct mode."""
+
+    def permits(self, resource_type: str, resource_id: str, level: Level, operation: str, workspace: str) -> bool:
+        """Whether the grant reaches that far, whoever holds the right; always in direct mode."""
 
     def check(
         self,
@@ -133,6 +141,9 @@ class DirectRights:
     def __init__(self, access: Access, caller: Caller) -> None:
         self._access = access
         self._caller = caller
+
+    def permits(self, resource_type: str, resource_id: str, level: Level, operation: str, workspace: str) -> bool:
+        return True
 
     def check(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.fakes import BrokenKV, FakeCaller, WallClock, agent, messages, user
 
+from aether.access import OpenAccess
 from aether.checkpoints.service import CheckpointLimits, CheckpointService
 from aether.checkpoints.store import CheckpointStore
 from aether.proto import aether_pb2 as pb
@@ -31,7 +32,7 @@ class Desk:
         """Exactly one response, of the right type, with the id; ``ttl`` is -1 as in official clients."""
         operation = pb.CheckpointOperation(**{"request_id": "r", "ttl": -1, **fields})
         operation.op = op  # type: ignore[assignment]
-        service = CheckpointService(self.store, self.limits, self.clock)
+        service = CheckpointService(self.store, OpenAccess(), self.limits, self.clock)
         (message,) = messages(await service.handle(caller or agent(), operation))
         assert message.WhichOneof("payload") == "checkpoint"
         assert message.checkpoint.request_id == operation.request_id

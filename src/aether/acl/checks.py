@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aether.access import Access, InvalidAuthority, Level, Rights
+from aether.access import Access, InvalidAuthority, InvalidQuestion, Level, Rights
 from aether.acl.model import InvalidRule, check_level
 from aether.answers import Answer, Caller, down
 from aether.errors import Code, StoreUnavailable
@@ -39,11 +39,11 @@ class AccessChecks:
         response = pb.AccessCheckResponse(request_id=operation.request_id)
         try:
             if not operation.HasField("access"):
-                raise InvalidRule("access is required")
+                raise InvalidQuestion("access is required")
             rights = self._access.rights(caller, operation.authorization)
             response.decision.CopyFrom(self.receipt(caller, rights, operation.access))
             response.success = True
-        except (InvalidRule, InvalidAuthority, StoreUnavailable) as error:
+        except (InvalidQuestion, InvalidAuthority, StoreUnavailable) as error:
             response.error = _text(error)
         return Answer((down(pb.DownstreamMessage(access_check_response=response)),))
 
@@ -52,12 +52,12 @@ class AccessChecks:
         response = pb.BatchAccessCheckResponse(request_id=operation.request_id)
         try:
             if not 1 <= len(operation.access) <= BATCH_MAX:
-                raise InvalidRule(f"access must hold 1 to {BATCH_MAX} requests")
+                raise InvalidQuestion(f"access must hold 1 to {BATCH_MAX} requests")
             rights = self._access.rights(caller, operation.authorization)
             decisions = [self.receipt(caller, rights, request) for request in operation.access]
             response.decisions.extend(decisions)
             response.success = True
-        except (InvalidRule, InvalidAuthority, StoreUnavailable) as error:
+        except (InvalidQuestion, InvalidAuthority, StoreUnavailable) as error:
             response.error = _text(error)
         return Answer((down(pb.DownstreamMessage(batch_access_check_response=response)),))
 
@@ -67,14 +67,17 @@ class AccessChecks:
         """Decide, and put the decision in writing.
 
         :param delivery_target: topic of the message that the decision comes with.
-        :raises InvalidRule: a question without a resource, or with a level beside the scale.
+        :raises InvalidQuestion: a question without a resource, or with a level beside the scale.
         :raises StoreUnavailable: no decision could be made.
         """
         if not request.resource_type:
-            raise InvalidRule("resource_type is required")
-        level = check_level(request.required_access_level)
+            raise InvalidQuestion("resource_type is required")
+        try:
+            level = check_level(request.required_access_level)
+        except InvalidRule as error:
+            raise InvalidQuestion(str(error)) from None
         if level is Level.NONE:
-            raise InvalidRule("required_access_level is required")
+            raise InvalidQuestion("required_access_level is required")
         workspace = request.workspace or caller.identity.workspace
         decision = rights.check(
             request.resource_type, request.resource_id, level, request.operation or "access_check", workspace

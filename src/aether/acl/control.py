@@ -205,6 +205,9 @@ class GrantedRights:
         self.grant = grant
         self.lineage: Lineage | None = grant.lineage()
 
+    def permits(self, resource_type: str, resource_id: str, level: Level, operation: str, workspace: str) -> bool:
+        return not self.grant.permits(resource_type, resource_id, level, operation, workspace)
+
     def check(
         self,
         resource_type: str,

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aether.access import Access, Level
 from aether.answers import Answer, Caller
 from aether.checkpoints.store import CheckpointStore
 from aether.checkpoints.wire import answer, failure
 from aether.errors import InvalidArgument, Refusal, StoreUnavailable
+from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["DATA_BYTES_CEILING", "CheckpointLimits", "CheckpointService"]
@@ -48,8 +50,15 @@ class CheckpointService:
     :param wall_clock: current Unix time in milliseconds.
     """
 
-    def __init__(self, store: CheckpointStore | None, limits: CheckpointLimits, wall_clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: CheckpointStore | None,
+        access: Access,
+        limits: CheckpointLimits,
+        wall_clock: Callable[[], int],
+    ) -> None:
         self._store = store
+        self._access = access
         self._limits = limits
         self._size_bytes_max = min(limits.size_bytes_max or DATA_BYTES_CEILING, DATA_BYTES_CEILING)
         self._wall_clock = wall_clock
@@ -62,6 +71,7 @@ class CheckpointService:
         if self._store is None:
             return failure(request_id, "checkpoint store not configured")
         try:
+            self._check_access(caller.identity, operation.op)
             match operation.op:
                 case Op.SAVE:
                     return await self._save(self._store, identity, key, operation)
@@ -83,6 +93,20 @@ class CheckpointService:
             return failure(request_id, f"invalid checkpoint key: {error}")
         except StoreUnavailable:
             return failure(request_id, "the checkpoint store is unavailable, try again")
+
+    def _check_access(self, identity: Identity, op: Op.OpType) -> None:
+        """State belongs to the identity, but a workspace that may not be read or written is closed for it too
+        (acl weakness list; connection 7). Principals without a workspace need nothing.
+
+        :raises Refusal: denied.
+        """
+        if not identity.workspace:
+            return
+        level = Level.READ if op in (Op.LOAD, Op.LIST) else Level.READWRITE
+        label = f"checkpoint_{Op.OpType.Name(op).lower()}" if op in Op.OpType.values() else "checkpoint"
+        workspace = identity.workspace
+        if not self._access.check(identity, "workspace", workspace, level, label, workspace).allowed:
+            raise Refusal("", "not authorized for checkpoints in this workspace")
 
     async def _save(self, store: CheckpointStore, identity: str, key: str, operation: pb.CheckpointOperation) -> Answer:
         size = len(operation.data)

@@ -237,8 +237,9 @@ class Gateway:
         directory = Directory()
         observer = Observer(directory, settings, tier, self.metrics, self._wall_clock)
         access = self._compose_access(tier, directory, NoAudit())
+        checks = AccessChecks(access, self._wall_clock, self._new_id)
         kv = KVService(tier.kv, access, self.config.kv_limits(), observe=self.metrics.kv.observe)
-        checkpoints = CheckpointService(tier.checkpoints, self.config.checkpoint_limits(), self._wall_clock)
+        checkpoints = CheckpointService(tier.checkpoints, access, self.config.checkpoint_limits(), self._wall_clock)
         sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock)
         return Services(
             settings=settings,
@@ -249,7 +250,7 @@ class Gateway:
             confirmations=Confirmations(),
             heartbeat=Heartbeat(tier.locks, directory),
             groups=Groups(tier.log),
-            router=Router(tier.log, access, directory.services, self._random),
+            router=Router(tier.log, access, directory.services, self._random, checks),
             observer=observer,
             handlers={
                 "kv_op": kv.handle,
@@ -257,6 +258,8 @@ class Gateway:
                 "session_op": sessions.session_op,
                 "connection_status_request": sessions.connection_status,
                 "admin_query": sessions.admin_query,
+                "access_check": checks.check,
+                "batch_access_check": checks.check_batch,
                 **self._handlers,
             },
             wall_clock=self._wall_clock,
@@ -275,12 +278,7 @@ class Gateway:
         enforcement = Enforcement(directory, control)
         engine.on_change.append(enforcement.on_change)
         acl = ACLService(control, recorder)
-        checks = AccessChecks(control, self._wall_clock, self._new_id)
-        self._handlers |= {
-            "acl_op": acl.handle,
-            "access_check": checks.check,
-            "batch_access_check": checks.check_batch,
-        }
+        self._handlers["acl_op"] = acl.handle
         self._tasks += [engine.run, enforcement.run]
         return control
 

@@ -362,10 +362,10 @@ class Session:
             return handler(self, operation)
         match kind:
             case "send":
-                self._services.router.send(self._port, self.identity, operation)
+                self._services.router.send(self._port, self, operation)
                 return _NOTHING
             case "progress":
-                self._services.router.report(self._port, self.identity, operation, self._services.wall_clock())
+                self._services.router.report(self._port, self, operation, self._services.wall_clock())
                 return _NOTHING
             case "switch_workspace":
                 return self._switch_workspace(operation.new_workspace_id)

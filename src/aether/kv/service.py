@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from aether.access import Access, Level, is_direct
+from aether.access import Access, InvalidAuthority, Level, Rights
 from aether.answers import Answer, Caller, Reply
 from aether.errors import Code, KVError, Refusal, StoreUnavailable, WrongType
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
@@ -122,8 +122,7 @@ class KVService:
         try:
             if op in _STORES_VALUE:
                 self._check_value(operation.value, workspace)
-            if operation.HasField("authorization") and not is_direct(operation.authorization):
-                raise Refusal(Code.PERMISSION_DENIED, "invalid authorization context")
+            rights = self._rights(caller, operation)
             if identity.kind not in _CALLERS:
                 raise Refusal(Code.KV_ERROR, f"{identity.kind.title} principals have no key/value access")
             if op is Op.PURGE_IDENTITY:
@@ -134,7 +133,7 @@ class KVService:
                 raise Refusal(Code.KV_ERROR, "unknown operation")
             key = operation.key
             if self._access.configured:
-                self._check_access(identity, op, scope, key, workspace)
+                self._check_access(identity, rights, op, scope, key, workspace)
             command = self._command(op, namespace, key, operation)
             if self._immediate is None or op is Op.LIST:
                 return self._finish(self._execute(command, workspace), op, scope, request_id, started)
@@ -247,32 +246,38 @@ class KVService:
 
     # ---------------------------------------------------------------------------------------------------- access
 
-    def _check_access(self, identity: Identity, op: Op, scope: Scope, key: str, workspace: str) -> None:
+    def _rights(self, caller: Caller, operation: pb.KVOperation) -> Rights:
+        try:
+            return self._access.rights(caller, operation.authorization if operation.HasField("authorization") else None)
+        except InvalidAuthority:
+            raise Refusal(Code.PERMISSION_DENIED, "invalid authorization context") from None
+
+    def _check_access(self, identity: Identity, rights: Rights, op: Op, scope: Scope, key: str, workspace: str) -> None:
         """Owner, coordination keys, the key's rule, the scope's rule: the first that decides (kv 5.1).
 
         :raises Refusal: denied. The text names no rule.
         :raises StoreUnavailable: no decision could be made, so none in favour.
         """
-        if scope in _EXCLUSIVE:
+        if scope in _EXCLUSIVE and rights.lineage is None:
             return
         is_coordination = op is not Op.LIST and key.startswith(COORDINATION_PREFIX)
         if is_coordination and identity.kind is PrincipalType.WORKFLOW_ENGINE:
             return
         check = functools.partial(
-            self._access.check,
+            rights.check,
             level=Level.READ if op in _READS else Level.READWRITE,
             operation=_LABELS[op],
             workspace=workspace,
         )
-        decision = check(identity, "kv_key", key) if op is not Op.LIST else None
+        decision = check("kv_key", key, tentative=True) if op is not Op.LIST else None
         if decision is None or not decision.by_rule:
-            decision = check(identity, "kv_scope", scope.label)
+            decision = check("kv_scope", scope.label)
         if not decision.allowed:
             raise Refusal(PERMISSION_DENIED, f"not authorized for {_LABELS[op]} in scope {scope.label}")
         # A rule for the scope opens the caller's own workspace; another one needs a right to it as well (weakness 19).
         # Who has no workspace of its own is judged by the scope alone, as its rules are granted for that.
         is_foreign = scope in _WITH_WORKSPACE and identity.workspace not in ("", workspace)
-        if is_foreign and not check(identity, "workspace", workspace).allowed:
+        if is_foreign and not check("workspace", workspace).allowed:
             raise Refusal(PERMISSION_DENIED, f"not authorized for workspace {_shown(workspace)}")
 
 

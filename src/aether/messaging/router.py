@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from aether._fastpath import Port, Route, Topic
-from aether.access import Access, Level, is_direct
-from aether.answers import down
+from aether.access import Access, InvalidAuthority, InvalidQuestion, Level, Rights
+from aether.answers import Caller, down
 from aether.errors import Code, Refusal
 from aether.identity import Identity, PrincipalType
 from aether.messaging.metrics_rules import check_metric
@@ -51,6 +51,14 @@ def refuse_limited(port: Port, identity: Identity, limit: int) -> Refusal:
     return Refusal(code, message, retryable=True, retry_after_ms=retry_after_ms)
 
 
+class Receipts(Protocol):
+    """Makes the receipts of messages that are sent under a condition (acl 19)."""
+
+    def receipt(
+        self, caller: Caller, rights: Rights, request: pb.ResourceAccessRequest, *, delivery_target: str = ""
+    ) -> pb.AccessDecisionReceipt: ...
+
+
 class Router:
     """Decides and publishes.
 
@@ -63,17 +71,21 @@ class Router:
         access: Access,
         services: Callable[[str], Sequence[str]],
         chooser: random.Random,
+        receipts: Receipts,
     ) -> None:
         self._log = log
         self._access = access
         self._services = services
         self._random = chooser
+        self._receipts = receipts
 
-    def send(self, port: Port, identity: Identity, message: pb.SendMessage) -> None:
+    def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
         """Check one message and publish it.
 
         :raises Refusal: with the code of the first step that declines (routing 3.2).
+        :raises StoreUnavailable: access could not be decided, or the refusal not be recorded.
         """
+        identity = caller.identity
         try:
             target = parse_target(message.target_topic)
         except InvalidTopic as error:
@@ -92,22 +104,27 @@ class Router:
             raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
         is_metric = message.message_type == pb.METRIC or target.prefix is Prefix.METRIC
         has_negative = check_metric(message.payload) if is_metric else False
-        self._check_authority(message, topic)
-        self._check_access(identity, target, topic)
+        rights = self._rights(caller, message, topic)
+        self._check_access(identity, rights, target, topic)
         if has_negative:
-            self._check_metric_credit(identity)
-        if message.HasField("checked_access") or message.HasField("authority_continuation"):
-            raise Refusal(Code.NOT_IMPLEMENTED, "checked access and authority continuation are not available here")
+            self._check_metric_credit(identity, rights)
+        if message.HasField("authority_continuation"):
+            raise Refusal(Code.NOT_IMPLEMENTED, "authority continuation is not available here")
+        receipt = self._check_condition(caller, rights, message, topic)
 
         workspace = declared or target.workspace or message.app_workspace or identity.workspace
         route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode())
-        if not (is_metric or is_wildcard or message.app_workspace):
+        is_plain = receipt is None and rights.lineage is None
+        if is_plain and not (is_metric or is_wildcard or message.app_workspace):
             if len(port.routes) >= ROUTES_MAX:
                 port.routes.clear()
             port.routes[message.target_topic.encode()] = route
         port.routed(message.message_type, len(message.payload))
         port.published = True
-        route.topic.publish(route.frame(message.payload, message.message_type))
+        if is_plain:
+            route.topic.publish(route.frame(message.payload, message.message_type))
+        else:
+            route.topic.publish(_attributed(identity, workspace, message, rights, receipt))
 
     def _rewrite(self, identity: Identity, target: Target) -> tuple[str, str]:
         """Concrete topic and declared workspace (routing 2.4 and 2.5)."""
@@ -132,40 +149,61 @@ class Router:
         if not decision.allowed:
             raise Refusal(Code.PERMISSION_DENIED, f"cross-workspace broadcast to {topic} denied: {decision.reason}")
 
-    def _check_authority(self, message: pb.SendMessage, topic: str) -> None:
-        """Explicit on-behalf-of needs grants, which need an access engine; direct mode must be empty (routing 3.6)."""
-        if is_direct(message.authorization):
-            return
-        raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
+    def _rights(self, caller: Caller, message: pb.SendMessage, topic: str) -> Rights:
+        """The sender's own rights, or those of a subject under a grant (routing 3.6)."""
+        context = message.authorization if message.HasField("authorization") else None
+        try:
+            return self._access.rights(caller, context)
+        except InvalidAuthority:
+            raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}") from None
 
-    def _check_access(self, identity: Identity, target: Target, topic: str) -> None:
-        """READWRITE on the workspace concerned: the target's where it differs, else the sender's (routing 3.5 C-E)."""
-        if target.prefix is Prefix.METRIC and identity.kind is PrincipalType.AGENT:
+    def _check_access(self, identity: Identity, rights: Rights, target: Target, topic: str) -> None:
+        """READWRITE on the workspace concerned: the target's where it differs, else the sender's (routing 3.5 C-F).
+
+        Under a grant the sender's own right will do too, but not beyond what the grant is for: receivers are told
+        whose authority it was.
+        """
+        is_granted = rights.lineage is not None
+        if target.prefix is Prefix.METRIC and identity.kind is PrincipalType.AGENT and not is_granted:
             return
         workspace = target.workspace or identity.workspace
-        if not workspace:
+        if not workspace and not is_granted:
             return
-        decision = self._access.check(identity, "workspace", workspace, Level.READWRITE, "send_message", workspace)
-        if not decision.allowed:
+        question = ("workspace", workspace, Level.READWRITE, "send_message", workspace)
+        may_itself = is_granted and identity.workspace and rights.permits(*question)
+        if may_itself and rights.check(*question, direct=True, tentative=True).allowed:
+            return
+        if not rights.check(*question).allowed:
             raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
 
-    def _check_metric_credit(self, identity: Identity) -> None:
-        decision = self._access.check(
-            identity,
-            "capability",
-            "capability/metric_credit",
-            Level.ADMIN,
-            "metric_write_negative",
-            identity.workspace,
+    def _check_metric_credit(self, identity: Identity, rights: Rights) -> None:
+        decision = rights.check(
+            "capability", "capability/metric_credit", Level.ADMIN, "metric_write_negative", identity.workspace
         )
         if not decision.allowed:
             raise Refusal(Code.METRIC_NEGATIVE_FORBIDDEN, "negative metric deltas require additional authorization")
 
-    def report(self, port: Port, identity: Identity, report: pb.ProgressReport, now_ms: int) -> None:
+    def _check_condition(
+        self, caller: Caller, rights: Rights, message: pb.SendMessage, topic: str
+    ) -> pb.AccessDecisionReceipt | None:
+        """The receipt for ``checked_access``: deliver only if this access is allowed (acl 19)."""
+        if not message.HasField("checked_access"):
+            return None
+        try:
+            receipt = self._receipts.receipt(caller, rights, message.checked_access, delivery_target=topic)
+        except InvalidQuestion as error:
+            raise Refusal(Code.INVALID_ARGUMENT, f"invalid checked access: {error}") from None
+        if not receipt.allowed:
+            raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
+        return receipt
+
+    def report(self, port: Port, caller: Caller, report: pb.ProgressReport, now_ms: int) -> None:
         """Publish a progress report to those it is for (routing 7.1).
 
-        :raises Refusal: wrong principal type, too large, rate limited, or a recipient that nobody can be.
+        :raises Refusal: wrong principal type, too large, rate limited, a recipient that nobody can be, or a workspace
+            the reporter may not write to.
         """
+        identity = caller.identity
         check_report(identity, report)
         if port.bucket is not None and not port.bucket.take(port.clock()):
             raise Refusal(
@@ -175,6 +213,35 @@ class Router:
                 retry_after_ms=port.bucket.wait_ms(),
             )
         topic = progress_topic(identity.workspace, report.recipient)
-        update = build_update(identity, report, workspace=identity.workspace, now_ms=now_ms)
+        workspace = identity.workspace
+        if (
+            workspace
+            and not self._access.check(
+                identity, "workspace", workspace, Level.READWRITE, "progress_report", workspace
+            ).allowed
+        ):
+            raise Refusal(Code.PERMISSION_DENIED, "not authorized to report progress")
+        update = build_update(identity, report, workspace=workspace, now_ms=now_ms)
         port.published = True
         self._log.topic(topic).publish(down(pb.DownstreamMessage(progress_update=update)))
+
+
+def _attributed(
+    identity: Identity,
+    workspace: str,
+    message: pb.SendMessage,
+    rights: Rights,
+    receipt: pb.AccessDecisionReceipt | None,
+) -> bytes:
+    """The frame of a message whose receivers learn on whose authority, or by which decision, it was sent."""
+    incoming = pb.IncomingMessage(
+        source_topic=identity.source,
+        payload=message.payload,
+        message_type=message.message_type,
+        workspace=workspace,
+        access_receipt=receipt,
+    )
+    if rights.lineage is not None:
+        incoming.on_behalf_subject.principal_type = rights.lineage.subject_type
+        incoming.on_behalf_subject.principal_id = rights.lineage.subject_id
+    return down(pb.DownstreamMessage(msg=incoming))

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import trio
 
-from aether.access import Access, Level, is_direct, is_system
+from aether.access import Access, InvalidAuthority, Level, Rights, is_system
 from aether.answers import Answer, Caller
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import SEPARATOR, Identity, InvalidIdentity, PrincipalType, parse_identity, principal_type
@@ -130,7 +130,7 @@ class SessionService:
         """LIST, GET and DISCONNECT (connection 13.1)."""
         response = pb.SessionOperationResponse(request_id=operation.request_id)
         try:
-            self._admit_operation(caller.identity, operation)
+            self._admit_operation(caller, operation)
             self._run_session_op(operation, response)
             response.success = True
         except Refusal as refusal:
@@ -139,18 +139,19 @@ class SessionService:
             response.error = _UNAVAILABLE
         return session_answer(response)
 
-    def _admit_operation(self, identity: Identity, operation: pb.SessionOperation) -> None:
-        if not is_direct(operation.authorization):
-            raise _refused("invalid authorization context: on-behalf-of is not available on this gateway")
-        self._admit(identity, "session_op_sessions")
+    def _admit_operation(self, caller: Caller, operation: pb.SessionOperation) -> None:
+        try:
+            rights = self._access.rights(caller, operation.authorization)
+        except InvalidAuthority as error:
+            raise _refused(f"invalid authorization context: {error}") from None
+        self._admit(caller.identity, rights, "session_op_sessions")
 
-    def _admit(self, identity: Identity, label: str) -> None:
+    def _admit(self, identity: Identity, rights: Rights, label: str) -> None:
         """The gate of administration (connection 13.1)."""
-        if is_system(identity):
+        if is_system(identity) and rights.lineage is None:
             return
-        access = self._access
-        if not access.check(identity, "admin", "admin/sessions", Level.ADMIN, label, identity.workspace).allowed:
-            raise _refused(_NOT_AUTHORIZED + (" or an explicit ACL grant" if access.configured else ""))
+        if not rights.check("admin", "admin/sessions", Level.ADMIN, label, identity.workspace).allowed:
+            raise _refused(_NOT_AUTHORIZED + (" or an explicit ACL grant" if self._access.configured else ""))
 
     def _run_session_op(self, operation: pb.SessionOperation, response: pb.SessionOperationResponse) -> None:
         match operation.op:
@@ -252,7 +253,7 @@ class SessionService:
         """Health, facts, counts and connections of this gateway (connection 13.3)."""
         response = pb.AdminResponse(request_id=query.request_id)
         try:
-            self._admit(caller.identity, "admin_query")
+            self._admit(caller.identity, self._access.rights(caller), "admin_query")
             match query.op:
                 case AdminOp.GET_HEALTH:
                     return self._health(response)
