@@ -84,7 +84,7 @@ def test_the_topic_table_says_how_lanes_start():
 async def test_what_is_not_offered_is_listed_with_its_answer(tmp_path):
     rows = table("Operations this gateway does not offer")
     named = [name for row in rows[:-1] for name in names(row[0])]
-    async with Gateway(Config.development(tmp_path), listen=False) as gateway:
+    async with Gateway(Config.development(tmp_path, acl={"enabled": True}), listen=False) as gateway:
         offered = ALWAYS_OFFERED | set(gateway.services.handlers)
     payloads = {field.name for field in pb.UpstreamMessage.DESCRIPTOR.oneofs_by_name["payload"].fields}
     assert sorted(named) == sorted(payloads - offered)
