@@ -136,8 +136,8 @@ class ACLService:
             named: Any = operation.grant_request
         else:
             named = operation.rule_filter
-            if operation.op != Op.LIST_RULES and not _names_rule(named) and operation.rule_id:
-                named = self._engine.rule(operation.rule_id)
+            if operation.op != Op.LIST_RULES and not _names_rule(named):
+                named = self._find_rule(operation)
         if named is not None and named.resource_type == "workspace" and named.resource_id:
             return str(named.resource_id)
         return None
@@ -163,8 +163,9 @@ class ACLService:
 
     def _find_rule(self, operation: pb.ACLOperation) -> Rule | None:
         """By all four names, else by id."""
-        if _names_rule(operation.rule_filter):
-            return self._engine.rule_for(*_key_of(operation.rule_filter))
+        for named in (operation.rule_filter, operation.grant_request):  # some clients name it as they granted it
+            if _names_rule(named):
+                return self._engine.rule_for(*_key_of(named))
         return self._engine.rule(operation.rule_id) if operation.rule_id else None
 
     def _list_rules(self, call: _Call) -> None:

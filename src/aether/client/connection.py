@@ -86,6 +86,7 @@ class Connection(Coordinating):
     """
 
     def __init__(self, target: Target, init: pb.InitConnection, options: Options) -> None:
+        from aether.client.acl import AccessRules
         from aether.client.checkpoints import Checkpoints
         from aether.client.kv import KV
         from aether.client.progress import Progress
@@ -99,6 +100,7 @@ class Connection(Coordinating):
         self.resumed = False
         self.config = pb.ConfigSnapshot()
         self.errors = Refusals()
+        self.acl = AccessRules(self)
         self.kv = KV(self)
         self.checkpoints = Checkpoints(self)
         self.progress = Progress(self)
@@ -118,12 +120,22 @@ class Connection(Coordinating):
 
     # ------------------------------------------------------------------------------------------------- sending
 
-    async def send(self, topic: str, payload: bytes, message_type: int = pb.OPAQUE, *, app_workspace: str = "") -> None:
+    async def send(
+        self,
+        topic: str,
+        payload: bytes,
+        message_type: int = pb.OPAQUE,
+        *,
+        app_workspace: str = "",
+        only_if: pb.ResourceAccessRequest | None = None,
+    ) -> None:
         """Send one message; waits while disconnected or while the transport is full.
 
         There is no acknowledgement: a refusal arrives in :attr:`errors`. Once an operation that was started later has
         been answered, the message is safe in the gateway's log; :meth:`confirm` waits for that.
 
+        :param only_if: deliver only if this access is allowed, see :func:`aether.client.acl.question`; the receiver
+            gets the decision with the message.
         :raises ConnectionClosed: the block of this connection was left.
         """
         message = pb.SendMessage(
@@ -131,6 +143,7 @@ class Connection(Coordinating):
             payload=payload,
             message_type=message_type,  # type: ignore[arg-type]
             app_workspace=app_workspace,
+            checked_access=only_if,
         )
         await self.transmit(pb.UpstreamMessage(send=message))
 
