@@ -39,19 +39,16 @@ def interpreter() -> str:
     return os.environ.get("AETHER_OFFICIAL_PYTHON", str(ROOT / ".venv-official" / "bin" / "python"))
 
 
+def run_scenario(name: str, target: str) -> Any:
+    """Run a scenario with the client's interpreter; returns what it reports as its last line, in JSON."""
+    done = subprocess.run(
+        [interpreter(), str(SCENARIOS / name), target], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
 @pytest.fixture
 def play(gateway: GatewayProcess) -> Play:
-    """Run a scenario with the client's interpreter; returns what it reports as its last line, in JSON."""
-
-    def run(name: str) -> Any:
-        done = subprocess.run(
-            [interpreter(), str(SCENARIOS / name), gateway.target],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.strip().splitlines()[-1])
-
-    return run
+    """:func:`run_scenario` against the gateway of the test."""
+    return lambda name: run_scenario(name, gateway.target)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.gateway_process import GatewayProcess
 
-from .conftest import SCENARIOS, Play, interpreter
+from .conftest import SCENARIOS, Play, interpreter, run_scenario
 
 
 def test_everyday_work_with_the_asynchronous_client(play: Play) -> None:
@@ -98,3 +99,44 @@ def test_nothing_is_lost_when_the_gateway_goes(tmp_path: Path, engine: str, end:
     assert seen["received"] == [str(number) for number in range(100)]
     assert seen["twin"] == ["connection lost"]
     assert (seen["before"], seen["after"]) == ("before", "before")
+
+
+@pytest.fixture
+def ruled(tmp_path: Path, engine: str) -> Iterator[GatewayProcess]:
+    """A gateway with access rules."""
+    settings = tmp_path / "aether.yaml"
+    settings.write_text("acl:\n  enabled: true\n", encoding="utf-8")
+    process = GatewayProcess(tmp_path, "--engine", engine, "--config", str(settings)).start()
+    yield process
+    assert process.stop() == 0, process.log.read_text()
+
+
+def test_access_rules_with_the_asynchronous_client(ruled: GatewayProcess) -> None:
+    seen = run_scenario("access.py", ruled.target)
+    assert seen == {
+        "granted": [True, "MANAGE", "on call"],
+        "by_id": True,
+        "listed": [1, True],
+        "checks": [True, False, True],
+        "explained": [True, ["user:bob", "group:devs"]],
+        "revoked": True,
+        "policy": [True, True],
+        "cleaned": 0,
+        "gone": [True, seen["gone"][1]],
+        "refused": [False, 'insufficient access on workspace "w" for this ACL operation (need ADMIN)'],
+        "decision": [True, "ALLOW", True],
+        "decisions": [True, False],
+        "denied": "ERR_PERMISSION_DENIED",
+    }
+    assert "ACL rule not found" in seen["gone"][1]
+
+
+def test_access_rules_with_the_synchronous_client(ruled: GatewayProcess) -> None:
+    assert run_scenario("access_sync.py", ruled.target) == {
+        "by_id": 30,
+        "checks": [True, False],
+        "explained": True,
+        "revoked": [True, True],
+        "refused": "ACL operations on non-workspace resources require an admin_acl grant",
+        "decision": True,
+    }
