@@ -1,0 +1,228 @@
+"""``aether acl``: access rules of a running gateway."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from aether.access import Level
+from aether.cli.remote import Remote, remote_options, show
+from aether.client import Connection
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["acl"]
+
+
+class Principal(click.ParamType[tuple[str, str]]):
+    """``user:alice``, ``agent:ag::ws::impl::spec``, ``group:devs``, ``wildcard:_any_agent``."""
+
+    name = "type:id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        kind, separator, name = str(value).partition(":")
+        if not separator or not kind or not name:
+            self.fail(f"{value!r} is not of the form type:id, such as user:alice", param, ctx)
+        return kind, name
+
+
+class AccessLevel(click.ParamType[Level]):
+    """A level by its name or number."""
+
+    name = "level"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Level:
+        if isinstance(value, Level):
+            return value
+        text = {"rw": "READWRITE"}.get(str(value).lower(), str(value).upper())
+        if text.isdigit() and int(text) in Level._value2member_map_:
+            return Level(int(text))
+        if text not in Level.__members__:
+            self.fail(f"{value!r} is none of {', '.join(name.lower() for name in Level.__members__)}", param, ctx)
+        return Level[text]
+
+
+PRINCIPAL, LEVEL = Principal(), AccessLevel()
+RESOURCE = PRINCIPAL
+RULE_COLUMNS = ("rule_id", "subject", "resource", "level", "granted_by", "expires", "reason")
+
+
+@click.group()
+def acl() -> None:
+    """Access rules: who may do what with which resource."""
+
+
+@acl.command("list")
+@click.option("--subject", type=PRINCIPAL, default=None, help="Only rules of this one.")
+@click.option("--resource", type=RESOURCE, default=None, help="Only rules on this one.")
+@remote_options
+def list_rules(remote: Remote, subject: tuple[str, str] | None, resource: tuple[str, str] | None) -> None:
+    """Show rules, the newest first."""
+
+    async def run(me: Connection) -> Iterable[pb.ACLRuleInfo]:
+        kind, name = resource or ("", "")
+        return await me.acl.list(subject=subject or ("", ""), resource_type=kind, resource_id=name)
+
+    show((_row(rule) for rule in remote.run(run)), RULE_COLUMNS, as_json=remote.as_json)
+
+
+@acl.command()
+@click.argument("subject", type=PRINCIPAL)
+@click.argument("level", type=LEVEL)
+@click.argument("resource", type=RESOURCE)
+@click.option("--reason", default="", help="For those who read the rules later.")
+@click.option("--for", "hours", type=float, default=0, metavar="HOURS", help="The rule ends after that time.")
+@remote_options
+def grant(
+    remote: Remote, subject: tuple[str, str], level: Level, resource: tuple[str, str], reason: str, hours: float
+) -> None:
+    """Give SUBJECT a LEVEL on RESOURCE, for example: user:alice manage workspace:prod."""
+
+    async def run(me: Connection) -> pb.ACLRuleInfo:
+        expires_at = int(time.time() + hours * 3600) if hours else 0
+        return await me.acl.grant(subject, *resource, level, reason=reason, expires_at=expires_at)
+
+    show([_row(remote.run(run))], RULE_COLUMNS, as_json=remote.as_json)
+
+
+@acl.command()
+@click.argument("rule_id")
+@remote_options
+def revoke(remote: Remote, rule_id: str) -> None:
+    """Take a rule away."""
+    remote.run(lambda me: me.acl.revoke(rule_id))
+    click.echo(f"revoked {rule_id}", err=True)
+
+
+@acl.command()
+@click.argument("principal", type=PRINCIPAL)
+@click.argument("level", type=LEVEL)
+@click.argument("resource", type=RESOURCE)
+@remote_options
+def explain(remote: Remote, principal: tuple[str, str], level: Level, resource: tuple[str, str]) -> None:
+    """Say whether PRINCIPAL holds LEVEL on RESOURCE, which rule decides and which others there are.
+
+    Exit code 0: allowed, 3: denied.
+    """
+    found: pb.ACLAccessExplanationInfo = remote.run(lambda me: me.acl.explain(*principal, *resource, level))
+    rows = [
+        {
+            "subject": item.subject,
+            "level": Level(item.access_level).name.lower(),
+            "resource": item.resource,
+            "rule_id": item.rule_id,
+            "note": "expired" if item.expired else "",
+        }
+        for item in found.contributions
+    ]
+    if remote.as_json:
+        decision = {
+            "allowed": found.allowed,
+            "level": Level(found.effective_access_level).name.lower(),
+            "fallback": found.fallback_applied,
+            "reason": found.reason,
+            "subjects": list(found.subjects),
+            "rules": rows,
+        }
+        show([decision], (), as_json=True)
+    else:
+        click.echo(f"{'allowed' if found.allowed else 'denied'}: {found.reason}")
+        click.echo(f"subjects: {', '.join(found.subjects)}")
+        if rows:
+            show(rows, ("subject", "level", "resource", "rule_id", "note"), as_json=False)
+    raise SystemExit(0 if found.allowed else 3)
+
+
+@acl.command()
+@click.argument("category")
+@click.argument("level", type=LEVEL, required=False)
+@remote_options
+def fallback(remote: Remote, category: str, level: Level | None) -> None:
+    """Show, or set, the LEVEL that holds where no rule decides; CATEGORY is such as user_workspace."""
+
+    async def run(me: Connection) -> int:
+        if level is not None:
+            await me.acl.set_fallback(category, level)
+        return await me.acl.get_fallback(category)
+
+    row = {"category": category, "level": Level(remote.run(run)).name.lower()}
+    show([row], ("category", "level"), as_json=remote.as_json)
+
+
+@acl.group()
+def group() -> None:
+    """Groups, which rules can have as their subject."""
+
+
+@group.command("list")
+@click.argument("name", required=False)
+@remote_options
+def list_groups(remote: Remote, name: str | None) -> None:
+    """Show the groups, or the members of one."""
+
+    async def run(me: Connection) -> list[dict[str, Any]]:
+        if name is None:
+            return [{"group": item.group_name, "description": item.description} for item in await me.acl.groups()]
+        return [
+            {"group": name, "member": f"{item.member_type}:{item.member_id}", "expires": _time(item.expires_at)}
+            for item in await me.acl.members(name)
+        ]
+
+    columns = ("group", "description") if name is None else ("group", "member", "expires")
+    show(remote.run(run), columns, as_json=remote.as_json)
+
+
+@group.command("create")
+@click.argument("name")
+@click.option("--description", default="")
+@remote_options
+def create_group(remote: Remote, name: str, description: str) -> None:
+    """Make a group."""
+    remote.run(lambda me: me.acl.create_group(name, description))
+
+
+@group.command("delete")
+@click.argument("name")
+@remote_options
+def delete_group(remote: Remote, name: str) -> None:
+    """Remove a group with its memberships and its rules."""
+    remote.run(lambda me: me.acl.delete_group(name))
+
+
+@group.command("add")
+@click.argument("name")
+@click.argument("member", type=PRINCIPAL)
+@remote_options
+def add_member(remote: Remote, name: str, member: tuple[str, str]) -> None:
+    """Add a principal, or another group."""
+    remote.run(lambda me: me.acl.add_member(name, member))
+
+
+@group.command("remove")
+@click.argument("name")
+@click.argument("member", type=PRINCIPAL)
+@remote_options
+def remove_member(remote: Remote, name: str, member: tuple[str, str]) -> None:
+    """Take a member out."""
+    remote.run(lambda me: me.acl.remove_member(name, member))
+
+
+def _row(rule: pb.ACLRuleInfo) -> dict[str, Any]:
+    return {
+        "rule_id": rule.rule_id,
+        "subject": f"{rule.principal_type}:{rule.principal_id}",
+        "resource": f"{rule.resource_type}:{rule.resource_id}",
+        "level": rule.access_level_name.lower(),
+        "granted_by": rule.granted_by,
+        "expires": _time(rule.expires_at),
+        "reason": rule.reason,
+    }
+
+
+def _time(unix_s: int) -> str:
+    if not unix_s:
+        return ""
+    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,79 @@
+"""``aether acl`` as an administrator types it, against a gateway in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.gateway_process import GatewayProcess
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def acl(tmp_path: Path) -> Iterator[Run]:
+    settings = tmp_path / "aether.yaml"
+    settings.write_text("acl:\n  enabled: true\n", encoding="utf-8")
+    gateway = GatewayProcess(tmp_path, "--config", str(settings)).start()
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "aether", "acl", *arguments]
+        environment = {**os.environ, "AETHER_ADDRESS": gateway.target}
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+    yield run
+    assert gateway.stop() == 0, gateway.log.read_text()
+
+
+def test_rules_from_the_command_line(acl: Run) -> None:
+    granted = acl("grant", "user:alice", "manage", "workspace:prod", "--reason", "on call", "--for", "2", "--json")
+    assert granted.returncode == 0, granted.stderr
+    [rule] = json.loads(granted.stdout)
+    assert (rule["subject"], rule["resource"], rule["level"]) == ("user:alice", "workspace:prod", "manage")
+    assert rule["expires"].endswith("Z")
+    assert json.loads(acl("list", "--subject", "user:alice", "--json").stdout) == [rule]
+    assert rule["rule_id"] in acl("list").stdout
+    explained = acl("explain", "user:alice", "rw", "workspace:prod")
+    assert (explained.returncode, explained.stdout.splitlines()[0]) == (
+        0,
+        "allowed: Explicit rule: user:alice has MANAGE on workspace:prod",
+    )
+    assert acl("explain", "user:alice", "admin", "workspace:prod").returncode == 3
+    assert acl("revoke", rule["rule_id"]).returncode == 0
+    again = acl("revoke", rule["rule_id"])
+    assert again.returncode == 1
+    assert again.stderr.startswith("refused: ACL rule not found")
+    for arguments in (
+        ("group", "create", "devs"),
+        ("group", "add", "devs", "user:bob"),
+        ("grant", "group:devs", "admin", "workspace:prod"),
+        ("explain", "user:bob", "admin", "workspace:prod"),
+    ):
+        done = acl(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert "user:bob" in acl("group", "list", "devs").stdout
+    assert acl("group", "remove", "devs", "user:bob").returncode == 0
+    assert acl("explain", "user:bob", "admin", "workspace:prod").returncode == 3
+    assert json.loads(acl("fallback", "user_workspace", "read", "--json").stdout) == [
+        {"category": "user_workspace", "level": "read"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("grant", "alice", "rw", "workspace:w"), "not of the form type:id"),
+        (("grant", "user:alice", "much", "workspace:w"), "none of none, read, readwrite, manage, admin, superadmin"),
+        (("list", "--address", "127.0.0.1:1"), "127.0.0.1:1: no connection"),
+    ],
+)
+def test_mistakes_are_told(acl: Run, arguments: tuple[str, ...], text: str) -> None:
+    done = acl(*arguments)
+    assert done.returncode != 0
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
