@@ -121,6 +121,9 @@ class Metrics:
             ["workspace", "operation"],
             registry=registry,
         )
+        self._audit_left_out = Counter(
+            "aether_audit_rows_left_out", "Rows of ordinary success that found no room.", registry=registry
+        )
         build = Gauge("aether_build_info", "Always 1; the labels tell what runs.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._workspaces: set[str] = set()
@@ -148,6 +151,10 @@ class Metrics:
     def rejected(self, workspace: str, principal_type: str, status: str) -> None:
         """A connect failed: ``lock_failed``, ``quota_exceeded``, ``acl_denied`` or ``auth_failed``."""
         self._attempts.labels(self._workspace(workspace), principal_type, status).inc()
+
+    def audit_left_out(self, count: int) -> None:
+        """Rows that the audit log had to leave out; a row there says so too."""
+        self._audit_left_out.inc(count)
 
     def routed(self, workspace: str, counts: Sequence[int], payload_bytes: int) -> None:
         """Messages accepted since the last call: ``counts`` by number of the message type."""

@@ -37,12 +37,12 @@ MAY_IMPORT = {
     "gateway": SHARED | FEATURES | {"config", "metrics", "rpc", "tiers"},
     "metrics": {"_version", "errors"},
     "admin": SHARED | FEATURES | {"config", "gateway", "metrics"},
-    "cli": SHARED | {"admin", "client", "config", "gateway", "rpc"},
+    "cli": SHARED | FEATURES | {"admin", "client", "config", "gateway", "rpc", "storage"},
 }
 """Parts of the package by what they import at module level."""
 
 LOADED_ON_USE = {
-    "config": {"acl", "checkpoints", "gateway", "kv", "rpc"},
+    "config": {"access", "acl", "audit", "checkpoints", "gateway", "kv", "rpc"},
     "tiers": {"tiers"},
     "client": {"kv", "checkpoints", "nurseries", "gateway"},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, is_direct
@@ -15,8 +15,6 @@ from aether.identity import principal_type as read_type
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["AccessControl", "Grant", "GrantBook"]
-
-TOLD_MAX = 65536
 
 
 class Grant(Protocol):
@@ -48,26 +46,14 @@ class GrantBook(Protocol):
 
 
 class AccessControl:
-    """Implements :class:`aether.access.Access` with a rule engine.
-
-    Every refusal is recorded before it is answered. What is allowed is recorded once in a while for the same
-    principal, resource and operation.
-
-    :param window_s: how often the same success is recorded; 0: every time.
-    """
+    """Implements :class:`aether.access.Access` with a rule engine. Every refusal is recorded before it is answered."""
 
     configured = True
 
-    def __init__(
-        self, engine: RuleEngine, recorder: Recorder, wall_clock: Callable[[], int], *, window_s: float = 60.0
-    ) -> None:
+    def __init__(self, engine: RuleEngine, recorder: Recorder) -> None:
         self.engine = engine
         self.grants: GrantBook | None = None
         self._recorder = recorder
-        self._wall_clock = wall_clock
-        self._window_ms = int(window_s * 1000)
-        self._told: set[tuple[str, str, str, str, str]] = set()
-        self._told_window = 0
 
     def check(
         self,
@@ -150,8 +136,8 @@ class AccessControl:
 
         :raises StoreUnavailable: a refusal that cannot be recorded.
         """
-        if decision.allowed and self._was_told(
-            (principal.key, resource_type, resource_id, operation, lineage.grant_id if lineage else "")
+        if decision.allowed and self._recorder.repeats(
+            "authorization", principal.key, resource_type, resource_id, operation
         ):
             return
         event = Event(
@@ -172,24 +158,13 @@ class AccessControl:
         else:
             self._recorder.record(event)
 
-    def _was_told(self, key: tuple[str, str, str, str, str]) -> bool:
-        if not self._window_ms:
-            return False
-        window = self._wall_clock() // self._window_ms
-        if window != self._told_window or len(self._told) >= TOLD_MAX:
-            self._told_window = window
-            self._told.clear()
-        elif key in self._told:
-            return True
-        self._told.add(key)
-        return False
-
 
 def describe(decision: Decision) -> Mapping[str, Any]:
     """Metadata of a decision's row (acl 15.2, weakness 49)."""
     return {
         "decision": "ALLOW" if decision.allowed else "DENY",
         "access_level": level_name(decision.level),
+        "level": decision.level,
         "fallback_applied": not decision.by_rule,
         "rule_id": decision.rule_id,
         "reason": decision.reason,

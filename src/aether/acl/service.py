@@ -17,8 +17,11 @@ from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
 from aether.acl.model import MEMBER_TYPES, Edge, InvalidRule, Rule, canonical_resource, subject
 from aether.acl.wire import edge_info, explanation_info, fallback_info, fit, group_info, response_frame, rule_info
-from aether.answers import Answer, Caller
+from aether.answers import Answer, Caller, Reply
 from aether.audit.events import Event, Recorder, actor_of
+from aether.audit.store import Filter
+from aether.audit.trail import AuditTrail
+from aether.audit.wire import SECOND_US, decision_entry
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import InvalidIdentity, canonical_reference
 from aether.proto import aether_pb2 as pb
@@ -32,6 +35,10 @@ _DELEGATED = frozenset({Op.LIST_RULES, Op.GET_RULE, Op.GRANT, Op.REVOKE})
 """What who manages a workspace may do for that workspace."""
 _ADMIN_ONLY = frozenset({Op.SET_FALLBACK_POLICY, Op.CLEANUP_EXPIRED, Op.CLEANUP_AUDIT_LOGS})
 _AUDIT_READS = frozenset({Op.GET_FALLBACK_POLICY, Op.QUERY_AUDIT})
+
+AUDIT_PAGE_DEFAULT = 100
+AUDIT_PAGE_MAX = 1000
+AUDIT_DAYS_DEFAULT = 90
 
 _UNAVAILABLE = "the access rules are unavailable, try again"
 _IN_DOUBT = "the change could not be made durable yet; look before you try again"
@@ -50,22 +57,30 @@ class ACLService:
     """Answers ``acl_op``.
 
     :param recorder: told of every change and refusal.
+    :param trail: the audit log to read and clean; None where there is none.
+    :param wall_clock: current Unix time in milliseconds.
     """
 
-    def __init__(self, control: AccessControl, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        control: AccessControl,
+        recorder: Recorder,
+        trail: AuditTrail | None,
+        wall_clock: Callable[[], int],
+    ) -> None:
         self._engine: RuleEngine = control.engine
         self._control = control
         self._recorder = recorder
+        self._trail = trail
+        self._wall_clock = wall_clock
         self._handlers: Mapping[int, Callable[[_Call], None]] = {
             Op.LIST_RULES: self._list_rules,
             Op.GET_RULE: self._get_rule,
             Op.GRANT: self._grant,
             Op.REVOKE: self._revoke,
-            Op.QUERY_AUDIT: self._query_audit,
             Op.GET_FALLBACK_POLICY: self._get_fallback,
             Op.SET_FALLBACK_POLICY: self._set_fallback,
             Op.CLEANUP_EXPIRED: self._cleanup_expired,
-            Op.CLEANUP_AUDIT_LOGS: self._cleanup_audit,
             Op.CREATE_GROUP: functools.partial(self._create_group, "group"),
             Op.DELETE_GROUP: functools.partial(self._delete_group, "group"),
             Op.GET_GROUP: functools.partial(self._get_group, "group"),
@@ -85,8 +100,10 @@ class ACLService:
             Op.EXPLAIN_ACCESS: self._explain,
         }
 
-    def handle(self, caller: Caller, operation: pb.ACLOperation) -> Answer:
+    def handle(self, caller: Caller, operation: pb.ACLOperation) -> Reply:
         """Run one operation; every failure is an answer."""
+        if operation.op in (Op.QUERY_AUDIT, Op.CLEANUP_AUDIT_LOGS):
+            return self._handle_audit(caller, operation)
         response = pb.ACLResponse(request_id=operation.request_id)
         before = self._engine.ticket
         try:
@@ -278,11 +295,49 @@ class ACLService:
         call.response.cleanup_result.deleted_count = count
         call.response.cleanup_result.message = "expired rules and memberships removed"
 
-    def _cleanup_audit(self, call: _Call) -> None:
-        raise _refused("audit logging not enabled")
+    # ------------------------------------------------------------------------------------------ the audit log
 
-    def _query_audit(self, call: _Call) -> None:
-        raise _refused("audit logging not enabled")
+    async def _handle_audit(self, caller: Caller, operation: pb.ACLOperation) -> Answer:
+        """The operations that read or clean the audit log, which takes time."""
+        response = pb.ACLResponse(request_id=operation.request_id)
+        try:
+            self._admit(caller, operation)
+            if self._trail is None:
+                raise _refused("audit logging not enabled")
+            if operation.op == Op.QUERY_AUDIT:
+                await self._query_audit(self._trail, operation.audit_filter, response)
+            else:
+                await self._cleanup_audit(self._trail, caller, operation.retention_days, response)
+            response.success = True
+        except Refusal as refusal:
+            response.error = refusal.message
+        except StoreUnavailable:
+            response.error = _UNAVAILABLE
+        return Answer((response_frame(response),))
+
+    async def _query_audit(self, trail: AuditTrail, wanted: pb.ACLAuditFilter, response: pb.ACLResponse) -> None:
+        limit = min(wanted.limit, AUDIT_PAGE_MAX) if wanted.limit > 0 else AUDIT_PAGE_DEFAULT
+        found = Filter(
+            start_us=max(0, wanted.start_time) * SECOND_US,
+            end_us=(wanted.end_time + 1) * SECOND_US - 1 if wanted.end_time > 0 else 0,
+            kind="authorization",
+            actor_type=wanted.principal_type,
+            actor_id=wanted.principal_id,
+            resource_type=wanted.resource_type,
+            resource_id=wanted.resource_id,
+            workspace=wanted.workspace,
+            decision=wanted.decision.upper(),
+        )
+        response.total_audit_entries, rows = await trail.store.query(found, limit, max(0, wanted.offset))
+        response.audit_entries.extend(fit(decision_entry(row) for row in rows))
+
+    async def _cleanup_audit(
+        self, trail: AuditTrail, caller: Caller, retention_days: int, response: pb.ACLResponse
+    ) -> None:
+        days = retention_days if retention_days > 0 else AUDIT_DAYS_DEFAULT
+        before_us = self._wall_clock() * 1000 - days * 86_400 * SECOND_US
+        response.cleanup_result.deleted_count = await trail.trim(before_us, actor_of(caller.identity))
+        response.cleanup_result.message = f"audit rows older than {days} days removed"
 
     # -------------------------------------------------------------------------------------------- groups, roles
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from aether.identity import Identity
 
-__all__ = ["Event", "Lineage", "NoAudit", "Recorder", "actor_of"]
+__all__ = ["NO_AUDIT", "Event", "Lineage", "NoAudit", "Recorder", "actor_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,8 @@ class Recorder(Protocol):
     """
 
     ticket: int
+    coalesces: bool
+    """Repeats of a success need not be reported each time."""
 
     def record(self, event: Event) -> None:
         """Keep a row that must not be lost: a refusal, or a change of rules, tokens, grants, sessions.
@@ -72,17 +74,29 @@ class Recorder(Protocol):
         """Keep a row of ordinary success. Repeats within the coalescing window are one row; under pressure rows may be
         left out, and a row says how many. Never raises."""
 
+    def repeats(self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str) -> bool:
+        """Whether :meth:`routine` would do nothing with such an event: for callers on a hot path, who would rather
+        not build it."""
+
 
 class NoAudit:
     """A gateway without an audit log."""
 
     ticket = 0
+    coalesces = True
 
     def record(self, event: Event) -> None:
         del event
 
     def routine(self, event: Event) -> None:
         del event
+
+    def repeats(self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str) -> bool:
+        del kind, actor_id, resource_type, resource_id, operation
+        return True
+
+
+NO_AUDIT = NoAudit()
 
 
 def actor_of(identity: Identity) -> dict[str, Any]:

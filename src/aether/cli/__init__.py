@@ -17,7 +17,7 @@ __all__ = ["main"]
 class LazyGroup(click.Group):
     """A group whose larger commands are imported when they are named."""
 
-    _MODULES: ClassVar[dict[str, str]] = {"acl": "aether.cli.acl"}
+    _MODULES: ClassVar[dict[str, str]] = {"acl": "aether.cli.acl", "audit": "aether.cli.audit"}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self._MODULES])

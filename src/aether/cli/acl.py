@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -225,4 +225,4 @@ def _row(rule: pb.ACLRuleInfo) -> dict[str, Any]:
 def _time(unix_s: int) -> str:
     if not unix_s:
         return ""
-    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).isoformat().replace("+00:00", "Z")
+    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat().replace("+00:00", "Z")

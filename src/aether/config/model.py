@@ -32,6 +32,8 @@ from aether.config.values import (
 
 if TYPE_CHECKING:
     from aether.acl.engine import Semantics
+    from aether.audit.service import AuditLimits
+    from aether.audit.trail import AuditSettings
     from aether.checkpoints.service import CheckpointLimits
     from aether.gateway.settings import Settings
     from aether.kv.service import KVLimits
@@ -218,6 +220,39 @@ class Acl(Section):
     """Whether rules for everybody of a type, such as ``_any_agent``, may name resources by a pattern."""
 
 
+class Audit(Section):
+    """The audit log: who did what, and was allowed to or not. Refusals and administrative changes are always recorded,
+    before they are answered."""
+
+    enabled: Flag = True
+    """Whether there is an audit log."""
+    event_types: Names = (
+        "connection",
+        "auth",
+        "message",
+        "kv",
+        "task",
+        "admin",
+        "acl",
+        "authorization",
+        "authority_request",
+        "custom",
+    )
+    """Kinds of events of which success is recorded too; ``custom`` are those that clients submit."""
+    audit_coalesce_window: Duration = 60.0
+    """The same success of the same principal is recorded once in this time; 0 records every one, at the cost of the
+    fast path of messages."""
+    retention_days: Count = 90
+    """How long rows are kept, in days; 0 is forever."""
+    foreign_rate: Rate = 100.0
+    """Events that a principal may submit per second; 0 is unlimited."""
+    workspace_reader_level: Annotated[Literal["read", "readwrite", "manage", "admin"], BeforeValidator(lower_case)] = (
+        "manage"
+    )
+    """Level on a workspace that lets somebody read the log of that workspace; the right to ``admin/audit`` always
+    does."""
+
+
 class Log(Section):
     """The gateway's own log, on standard error."""
 
@@ -249,6 +284,7 @@ class Config(Section):
     shutdown: Shutdown = Shutdown()
     auth: Auth = Auth()
     acl: Acl = Acl()
+    audit: Audit = Audit()
     log: Log = Log()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -372,6 +408,27 @@ class Config(Section):
 
         return Semantics(self.acl.none_denies, self.acl.wildcards_match_patterns)
 
+    def audit_settings(self) -> AuditSettings | None:
+        """What the audit log needs; None without one."""
+        from aether.audit.trail import AuditSettings
+
+        audit = self.audit
+        if not audit.enabled:
+            return None
+        return AuditSettings(
+            gateway_id=self.gateway.gateway_id,
+            kinds=frozenset(audit.event_types),
+            window_s=audit.audit_coalesce_window,
+            retention_days=audit.retention_days,
+        )
+
+    def audit_limits(self) -> AuditLimits:
+        """What clients may do with the audit log."""
+        from aether.access import Level
+        from aether.audit.service import AuditLimits
+
+        return AuditLimits(self.audit.foreign_rate, Level[self.audit.workspace_reader_level.upper()])
+
     def checkpoint_limits(self) -> CheckpointLimits:
         """What the checkpoint service needs."""
         from aether.checkpoints.service import CheckpointLimits
@@ -409,6 +466,9 @@ def _violations(config: Config) -> Any:
                 key,
                 f"at most gateway.max_receive_message less {ENVELOPE} bytes ({gateway.max_receive_message - ENVELOPE})",
             )
+    if unknown := [kind for kind in config.audit.event_types if kind not in Audit.model_fields["event_types"].default]:
+        known = ", ".join(Audit.model_fields["event_types"].default)
+        yield "audit.event_types", f"some of {known} (not {', '.join(unknown)})"
     if config.kv.max_ttl and config.kv.default_ttl > config.kv.max_ttl:
         yield "kv.default_ttl", "at most kv.max_ttl"
     for key, seconds in (

@@ -28,6 +28,8 @@ from aether.acl.engine import RuleEngine
 from aether.acl.service import ACLService
 from aether.answers import Reply
 from aether.audit.events import NoAudit, Recorder
+from aether.audit.service import AuditService
+from aether.audit.trail import AuditTrail
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
@@ -83,6 +85,7 @@ class Services:
     groups: Groups
     router: Router
     observer: Observer
+    audit: Recorder
     handlers: Mapping[str, Callable[[Session, Any], Reply]]
     wall_clock: Callable[[], int]
     new_id: Callable[[], str]
@@ -235,12 +238,17 @@ class Gateway:
     def _compose(self, tier: Tier) -> Services:
         settings = self.config.gateway_settings()
         directory = Directory()
-        observer = Observer(directory, settings, tier, self.metrics, self._wall_clock)
-        access = self._compose_access(tier, directory, NoAudit())
+        trail = self._compose_trail(tier)
+        recorder: Recorder = trail or NoAudit()
+        observer = Observer(directory, settings, tier, self.metrics, self._wall_clock, recorder)
+        if trail is not None and trail.coalesces:
+            self._tasks.append(partial(observer.keep_windows, trail.settings.window_s))
+        access = self._compose_access(tier, directory, recorder, trail)
+        audit = AuditService(trail, access, self.config.audit_limits())
         checks = AccessChecks(access, self._wall_clock, self._new_id)
-        kv = KVService(tier.kv, access, self.config.kv_limits(), observe=self.metrics.kv.observe)
+        kv = KVService(tier.kv, access, self.config.kv_limits(), recorder, observe=self.metrics.kv.observe)
         checkpoints = CheckpointService(tier.checkpoints, access, self.config.checkpoint_limits(), self._wall_clock)
-        sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock)
+        sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock, recorder)
         return Services(
             settings=settings,
             tier=tier,
@@ -250,14 +258,17 @@ class Gateway:
             confirmations=Confirmations(),
             heartbeat=Heartbeat(tier.locks, directory),
             groups=Groups(tier.log),
-            router=Router(tier.log, access, directory.services, self._random, checks),
+            router=Router(tier.log, access, directory.services, self._random, checks, recorder),
             observer=observer,
+            audit=recorder,
             handlers={
                 "kv_op": kv.handle,
                 "checkpoint_op": checkpoints.handle,
                 "session_op": sessions.session_op,
                 "connection_status_request": sessions.connection_status,
                 "admin_query": sessions.admin_query,
+                "audit_query": audit.query,
+                "submit_audit_event": audit.submit,
                 "access_check": checks.check,
                 "batch_access_check": checks.check_batch,
                 **self._handlers,
@@ -267,17 +278,26 @@ class Gateway:
             new_id=self._new_id,
         )
 
-    def _compose_access(self, tier: Tier, directory: Directory, recorder: Recorder) -> Access:
+    def _compose_trail(self, tier: Tier) -> AuditTrail | None:
+        """The audit log, if there is to be one."""
+        settings = self.config.audit_settings()
+        if settings is None:
+            return None
+        trail = AuditTrail(tier.audit, settings, self._wall_clock, self.metrics.audit_left_out)
+        self._tasks.append(trail.run)
+        return trail
+
+    def _compose_access(self, tier: Tier, directory: Directory, recorder: Recorder, trail: AuditTrail | None) -> Access:
         """The embedder's own, the rule engine, or none (design 3, acl)."""
         if self._given_access is not None:
             return self._given_access
         if not self.config.acl.enabled:
             return OpenAccess()
         engine = RuleEngine(tier.records, self._wall_clock, self._new_id, self.config.acl_semantics())
-        control = AccessControl(engine, recorder, self._wall_clock)
+        control = AccessControl(engine, recorder)
         enforcement = Enforcement(directory, control)
         engine.on_change.append(enforcement.on_change)
-        acl = ACLService(control, recorder)
+        acl = ACLService(control, recorder, trail, self._wall_clock)
         self._handlers["acl_op"] = acl.handle
         self._tasks += [engine.run, enforcement.run]
         return control

@@ -7,9 +7,11 @@ costs the message path an addition.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import trio
 
+from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import StoreUnavailable
 from aether.gateway.directory import Directory
 from aether.gateway.session import Session
@@ -22,12 +24,23 @@ from aether.tiers import Tier
 __all__ = ["Observer"]
 
 
+_CLOSED = {"client_close": "graceful_close", "admin": "admin_disconnect"}
+"""Reasons of ``connection_closed`` rows (connection 15); every other end is an ``error``."""
+
+
 class Observer:
     """Implements :class:`aether.sessions.service.Vitals` and feeds :class:`aether.metrics.Metrics`."""
 
     def __init__(
-        self, directory: Directory, settings: Settings, tier: Tier, metrics: Metrics, wall_clock: Callable[[], int]
+        self,
+        directory: Directory,
+        settings: Settings,
+        tier: Tier,
+        metrics: Metrics,
+        wall_clock: Callable[[], int],
+        recorder: Recorder,
     ) -> None:
+        self._recorder = recorder
         self._directory = directory
         self._settings = settings
         self._tier = tier
@@ -48,20 +61,76 @@ class Observer:
         return self._settings.version
 
     def connected(self, session: Session) -> None:
+        lock, client = session.lock, session.claim.client
+        reconnect = "reconnect" if lock.reconnects else "initial"
+        self._record(
+            session,
+            "session_registered",
+            {
+                "event_kind": "force_takeover" if session.displaced else reconnect,
+                "resumed": lock.resumed,
+                "reconnection_count": lock.reconnects,
+                "initial_connection_unix_ms": lock.initial_ms,
+                "client_sdk": client.sdk,
+                "client_version": client.version,
+                "remote_addr": session.peer.address,
+            },
+        )
         self._metrics.connected(session.identity.workspace, session.identity.kind.title)
 
     def disconnected(self, session: Session) -> None:
+        detail = session.end_reason
+        self._record(session, "connection_closed", {"reason": _CLOSED.get(detail, "error"), "detail": detail})
         self._collect(session)
         duration_s = (self._wall_clock() - session.connected_at_ms) / 1000
         self._metrics.disconnected(session.claim.identity.workspace, session.identity.kind.title, duration_s)
 
-    def rejected(self, identity: Identity, status: str) -> None:
-        """A connect that failed; ``status`` as in ``aether_connection_attempts_total``."""
+    def _record(self, session: Session, operation: str, metadata: dict[str, Any]) -> None:
+        self._recorder.routine(
+            Event(
+                kind="connection",
+                operation=operation,
+                **actor_of(session.identity),
+                resource_type="session",
+                resource_id=session.session_id,
+                workspace=session.identity.workspace,
+                session_id=session.session_id,
+                metadata=metadata,
+            )
+        )
+
+    def rejected(self, identity: Identity, status: str, text: str) -> None:
+        """A connect that failed; ``status`` as in ``aether_connection_attempts_total``.
+
+        :raises StoreUnavailable: the refusal cannot be recorded now.
+        """
+        self._recorder.record(
+            Event(
+                kind="connection",
+                operation="lock_rejected" if status == "lock_failed" else "connection_rejected",
+                success=False,
+                **actor_of(identity),
+                resource_type="session",
+                workspace=identity.workspace,
+                error=text,
+                metadata={"status": status},
+            )
+        )
         self._metrics.rejected(identity.workspace, identity.kind.title, status)
 
     def refused(self, identity: Identity, code: str) -> None:
         """A message or report that was declined with a catalogue code."""
         self._metrics.message_error(identity.workspace, code)
+
+    async def keep_windows(
+        self, window_s: float, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Let the first message on each route in each window of the audit log take the way that records it."""
+        task_status.started()
+        while True:
+            await trio.sleep(window_s - self._wall_clock() / 1000 % window_s)
+            for session in self._directory:
+                session.forget_routes()
 
     def collect(self) -> None:
         """Bring the counters up to date; called before each scrape."""

@@ -73,13 +73,34 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
         claim = await _keep_assigned_id(claim, services)
         await _admit(claim, services)
         async with AsyncExitStack() as stack:
-            lock = await stack.enter_async_context(_hold_lock(claim, session_id, services))
-            session = Session(call, claim, lock, services)
+            lock, displaced = await stack.enter_async_context(_hold_lock(claim, session_id, services))
+            session = Session(call, claim, lock, services, displaced=displaced)
             await session.run(stack)
+    except StoreUnavailable:
+        raise _store_away() from None
     except RpcError as error:
-        if error.code in _REJECTIONS:
-            services.observer.rejected(claim.identity, _REJECTIONS[error.code])
+        await _record_rejection(claim.identity, error, services)
         raise
+
+
+def _store_away() -> RpcError:
+    return RpcError(StatusCode.UNAVAILABLE, "store unavailable, try again")
+
+
+async def _record_rejection(identity: Identity, error: RpcError, services: Services) -> None:
+    """Count a connect that was refused; it is in the audit log before the client knows.
+
+    :raises RpcError: the log takes nothing now, so the client has to try again.
+    """
+    status = _REJECTIONS.get(error.code)
+    if status is None:
+        return
+    try:
+        services.observer.rejected(identity, status, error.message)
+        with trio.fail_after(CLEANUP_S):
+            await services.tier.durability.wait_durable(services.audit.ticket)
+    except (StoreUnavailable, trio.TooSlowError):
+        raise _store_away() from None
 
 
 _REJECTIONS = {
@@ -155,15 +176,16 @@ async def _acquire_lock(claim: Claim, session_id: str, services: Services) -> Lo
 
 
 @asynccontextmanager
-async def _hold_lock(claim: Claim, session_id: str, services: Services) -> AsyncIterator[Lock]:
-    """The identity lock, from acquisition to release; a displaced session is out of the way when this returns."""
+async def _hold_lock(claim: Claim, session_id: str, services: Services) -> AsyncIterator[tuple[Lock, bool]]:
+    """The identity lock, from acquisition to release, and whether a session was displaced for it, which is out of the
+    way when this returns."""
     identity = claim.identity
     lock = await _acquire_lock(claim, session_id, services)
     try:
         predecessor = services.directory.holder(identity.key)
         if predecessor is not None:
             predecessor.end(CloseReason.SUPERSEDED)
-        yield lock
+        yield lock, predecessor is not None
     finally:
         with trio.move_on_after(CLEANUP_S, shield=True):
             try:
@@ -175,7 +197,7 @@ async def _hold_lock(claim: Claim, session_id: str, services: Services) -> Async
 class Session:
     """A connected principal. ``identity`` changes only by SwitchWorkspace, and then as a whole."""
 
-    def __init__(self, call: ServerCall, claim: Claim, lock: Lock, services: Services) -> None:
+    def __init__(self, call: ServerCall, claim: Claim, lock: Lock, services: Services, *, displaced: bool) -> None:
         settings = services.settings
         self.session_id = lock.session_id
         self.identity = claim.identity
@@ -184,6 +206,7 @@ class Session:
         self.lock_deadline = services.heartbeat.deadline()
         self.claim = claim
         self.lock = lock
+        self.displaced = displaced
         self.peer = call.peer
         self.connected_at_ms = services.wall_clock()
         self.last_activity_ms = self.connected_at_ms
@@ -255,6 +278,11 @@ class Session:
         self._release()
         self._services.directory.remove(self)
         self._ended.set()
+
+    @property
+    def end_reason(self) -> str:
+        """Why the session ended, in a word; it was cut off when nobody knows better."""
+        return (self._reason or CloseReason.CLIENT_GONE).name.lower()
 
     def end_lock_lost(self) -> None:
         log.warning("lock lost", identity=self.lock_key)
@@ -339,7 +367,11 @@ class Session:
         self.put_reply(kind, getattr(message, kind))
 
     def put_reply(self, kind: str, operation: Any) -> None:
-        """Dispatch one operation; an operation that waits holds up the later ones of this session."""
+        """Dispatch one operation; an operation that waits holds up the later ones of this session.
+
+        What had to be recorded on the way is durable before the answer is out.
+        """
+        recorded = self._services.audit.ticket
         try:
             reply = self._handle(kind, operation)
         except Refusal as refusal:
@@ -351,10 +383,15 @@ class Session:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
             reply = Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),))
         if isinstance(reply, Answer):
-            self.put(reply)
+            self.put(self._after_record(reply, recorded))
         elif self._nursery is not None:
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
             self._nursery.start_soon(self._finish, kind, operation, reply)
+
+    def _after_record(self, answer: Answer, recorded: int) -> Answer:
+        """The answer, not before the rows that were recorded since the log was at ``recorded``."""
+        ticket = self._services.audit.ticket
+        return answer if ticket == recorded else answer._replace(ticket=max(answer.ticket, ticket))
 
     def _handle(self, kind: str, operation: Any) -> Answer | Awaitable[Answer]:
         handler = self._services.handlers.get(kind)
@@ -376,15 +413,17 @@ class Session:
 
     async def _finish(self, kind: str, operation: Any, reply: Awaitable[Answer]) -> None:
         """Wait for one operation, then for those that queued behind it."""
+        recorded = self._services.audit.ticket
         try:
-            self.put(await reply)
+            answer = await reply
         except Refusal as refusal:
-            self.put(_refused(refusal, operation))
+            answer = _refused(refusal, operation)
         except StoreUnavailable:
-            self.put(_unavailable(operation))
+            answer = _unavailable(operation)
         except Exception:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
-            self.put(Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),)))
+            answer = Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),))
+        self.put(self._after_record(answer, recorded))
         if self._reason is not None:
             return
         held, self._port.held = self._port.held, []

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from aether.access import Access, InvalidAuthority, Level, Rights
 from aether.answers import Answer, Caller, Reply
+from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.errors import Code, KVError, Refusal, StoreUnavailable, WrongType
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
 from aether.kv.store import Command, ImmediateKVStore, KVStore, Namespace, Op, Result, Scope
@@ -102,11 +103,20 @@ class KVService:
     :param observe: told of every operation that reached a scope.
     """
 
-    def __init__(self, store: KVStore, access: Access, limits: KVLimits, *, observe: Observe | None = None) -> None:
+    def __init__(
+        self,
+        store: KVStore,
+        access: Access,
+        limits: KVLimits,
+        recorder: Recorder = NO_AUDIT,
+        *,
+        observe: Observe | None = None,
+    ) -> None:
         self._store = store
         self._immediate = store if isinstance(store, ImmediateKVStore) else None
         self._access = access
         self._limits = limits
+        self._recorder = recorder
         self._value_bytes_max = min(limits.value_bytes_max or VALUE_BYTES_CEILING, VALUE_BYTES_CEILING)
         self._observe = observe
 
@@ -115,6 +125,7 @@ class KVService:
         started = time.perf_counter()
         identity = caller.identity
         request_id = operation.request_id
+        rights: Rights | None = None
         op = _OPS.get(operation.op)
         scope = _SCOPES.get(operation.scope, Scope.WORKSPACE)
         workspace = operation.workspace or identity.workspace
@@ -126,7 +137,7 @@ class KVService:
             if identity.kind not in _CALLERS:
                 raise Refusal(Code.KV_ERROR, f"{identity.kind.title} principals have no key/value access")
             if op is Op.PURGE_IDENTITY:
-                return self._finish(self._purge(identity, scope, operation), op, scope, request_id, started)
+                return self._finish(self._purge(caller, scope, operation), op, scope, request_id, started)
             namespace = _place(scope, identity, operation.user_id, workspace)
             reached = True
             if op is None:
@@ -136,6 +147,7 @@ class KVService:
                 self._check_access(identity, rights, op, scope, key, workspace)
             command = self._command(op, namespace, key, operation)
             if self._immediate is None or op is Op.LIST:
+                self._record(caller, operation, op, scope, workspace, rights)
                 return self._finish(self._execute(command, workspace), op, scope, request_id, started)
             if op in _CREATES and self._limits.keys_per_namespace_max:
                 self._check_count(self._immediate, command, workspace)
@@ -143,7 +155,11 @@ class KVService:
         except (Refusal, KVError, StoreUnavailable) as error:
             if reached and op is not None:
                 self._tell(op, scope, False, started)
+            if isinstance(error, Refusal) and error.code == PERMISSION_DENIED:
+                self._record(caller, operation, op, scope, workspace, rights, error)
             return _failed(error, request_id)
+        if not self._recorder.repeats("kv", identity.key, "kv_key", key, _LABELS[op]):
+            self._record(caller, operation, op, scope, workspace, rights)
         if self._observe is not None:
             self._observe(_NAMES[op], _SCOPE_LABELS[scope], True, time.perf_counter() - started)
         frame = found(result.value, request_id) if op is Op.GET else success(op, result, request_id)
@@ -160,6 +176,45 @@ class KVService:
             return _failed(error, request_id)
         self._tell(op, scope, True, started)
         return Answer((success(op, result, request_id),))
+
+    def _record(
+        self,
+        caller: Caller,
+        operation: pb.KVOperation,
+        op: Op | None,
+        scope: Scope,
+        workspace: str,
+        rights: Rights | None,
+        error: Refusal | None = None,
+    ) -> None:
+        """The audit row of an operation (kv 12.1); values never get into it.
+
+        :raises StoreUnavailable: a refusal that cannot be recorded.
+        """
+        metadata: dict[str, str | int] = {"scope": scope.label}
+        if operation.user_id:
+            metadata["user_id"] = operation.user_id
+        if op in _STORES_VALUE:
+            metadata["new_value_size"] = len(operation.value)
+        if operation.target_identity:
+            metadata["target_identity"] = operation.target_identity
+        event = Event(
+            kind="kv",
+            operation=_LABELS[op] if op is not None else "kv",
+            success=error is None,
+            **actor_of(caller.identity),
+            resource_type="kv_key",
+            resource_id="" if op is Op.LIST else operation.key,
+            workspace=workspace,
+            session_id=caller.session_id,
+            error="" if error is None else error.message,
+            metadata=metadata,
+            lineage=rights.lineage if rights is not None else None,
+        )
+        if error is None and op is not Op.PURGE_IDENTITY:
+            self._recorder.routine(event)
+        else:
+            self._recorder.record(event)
 
     def _tell(self, op: Op, scope: Scope, ok: bool, started: float) -> None:
         if self._observe is not None:
@@ -205,8 +260,9 @@ class KVService:
                 _refuse_count(workspace, limit)
         return await self._store.execute(command)
 
-    async def _purge(self, identity: Identity, scope: Scope, operation: pb.KVOperation) -> Result:
+    async def _purge(self, caller: Caller, scope: Scope, operation: pb.KVOperation) -> Result:
         """Remove another identity's entries (kv 7.11); shared scopes only by prefix, since they hold everybody's."""
+        identity = caller.identity
         workspace = operation.workspace or identity.workspace
         decision = self._access.check(
             identity, "capability", "capability/kv_purge_identity", Level.MANAGE, "kv_delete", workspace
@@ -220,6 +276,7 @@ class KVService:
         namespace = _place(scope, target, operation.user_id, operation.workspace or target.workspace)
         if scope not in _EXCLUSIVE and not operation.key:
             raise Refusal(INVALID_ARGUMENT, f"scope {scope.label} is shared: purging it needs a key prefix")
+        self._record(caller, operation, Op.PURGE_IDENTITY, scope, workspace, None)
         return await self._store.execute(Command(Op.PURGE_IDENTITY, namespace, operation.key))
 
     # ---------------------------------------------------------------------------------------------------- limits

@@ -13,6 +13,7 @@ from typing import Protocol
 from aether._fastpath import Port, Route, Topic
 from aether.access import Access, InvalidAuthority, InvalidQuestion, Level, Rights
 from aether.answers import Caller, down
+from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.errors import Code, Refusal
 from aether.identity import Identity, PrincipalType
 from aether.messaging.metrics_rules import check_metric
@@ -25,6 +26,16 @@ __all__ = ["MessageLog", "Router", "refuse_limited"]
 ROUTES_MAX = 1024
 """Routes one session may keep; one more clears them all."""
 
+_DENIALS = {
+    Code.PERMISSION_DENIED: "acl_check_failed",
+    Code.SV_UNAVAILABLE: "sv_wildcard_unavailable",
+    Code.METRIC_INVALID: "metric_validation",
+    Code.METRIC_EMPTY: "metric_validation",
+    Code.METRIC_INVALID_ENTRY: "metric_validation",
+    Code.METRIC_NEGATIVE_FORBIDDEN: "metric_validation",
+}
+"""Refusals that are recorded, with the reason their rows name unless a step names its own (acl 15.1)."""
+
 _LIMITS = {
     1: (Code.RATE_LIMITED, "message rate limit exceeded"),
     2: (Code.WORKSPACE_RATE_LIMITED, "workspace {workspace} message rate limit exceeded"),
@@ -33,6 +44,19 @@ _LIMITS = {
         "quota exceeded for message_rate in workspace '{workspace}' (identity: {identity}): limit {limit:g}",
     ),
 }
+
+
+class Denial(Refusal):
+    """A refusal for lack of rights, with what only the audit log may know of it.
+
+    :ivar reason: ``denied_reason`` of its row.
+    :ivar cause: more about it; empty when there is no more to say.
+    """
+
+    def __init__(self, message: str, reason: str, *, cause: str = "") -> None:
+        super().__init__(Code.PERMISSION_DENIED, message)
+        self.reason = reason
+        self.cause = cause
 
 
 class MessageLog(Protocol):
@@ -72,12 +96,14 @@ class Router:
         services: Callable[[str], Sequence[str]],
         chooser: random.Random,
         receipts: Receipts,
+        recorder: Recorder = NO_AUDIT,
     ) -> None:
         self._log = log
         self._access = access
         self._services = services
         self._random = chooser
         self._receipts = receipts
+        self._recorder = recorder
 
     def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
         """Check one message and publish it.
@@ -85,6 +111,19 @@ class Router:
         :raises Refusal: with the code of the first step that declines (routing 3.2).
         :raises StoreUnavailable: access could not be decided, or the refusal not be recorded.
         """
+        try:
+            topic, rights = self._send(port, caller, message)
+        except Refusal as refusal:
+            if refusal.code in _DENIALS:
+                self._record(caller, message, message.target_topic, "message_route_failed", None, refusal)
+            raise
+        actor = caller.identity.key
+        for operation in ("message_received", "message_routed"):
+            if not self._recorder.repeats("message", actor, "topic", topic, operation):
+                self._record(caller, message, topic, operation, rights)
+
+    def _send(self, port: Port, caller: Caller, message: pb.SendMessage) -> tuple[str, Rights]:
+        """Returns the topic it was published on, and in whose right."""
         identity = caller.identity
         try:
             target = parse_target(message.target_topic)
@@ -115,7 +154,7 @@ class Router:
         workspace = declared or target.workspace or message.app_workspace or identity.workspace
         route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode())
         is_plain = receipt is None and rights.lineage is None
-        if is_plain and not (is_metric or is_wildcard or message.app_workspace):
+        if is_plain and self._recorder.coalesces and not (is_metric or is_wildcard or message.app_workspace):
             if len(port.routes) >= ROUTES_MAX:
                 port.routes.clear()
             port.routes[message.target_topic.encode()] = route
@@ -125,6 +164,48 @@ class Router:
             route.topic.publish(route.frame(message.payload, message.message_type))
         else:
             route.topic.publish(_attributed(identity, workspace, message, rights, receipt))
+        return topic, rights
+
+    def _record(
+        self,
+        caller: Caller,
+        message: pb.SendMessage,
+        topic: str,
+        operation: str,
+        rights: Rights | None,
+        refusal: Refusal | None = None,
+    ) -> None:
+        """The audit row of a message (routing 3.2)."""
+        identity = caller.identity
+        kind = message.message_type
+        metadata = {
+            "from": identity.source,
+            "to": topic,
+            "message_type": pb.MessageType.Name(kind) if kind in pb.MessageType.values() else str(kind),
+        }
+        if refusal is not None:
+            metadata["error_code"] = refusal.code
+            metadata["denied_reason"] = _DENIALS[refusal.code]
+            if isinstance(refusal, Denial):
+                metadata["denied_reason"] = refusal.reason
+                metadata["cause"] = refusal.cause
+        event = Event(
+            kind="message",
+            operation=operation,
+            success=refusal is None,
+            **actor_of(identity),
+            resource_type="topic",
+            resource_id=topic,
+            workspace=identity.workspace,
+            session_id=caller.session_id,
+            error="" if refusal is None else refusal.message,
+            metadata=metadata,
+            lineage=rights.lineage if rights is not None else None,
+        )
+        if refusal is None:
+            self._recorder.routine(event)
+        else:
+            self._recorder.record(event)
 
     def _rewrite(self, identity: Identity, target: Target) -> tuple[str, str]:
         """Concrete topic and declared workspace (routing 2.4 and 2.5)."""
@@ -147,15 +228,21 @@ class Router:
             identity, "capability", f"capability/{operation}", Level.READWRITE, operation, declared
         )
         if not decision.allowed:
-            raise Refusal(Code.PERMISSION_DENIED, f"cross-workspace broadcast to {topic} denied: {decision.reason}")
+            raise Denial(
+                f"cross-workspace broadcast to {topic} denied: cross-workspace broadcast requires "
+                f'capability/{operation} on workspace "{declared}"',
+                "cross_workspace_broadcast_denied",
+            )
 
     def _rights(self, caller: Caller, message: pb.SendMessage, topic: str) -> Rights:
         """The sender's own rights, or those of a subject under a grant (routing 3.6)."""
         context = message.authorization if message.HasField("authorization") else None
         try:
             return self._access.rights(caller, context)
-        except InvalidAuthority:
-            raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}") from None
+        except InvalidAuthority as error:
+            raise Denial(
+                f"not authorized to send to topic {topic}", "invalid_authorization_context", cause=str(error)
+            ) from None
 
     def _check_access(self, identity: Identity, rights: Rights, target: Target, topic: str) -> None:
         """READWRITE on the workspace concerned: the target's where it differs, else the sender's (routing 3.5 C-F).

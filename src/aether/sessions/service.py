@@ -18,6 +18,7 @@ import trio
 
 from aether.access import Access, InvalidAuthority, Level, Rights, is_system
 from aether.answers import Answer, Caller
+from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import SEPARATOR, Identity, InvalidIdentity, PrincipalType, parse_identity, principal_type
 from aether.proto import aether_pb2 as pb
@@ -116,7 +117,9 @@ class SessionService:
         access: Access,
         vitals: Vitals,
         wall_clock: Callable[[], int],
+        recorder: Recorder = NO_AUDIT,
     ) -> None:
+        self._recorder = recorder
         self._directory = directory
         self._locks = locks
         self._access = access
@@ -131,7 +134,7 @@ class SessionService:
         response = pb.SessionOperationResponse(request_id=operation.request_id)
         try:
             self._admit_operation(caller, operation)
-            self._run_session_op(operation, response)
+            self._run_session_op(caller, operation, response)
             response.success = True
         except Refusal as refusal:
             response.error = refusal.message
@@ -153,7 +156,9 @@ class SessionService:
         if not rights.check("admin", "admin/sessions", Level.ADMIN, label, identity.workspace).allowed:
             raise _refused(_NOT_AUTHORIZED + (" or an explicit ACL grant" if self._access.configured else ""))
 
-    def _run_session_op(self, operation: pb.SessionOperation, response: pb.SessionOperationResponse) -> None:
+    def _run_session_op(
+        self, caller: Caller, operation: pb.SessionOperation, response: pb.SessionOperationResponse
+    ) -> None:
         match operation.op:
             case Op.LIST:
                 response.total_count, connections = self._list(operation.filter)
@@ -161,8 +166,21 @@ class SessionService:
             case Op.GET:
                 response.connection.CopyFrom(self._get(operation.session_id, "GET"))
             case Op.DISCONNECT:
-                session_id = self._get(operation.session_id, "DISCONNECT").session_id
+                found = self._get(operation.session_id, "DISCONNECT")
+                session_id = found.session_id
                 reason = operation.reason.strip()[:REASON_CHARACTERS_MAX] or "disconnected by administrator"
+                self._recorder.record(
+                    Event(
+                        kind="admin",
+                        operation="admin_session_disconnect",
+                        **actor_of(caller.identity),
+                        resource_type="session",
+                        resource_id=session_id,
+                        workspace=found.workspace,
+                        session_id=caller.session_id,
+                        metadata={"identity": found.identity, "reason": reason},
+                    )
+                )
                 if not self._directory.disconnect(session_id, reason):
                     raise _refused(f"session not found: {session_id}")
                 response.message = "session disconnected"

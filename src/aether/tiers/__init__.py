@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from aether.audit.store import AuditStore
 from aether.checkpoints.store import CheckpointStore
 from aether.config import Config
 from aether.kv.store import KVStore
@@ -33,6 +34,7 @@ class Tier:
     checkpoints: CheckpointStore
     locks: IdentityLocks
     records: RecordStore
+    audit: AuditStore
     durability: Any
     probe: Callable[[], Awaitable[None]]
     services: list[Service] = field(default_factory=list)

@@ -11,6 +11,7 @@ import trio
 from aether.config import Config
 from aether.errors import StoreUnavailable
 from aether.storage.checkpoints import KVCheckpoints
+from aether.storage.sqlite.audit import SqliteAudit
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.kv import SqliteKV
 from aether.storage.sqlite.locks import SqliteLocks
@@ -60,6 +61,7 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
             checkpoints=KVCheckpoints(kv),
             locks=locks,
             records=SqliteRecords(database),
+            audit=SqliteAudit(database),
             durability=database,
             probe=probe,
             services=[retention, kv.sweep, locks.forget_dead],

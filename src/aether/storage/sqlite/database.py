@@ -64,6 +64,23 @@ CREATE TABLE records (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (kind, key)
 );
 """,
+    """
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, kind TEXT NOT NULL, operation TEXT NOT NULL,
+    success INTEGER NOT NULL, actor_type TEXT NOT NULL, actor_id TEXT NOT NULL, canonical_id TEXT NOT NULL,
+    resource_type TEXT NOT NULL, resource_id TEXT NOT NULL, workspace TEXT NOT NULL, session_id TEXT NOT NULL,
+    gateway_id TEXT NOT NULL, error TEXT NOT NULL, metadata TEXT NOT NULL, subject_type TEXT NOT NULL,
+    subject_id TEXT NOT NULL, root_subject_type TEXT NOT NULL, root_subject_id TEXT NOT NULL,
+    authority_mode TEXT NOT NULL, grant_id TEXT NOT NULL, root_grant_id TEXT NOT NULL, parent_grant_id TEXT NOT NULL,
+    source TEXT NOT NULL, hash TEXT NOT NULL
+);
+CREATE INDEX audit_by_time ON audit (time_us);
+CREATE INDEX audit_by_workspace ON audit (workspace, number);
+CREATE INDEX audit_by_principal ON audit (canonical_id, number);
+CREATE INDEX audit_by_actor ON audit (actor_id, number);
+CREATE INDEX audit_by_kind ON audit (kind, number);
+CREATE INDEX audit_of_failures ON audit (number) WHERE success = 0;
+""",
 )
 """Scripts that bring a database from version *n*, as ``PRAGMA user_version`` tells, to *n + 1*. Never changed, only
 appended to."""

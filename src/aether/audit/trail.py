@@ -1,0 +1,243 @@
+"""The audit log as the gateway writes it (acl 15.3, 15.4; weaknesses 37, 42, 43)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+import trio
+
+from aether.audit.chain import TRIMMED
+from aether.audit.events import Event
+from aether.audit.store import AuditStore, Row, chain_hash
+from aether.errors import StoreUnavailable
+
+__all__ = ["KINDS", "AuditSettings", "AuditTrail", "redact"]
+
+log = structlog.get_logger("aether.audit")
+
+KINDS = (
+    "connection",
+    "auth",
+    "message",
+    "kv",
+    "task",
+    "admin",
+    "acl",
+    "authorization",
+    "authority_request",
+    "custom",
+)
+"""Event types (acl 15.1)."""
+
+COALESCED = frozenset({"message", "kv", "authorization", "task"})
+"""Kinds of which a repeat within the window is the same row."""
+
+REPEATS_MAX = 100_000
+STAGED_MAX = 10_000
+"""Rows of ordinary success that may wait for the disk; then they are counted instead."""
+METADATA_CHARACTERS_MAX = 16_384
+TRIM_S = 3600.0
+TRIM_ROWS = 5_000
+DAY_US = 86_400_000_000
+
+REDACTED = "[REDACTED]"
+_SECRETS = (
+    "password",
+    "passwd",
+    "api_key",
+    "apikey",
+    "secret",
+    "token",
+    "bearer",
+    "authorization",
+    "credential",
+    "private_key",
+    "privatekey",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What is recorded, and for how long.
+
+    :ivar kinds: of which rows of success are kept; refusals and changes are always.
+    :ivar window_s: repeats of the same success within it are one row; 0: every one is kept.
+    :ivar retention_days: 0 is forever.
+    """
+
+    gateway_id: str
+    kinds: frozenset[str] = frozenset(KINDS)
+    window_s: float = 60.0
+    retention_days: int = 90
+
+
+class AuditTrail:
+    """Implements :class:`aether.audit.events.Recorder`.
+
+    :param wall_clock: current Unix time in milliseconds.
+    :param on_left_out: told how many rows were counted instead of kept, when that is known.
+    """
+
+    def __init__(
+        self,
+        store: AuditStore,
+        settings: AuditSettings,
+        wall_clock: Callable[[], int],
+        on_left_out: Callable[[int], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.ticket = 0
+        self.coalesces = settings.window_s > 0
+        self._wall_clock = wall_clock
+        self._on_left_out = on_left_out
+        self._window_ms = int(settings.window_s * 1000)
+        self._window = 0
+        self._seen: set[tuple[str, str, str, str, str]] = set()
+        self._left_out = 0
+        self._time_us = 0
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    def record(self, event: Event) -> None:
+        """See :meth:`aether.audit.events.Recorder.record`."""
+        self.ticket = self._append(event)
+
+    def routine(self, event: Event) -> None:
+        """See :meth:`aether.audit.events.Recorder.routine`."""
+        if event.kind not in self.settings.kinds:
+            return
+        if event.kind in COALESCED:
+            key = (event.kind, event.actor_id, event.resource_type, event.resource_id, event.operation)
+            if self._window_ms and not self._first_of_window(key):
+                return
+        if self.store.staged >= STAGED_MAX:
+            self._left_out += 1
+            return
+        try:
+            if self._left_out:
+                self._confess()
+            self._append(event)
+        except StoreUnavailable:
+            self._left_out += 1
+
+    def repeats(self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str) -> bool:
+        """See :meth:`aether.audit.events.Recorder.repeats`."""
+        if kind not in self.settings.kinds:
+            return True
+        if not self._window_ms:
+            return False
+        self._turn_window()
+        return (kind, actor_id, resource_type, resource_id, operation) in self._seen
+
+    def _first_of_window(self, key: tuple[str, str, str, str, str]) -> bool:
+        self._turn_window()
+        if key in self._seen:
+            return False
+        if len(self._seen) >= REPEATS_MAX:
+            self._seen.clear()
+        self._seen.add(key)
+        return True
+
+    def _turn_window(self) -> None:
+        window = self._wall_clock() // self._window_ms
+        if window != self._window:
+            self._window = window
+            self._seen.clear()
+
+    def _confess(self) -> None:
+        """A row that says how many are not there."""
+        count = self._left_out
+        self._append(Event(kind="admin", operation="audit_rows_left_out", success=False, metadata={"count": count}))
+        self._left_out = 0
+        if self._on_left_out is not None:
+            self._on_left_out(count)
+
+    def _append(self, event: Event) -> int:
+        number, before = self.store.head
+        # Numbers order rows, times must agree with them even when the clock is set back.
+        self._time_us = max(self._time_us, self._wall_clock() * 1000)
+        lineage = event.lineage
+        row = Row(
+            number=number + 1,
+            time_us=self._time_us,
+            kind=event.kind,
+            operation=event.operation,
+            success=event.success,
+            actor_type=event.actor_type,
+            actor_id=event.actor_id,
+            canonical_id=event.canonical_id or event.actor_id,
+            resource_type=event.resource_type,
+            resource_id=event.resource_id,
+            workspace=event.workspace,
+            session_id=event.session_id,
+            gateway_id=self.settings.gateway_id,
+            error=event.error,
+            metadata=_encode(event.metadata),
+            subject_type=lineage.subject_type if lineage else event.actor_type,
+            subject_id=lineage.subject_id if lineage else event.canonical_id,
+            root_subject_type=lineage.root_subject_type if lineage else event.actor_type,
+            root_subject_id=lineage.root_subject_id if lineage else event.canonical_id,
+            authority_mode="on_behalf_of" if lineage else "direct",
+            grant_id=lineage.grant_id if lineage else "",
+            root_grant_id=lineage.root_grant_id if lineage else "",
+            parent_grant_id=lineage.parent_grant_id if lineage else "",
+            source=event.source,
+        )
+        return self.store.append(replace(row, hash=chain_hash(before, row)))
+
+    # ----------------------------------------------------------------------------------------------- retention
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Remove what is too old, for ever."""
+        task_status.started()
+        while True:
+            await trio.sleep(TRIM_S)
+            if self.settings.retention_days:
+                try:
+                    await self.trim(self._wall_clock() * 1000 - self.settings.retention_days * DAY_US)
+                except StoreUnavailable:
+                    log.warning("audit log not trimmed")
+
+    async def trim(self, before_us: int, actor: Mapping[str, Any] | None = None) -> int:
+        """Remove rows older than a time, a few thousand at once, each time with a row that says so and keeps the hash
+        they end with; returns how many.
+
+        :param actor: actor fields of that row; None for the gateway itself.
+        :raises StoreUnavailable: some are still there.
+        """
+        removed = 0
+        while True:
+            number, hash_ = await self.store.oldest(before_us, TRIM_ROWS)
+            if not number:
+                return removed
+            metadata = {"through": number, "hash": hash_}
+            self.record(Event(kind="admin", operation=TRIMMED, metadata=metadata, **(actor or {})))
+            # The row must be there before what it stands for is gone; reading makes it durable.
+            await self.store.read(number, 1)
+            removed += await self.store.remove_through(number)
+
+
+def redact(value: Any) -> Any:
+    """Plain values without what looks like a credential by its key (acl 15.3)."""
+    if isinstance(value, Mapping):
+        return {
+            str(key): REDACTED if any(word in str(key).lower() for word in _SECRETS) else redact(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact(item) for item in value]
+    return value
+
+
+def _encode(metadata: Mapping[str, Any]) -> str:
+    if not metadata:
+        return "{}"
+    text = json.dumps(redact(metadata), ensure_ascii=False, separators=(",", ":"), default=str)
+    if len(text) <= METADATA_CHARACTERS_MAX:
+        return text
+    return json.dumps({"truncated": True, "characters": len(text)})

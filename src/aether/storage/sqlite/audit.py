@@ -1,0 +1,159 @@
+"""The audit log in SQLite: appended with the group commits, read beside them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aether.audit.store import FIELDS, GENESIS, Filter, Row
+from aether.storage.sqlite.database import Database, Statement
+
+__all__ = ["SqliteAudit", "open_offline", "read_rows", "select_rows"]
+
+_COLUMNS = ", ".join(FIELDS)
+_APPEND = (
+    f"INSERT INTO audit ({_COLUMNS}) SELECT {', '.join(f'value->>{n}' for n in range(len(FIELDS)))} FROM json_each(?)"
+)
+_READ = f"SELECT {_COLUMNS} FROM audit WHERE number > ? ORDER BY number LIMIT ?"
+_EQUAL = {
+    "kind": "kind",
+    "actor_type": "actor_type",
+    "resource_type": "resource_type",
+    "resource_id": "resource_id",
+    "operation": "operation",
+    "workspace": "workspace",
+    "subject_type": "subject_type",
+    "subject_id": "subject_id",
+    "authority_mode": "authority_mode",
+    "grant_id": "grant_id",
+}
+
+
+class SqliteAudit:
+    """Implements :class:`aether.audit.store.AuditStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._staged: list[Row] = []
+        self._committing = 0
+        last = database.reader.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+        self.head: tuple[int, str] = tuple(last) if last else (0, GENESIS)
+        database.join(self)
+
+    @property
+    def staged(self) -> int:
+        return len(self._staged) + self._committing
+
+    def append(self, row: Row) -> int:
+        self._database.check()
+        self._staged.append(row)
+        self.head = (row.number, row.hash)
+        return self._database.touch()
+
+    def stage(self) -> Iterable[Statement]:
+        self._committing = len(self._staged)
+        if self._staged:
+            yield _APPEND, (json.dumps([row.values() for row in self._staged], ensure_ascii=False),)
+            self._staged = []
+
+    def on_committed(self) -> None:
+        self._committing = 0
+
+    async def query(self, wanted: Filter, limit: int, offset: int) -> tuple[int, Sequence[Row]]:
+        await self._settle()
+        return await self._database.scan(lambda reader: select_rows(reader, wanted, limit, offset))
+
+    async def read(self, after: int, limit: int) -> Sequence[Row]:
+        await self._settle()
+        return await self._database.scan(lambda reader: read_rows(reader, after, limit))
+
+    async def oldest(self, before_us: int, limit: int) -> tuple[int, str]:
+        def find(reader: sqlite3.Connection) -> tuple[int, str]:
+            rows = reader.execute("SELECT number, hash, time_us FROM audit ORDER BY number LIMIT ?", (limit,))
+            last = (0, "")
+            for number, hash_, time_us in rows:
+                if time_us >= before_us:
+                    break
+                last = (number, hash_)
+            return last
+
+        await self._settle()
+        return await self._database.scan(find)
+
+    async def remove_through(self, number: int) -> int:
+        return await self._database.maintain(
+            lambda writer: writer.execute("DELETE FROM audit WHERE number <= ?", (number,)).rowcount
+        )
+
+    async def _settle(self) -> None:
+        """Until what was appended can be read."""
+        await self._database.wait_durable(self._database.latest_ticket)
+
+
+def read_rows(reader: sqlite3.Connection, after: int, limit: int) -> list[Row]:
+    """Rows by number, from the one after ``after``."""
+    return [_row(values) for values in reader.execute(_READ, (after, limit))]
+
+
+def select_rows(reader: sqlite3.Connection, wanted: Filter, limit: int, offset: int) -> tuple[int, list[Row]]:
+    """How many rows match, and one page of them, the newest first."""
+    conditions, parameters = _conditions(wanted)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    (total,) = reader.execute(f"SELECT count(*) FROM audit {where}", parameters).fetchone()
+    rows = reader.execute(
+        f"SELECT {_COLUMNS} FROM audit {where} ORDER BY number DESC LIMIT ? OFFSET ?", (*parameters, limit, offset)
+    )
+    return total, [_row(values) for values in rows]
+
+
+def _conditions(wanted: Filter) -> tuple[list[str], list[str | int]]:
+    """SQL for a filter; values only ever go in as parameters."""
+    conditions: list[str] = []
+    parameters: list[str | int] = []
+
+    def add(condition: str, *values: str | int) -> None:
+        conditions.append(condition)
+        parameters.extend(values)
+
+    for name, column in _EQUAL.items():
+        if value := getattr(wanted, name):
+            add(f"{column} = ?", value)
+    if wanted.actor_id:
+        add("(actor_id = ? OR canonical_id = ?)", wanted.actor_id, wanted.actor_id)
+    if wanted.start_us:
+        add("time_us >= ?", wanted.start_us)
+    if wanted.end_us:
+        add("time_us <= ?", wanted.end_us)
+    if wanted.only_failures:
+        add("success = 0")
+    for column, excluded in (
+        ("actor_type", wanted.exclude_actor_types),
+        ("workspace", wanted.exclude_workspaces),
+    ):
+        if excluded:
+            add(f"{column} NOT IN ({', '.join('?' * len(excluded))})", *excluded)
+    if wanted.exclude_service_direct:
+        add("NOT (actor_type = 'service' AND authority_mode = 'direct')")
+    if wanted.decision:
+        add("kind = 'authorization' AND success = ?", int(wanted.decision == "ALLOW"))
+    if wanted.before_number:
+        add("number < ?", wanted.before_number)
+    return conditions, parameters
+
+
+def _row(values: Sequence[object]) -> Row:
+    row = dict(zip(FIELDS, values, strict=True))
+    row["success"] = bool(row["success"])
+    return Row(**row)  # type: ignore[arg-type]
+
+
+def open_offline(path: Path) -> sqlite3.Connection:
+    """A read-only connection to the database of a data directory, beside a running gateway or without one.
+
+    :raises sqlite3.Error: there is none, or it cannot be read.
+    """
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    connection.execute("PRAGMA query_only=1")
+    return connection
