@@ -95,8 +95,6 @@ class AuditTrail:
         self.coalesces = settings.window_s > 0
         self._wall_clock = wall_clock
         self._on_left_out = on_left_out
-        self._window_ms = int(settings.window_s * 1000)
-        self._window = 0
         self._seen: set[tuple[str, str, str, str, str]] = set()
         self._left_out = 0
         self._time_us = 0
@@ -113,7 +111,7 @@ class AuditTrail:
             return
         if event.kind in COALESCED:
             key = (event.kind, event.actor_id, event.resource_type, event.resource_id, event.operation)
-            if self._window_ms and not self._first_of_window(key):
+            if self.coalesces and not self._first_of_window(key):
                 return
         if self.store.staged >= STAGED_MAX:
             self._left_out += 1
@@ -127,27 +125,20 @@ class AuditTrail:
 
     def repeats(self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str) -> bool:
         """See :meth:`aether.audit.events.Recorder.repeats`."""
-        if kind not in self.settings.kinds:
-            return True
-        if not self._window_ms:
-            return False
-        self._turn_window()
-        return (kind, actor_id, resource_type, resource_id, operation) in self._seen
+        seen = (kind, actor_id, resource_type, resource_id, operation) in self._seen
+        return seen or kind not in self.settings.kinds
+
+    def begin_window(self) -> None:
+        """Every success is new again; called once per window."""
+        self._seen.clear()
 
     def _first_of_window(self, key: tuple[str, str, str, str, str]) -> bool:
-        self._turn_window()
         if key in self._seen:
             return False
         if len(self._seen) >= REPEATS_MAX:
             self._seen.clear()
         self._seen.add(key)
         return True
-
-    def _turn_window(self) -> None:
-        window = self._wall_clock() // self._window_ms
-        if window != self._window:
-            self._window = window
-            self._seen.clear()
 
     def _confess(self) -> None:
         """A row that says how many are not there."""

@@ -242,7 +242,7 @@ class Gateway:
         recorder: Recorder = trail or NoAudit()
         observer = Observer(directory, settings, tier, self.metrics, self._wall_clock, recorder)
         if trail is not None and trail.coalesces:
-            self._tasks.append(partial(observer.keep_windows, trail.settings.window_s))
+            self._tasks.append(partial(observer.keep_windows, trail))
         access = self._compose_access(tier, directory, recorder, trail)
         audit = AuditService(trail, access, self.config.audit_limits())
         checks = AccessChecks(access, self._wall_clock, self._new_id)

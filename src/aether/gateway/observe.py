@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from aether.audit.events import Event, Recorder, actor_of
+from aether.audit.trail import AuditTrail
 from aether.errors import StoreUnavailable
 from aether.gateway.directory import Directory
 from aether.gateway.session import Session
@@ -123,12 +124,14 @@ class Observer:
         self._metrics.message_error(identity.workspace, code)
 
     async def keep_windows(
-        self, window_s: float, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, trail: AuditTrail, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Let the first message on each route in each window of the audit log take the way that records it."""
+        """Begin the windows of the audit log. The first message on each route in each of them takes the way that
+        records it."""
         task_status.started()
         while True:
-            await trio.sleep(window_s - self._wall_clock() / 1000 % window_s)
+            await trio.sleep(trail.settings.window_s)
+            trail.begin_window()
             for session in self._directory:
                 session.forget_routes()
 

@@ -133,7 +133,8 @@ class KVService:
         try:
             if op in _STORES_VALUE:
                 self._check_value(operation.value, workspace)
-            rights = self._rights(caller, operation)
+            if operation.HasField("authorization"):
+                rights = self._rights(caller, operation.authorization)
             if identity.kind not in _CALLERS:
                 raise Refusal(Code.KV_ERROR, f"{identity.kind.title} principals have no key/value access")
             if op is Op.PURGE_IDENTITY:
@@ -144,7 +145,7 @@ class KVService:
                 raise Refusal(Code.KV_ERROR, "unknown operation")
             key = operation.key
             if self._access.configured:
-                self._check_access(identity, rights, op, scope, key, workspace)
+                self._check_access(caller, rights, op, scope, key, workspace)
             command = self._command(op, namespace, key, operation)
             if self._immediate is None or op is Op.LIST:
                 self._record(caller, operation, op, scope, workspace, rights)
@@ -303,20 +304,24 @@ class KVService:
 
     # ---------------------------------------------------------------------------------------------------- access
 
-    def _rights(self, caller: Caller, operation: pb.KVOperation) -> Rights:
+    def _rights(self, caller: Caller, context: pb.AuthorizationContext) -> Rights:
         try:
-            return self._access.rights(caller, operation.authorization if operation.HasField("authorization") else None)
+            return self._access.rights(caller, context)
         except InvalidAuthority:
             raise Refusal(Code.PERMISSION_DENIED, "invalid authorization context") from None
 
-    def _check_access(self, identity: Identity, rights: Rights, op: Op, scope: Scope, key: str, workspace: str) -> None:
+    def _check_access(
+        self, caller: Caller, rights: Rights | None, op: Op, scope: Scope, key: str, workspace: str
+    ) -> None:
         """Owner, coordination keys, the key's rule, the scope's rule: the first that decides (kv 5.1).
 
         :raises Refusal: denied. The text names no rule.
         :raises StoreUnavailable: no decision could be made, so none in favour.
         """
-        if scope in _EXCLUSIVE and rights.lineage is None:
+        if scope in _EXCLUSIVE and (rights is None or rights.lineage is None):
             return
+        rights = rights or self._access.rights(caller)
+        identity = caller.identity
         is_coordination = op is not Op.LIST and key.startswith(COORDINATION_PREFIX)
         if is_coordination and identity.kind is PrincipalType.WORKFLOW_ENGINE:
             return
