@@ -37,12 +37,12 @@ MAY_IMPORT = {
     "gateway": SHARED | FEATURES | {"config", "metrics", "rpc", "tiers"},
     "metrics": {"_version", "errors"},
     "admin": SHARED | FEATURES | {"config", "gateway", "metrics"},
-    "cli": SHARED | FEATURES | {"admin", "client", "config", "gateway", "rpc", "storage"},
+    "cli": SHARED | FEATURES | {"admin", "client", "config", "gateway", "rpc", "storage", "tiers"},
 }
 """Parts of the package by what they import at module level."""
 
 LOADED_ON_USE = {
-    "config": {"access", "acl", "audit", "checkpoints", "gateway", "kv", "rpc"},
+    "config": {"access", "acl", "audit", "checkpoints", "tokens", "gateway", "kv", "rpc"},
     "tiers": {"tiers"},
     "client": {"kv", "checkpoints", "nurseries", "gateway"},
 }

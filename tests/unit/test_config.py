@@ -246,8 +246,8 @@ def test_development_refuses_to_be_reached_from_elsewhere(host):
 def test_without_development_and_without_authentication_there_is_a_problem_to_tell():
     assert Config.development().authentication_problem() is None
     assert "no authentication is configured (auth.modes is empty)" in (Config().authentication_problem() or "")
-    config = load_config(env={"AETHER_AUTH_MODES": "api_key"})
-    assert "auth.modes names api_key, which this version cannot check" in (config.authentication_problem() or "")
+    config = load_config(env={"AETHER_AUTH_MODES": "saml"})
+    assert "auth.modes names saml, which this version cannot check" in (config.authentication_problem() or "")
 
 
 def test_development_in_code(tmp_path):

@@ -17,7 +17,12 @@ __all__ = ["main"]
 class LazyGroup(click.Group):
     """A group whose larger commands are imported when they are named."""
 
-    _MODULES: ClassVar[dict[str, str]] = {"acl": "aether.cli.acl", "audit": "aether.cli.audit"}
+    _MODULES: ClassVar[dict[str, str]] = {
+        "acl": "aether.cli.acl",
+        "audit": "aether.cli.audit",
+        "init": "aether.cli.init",
+        "token": "aether.cli.token",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self._MODULES])

@@ -91,6 +91,7 @@ class Connection(Coordinating):
         from aether.client.kv import KV
         from aether.client.progress import Progress
         from aether.client.sessions import Sessions
+        from aether.client.tokens import Tokens
 
         self._target = target
         self._init = init
@@ -105,6 +106,7 @@ class Connection(Coordinating):
         self.checkpoints = Checkpoints(self)
         self.progress = Progress(self)
         self.sessions = Sessions(self)
+        self.tokens = Tokens(self)
         self._messages = Inbox()
         self._updates = Inbox()
         self._call: ClientCall | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from aether.config.values import (
@@ -24,6 +24,7 @@ from aether.config.values import (
     PositiveDuration,
     PositiveSize,
     Rate,
+    Secret,
     Size,
     Text,
     is_loopback,
@@ -45,6 +46,7 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+HMAC_KEY_CHARACTERS_MIN = 32
 ENVELOPE = 64 * KIB
 """Room a message needs around its payload: topic, identities, authorization."""
 
@@ -199,14 +201,28 @@ class Shutdown(Section):
     """Time over which clients are told to reconnect, so that they do not come back all at once."""
 
 
+class Mtls(Section):
+    """Client certificates as credentials, with ``mtls`` among ``auth.modes``."""
+
+    required: Flag = False
+    """Whether clients without a certificate are refused."""
+    mode: Annotated[Literal["strict", "semi-strict", "relaxed"], BeforeValidator(lower_case)] = "strict"
+    """What the common name of a certificate binds: ``strict`` the whole identity, ``semi-strict`` all but the
+    specifier, ``relaxed`` only the type of principal."""
+
+
 class Auth(Section):
     """Who may connect. A gateway without any method admits nobody unless it runs with ``dev``."""
 
-    METHODS: ClassVar[frozenset[str]] = frozenset()
+    METHODS: ClassVar[frozenset[str]] = frozenset({"mtls", "api_key"})
     """Methods of authentication that this version has."""
 
     modes: Names = ()
-    """Methods of authentication to accept; this version has none."""
+    """Methods of authentication to accept: ``mtls`` (client certificates), ``api_key``."""
+    mtls: Mtls = Mtls()
+    token_hmac_key: Secret = SecretStr("")
+    """Key under which API keys are stored, 32 characters or more; empty: one is made in the data directory at the first
+    start. Another key makes all API keys worthless."""
 
 
 class Acl(Section):
@@ -338,19 +354,27 @@ class Config(Section):
 
         With ``dev`` anonymous clients are admitted, on loopback only.
         """
-        if self.dev:
-            return None
         if unknown := [mode for mode in self.auth.modes if mode not in Auth.METHODS]:
             return (
-                f"auth.modes names {', '.join(unknown)}, which this version cannot check. Run with --dev (anonymous "
-                "clients, this machine only), or embed the gateway with an authenticator of your own."
+                f"auth.modes names {', '.join(unknown)}, which this version cannot check; it has "
+                f"{', '.join(sorted(Auth.METHODS))}."
             )
-        if not self.auth.modes:
-            return (
-                "no authentication is configured (auth.modes is empty), so anybody could connect as anyone. Run with "
-                "--dev (anonymous clients, this machine only), or embed the gateway with an authenticator of your own."
-            )
-        return None
+        if self.dev or self.auth.modes:
+            return None
+        return (
+            "no authentication is configured (auth.modes is empty), so anybody could connect as anyone. Make a "
+            "configuration with `aether init`, name methods in auth.modes, or run with --dev (anonymous clients, this "
+            "machine only)."
+        )
+
+    def hmac_key(self) -> bytes:
+        """The key under which API keys are stored; made when there is none yet.
+
+        :raises OSError: it cannot be read or written.
+        """
+        from aether.tokens.keys import load_hmac_key
+
+        return load_hmac_key(self.auth.token_hmac_key.get_secret_value(), self.storage.data_dir)
 
     def gateway_settings(self) -> Settings:
         """What the gateway's core needs."""
@@ -449,6 +473,12 @@ def _violations(config: Config) -> Any:
     if (tls.cert_file is None) != (tls.key_file is None):
         missing = "key_file" if tls.key_file is None else "cert_file"
         yield f"gateway.tls.{missing}", "needed too: a certificate and its key come together"
+    if "mtls" in config.auth.modes and (tls.ca_file is None or tls.client_auth == "none"):
+        yield "gateway.tls.ca_file", "needed for mtls in auth.modes, and gateway.tls.client_auth other than none"
+    if "api_key" in config.auth.modes and tls.cert_file is None and not is_loopback(gateway.host):
+        yield "gateway.tls.cert_file", "needed for api_key in auth.modes, or keys could be read on their way"
+    if 0 < len(config.auth.token_hmac_key.get_secret_value()) < HMAC_KEY_CHARACTERS_MIN:
+        yield "auth.token_hmac_key", f"{HMAC_KEY_CHARACTERS_MIN} characters or more"
     if config.admin.enabled:
         yield "admin.enabled", "false: this version has no admin API"
     if gateway.port and gateway.port == gateway.ops_port:

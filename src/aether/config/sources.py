@@ -37,6 +37,8 @@ ENVIRONMENT = {
     "AETHER_TLS_CA_FILE": "gateway.tls.ca_file",
     "AETHER_TLS_CLIENT_AUTH": "gateway.tls.client_auth",
     "AETHERLITE_DATA_DIR": "storage.data_dir",
+    "AETHER_AUTH_MODES": "auth.modes",
+    "AETHER_TOKEN_HMAC_KEY": "auth.token_hmac_key",
     "AETHER_DATA_DIR": "storage.data_dir",
     "AETHER_DURABILITY": "storage.durability",
     "AETHER_MESSAGE_RETENTION_TTL": "storage.message_retention",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, SecretStr
 
 __all__ = [
     "Allowed",
@@ -26,6 +26,7 @@ __all__ = [
     "PositiveDuration",
     "PositiveSize",
     "Rate",
+    "Secret",
     "Size",
     "Text",
     "format_duration",
@@ -148,6 +149,7 @@ def lower_case(value: Any) -> Any:
 
 Flag = Annotated[bool, Allowed("true or false")]
 Text = Annotated[str, Field(min_length=1), Allowed("a text that is not empty")]
+Secret = Annotated[SecretStr, Allowed("a text that nobody else knows")]
 Host = Annotated[str, Field(min_length=1), Allowed("an address or host name to listen on")]
 FilePath = Annotated[Path, Allowed("a path")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Allowed("a list of names")]

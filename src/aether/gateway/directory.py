@@ -5,7 +5,7 @@ Entries belong to session ids: removing a displaced session never touches its su
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from aether.gateway.reasons import CloseReason
@@ -67,6 +67,13 @@ class Directory:
             return False
         session.end(CloseReason.ADMIN, reason)
         return True
+
+    def end_token_sessions(self, is_over: Callable[[str], bool]) -> None:
+        """End the sessions whose API token a predicate accepts."""
+        for session in self:
+            token_id = session.claim.admission.token_id
+            if token_id and is_over(token_id):
+                session.end(CloseReason.TOKEN_REVOKED)
 
     def services(self, implementation: str) -> list[str]:
         """Topics of the connected instances of a service."""

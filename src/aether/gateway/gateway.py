@@ -30,12 +30,13 @@ from aether.answers import Reply
 from aether.audit.events import NoAudit, Recorder
 from aether.audit.service import AuditService
 from aether.audit.trail import AuditTrail
+from aether.authentication.chain import CredentialChain
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
 from aether.gateway.directory import Directory
 from aether.gateway.enforcement import Enforcement
-from aether.gateway.handshake import Authenticator, DevelopmentAuthenticator
+from aether.gateway.handshake import Authenticator, PeerAuthenticator
 from aether.gateway.heartbeat import Heartbeat
 from aether.gateway.observe import Observer
 from aether.gateway.outbound import Confirmations, Durability
@@ -58,6 +59,9 @@ from aether.rpc.server import ServerCall
 from aether.sessions.service import SessionService
 from aether.sessions.store import IdentityLocks
 from aether.tiers import Tier, open_tier
+from aether.tokens.keys import KeyHasher
+from aether.tokens.service import TokenService
+from aether.tokens.store import TokenStore
 
 if TYPE_CHECKING:
     from aether.rpc.tls import ServerTls
@@ -249,11 +253,12 @@ class Gateway:
         kv = KVService(tier.kv, access, self.config.kv_limits(), recorder, observe=self.metrics.kv.observe)
         checkpoints = CheckpointService(tier.checkpoints, access, self.config.checkpoint_limits(), self._wall_clock)
         sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock, recorder)
+        authenticator = self._authenticator or self._compose_authenticator(tier, directory, access, recorder)
         return Services(
             settings=settings,
             tier=tier,
             access=access,
-            authenticator=self._authenticator or DevelopmentAuthenticator(),
+            authenticator=authenticator,
             directory=directory,
             confirmations=Confirmations(),
             heartbeat=Heartbeat(tier.locks, directory),
@@ -301,6 +306,23 @@ class Gateway:
         self._handlers["acl_op"] = acl.handle
         self._tasks += [engine.run, enforcement.run]
         return control
+
+    def _compose_authenticator(
+        self, tier: Tier, directory: Directory, access: Access, recorder: Recorder
+    ) -> Authenticator:
+        """The methods that are configured, and the API tokens that one of them needs."""
+        auth = self.config.auth
+        tokens = TokenStore(tier.records, KeyHasher(self.config.hmac_key()), self._wall_clock)
+        service = TokenService(tokens, access, recorder, directory.end_token_sessions, self._wall_clock, self._new_id)
+        self._handlers["token_op"] = service.handle
+        self._tasks.append(service.run)
+        chain = CredentialChain(auth.modes, tokens, anonymous=self.config.dev, recorder=recorder)
+        return PeerAuthenticator(
+            chain,
+            mtls=auth.mtls.mode if "mtls" in auth.modes else None,
+            mtls_required=auth.mtls.required,
+            strict=self.config.gateway.strict_identifiers,
+        )
 
     def _new_id(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -5,14 +5,18 @@ Everything here fails with a gRPC status and leaves nothing behind; acquiring be
 
 from __future__ import annotations
 
+import datetime as dt
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import trio
 from google.protobuf.message import DecodeError
 
+from aether.authentication.certificates import ANONYMOUS, Mode, common_name, settle_identity
+from aether.authentication.chain import CredentialChain
+from aether.authentication.model import Admission, Attempt, Denied, NotAuthenticated
 from aether.errors import Code
 from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier
 from aether.proto import aether_pb2 as pb
@@ -20,7 +24,7 @@ from aether.rpc.server import Peer, ServerCall
 from aether.rpc.status import RpcError, StatusCode
 from aether.sessions.store import ClientInfo, Lock
 
-__all__ = ["Authenticator", "Claim", "DevelopmentAuthenticator", "Extensions", "build_ack", "read_claim"]
+__all__ = ["Authenticator", "Claim", "Extensions", "PeerAuthenticator", "build_ack", "read_claim", "read_init"]
 
 EXTENSION_HEADER = "aether-extensions"
 
@@ -36,12 +40,15 @@ class Extensions:
 
 @dataclass(frozen=True)
 class Claim:
-    """A well-formed ``InitConnection``: who the client says it is."""
+    """A well-formed ``InitConnection`` of an admitted client.
+
+    :ivar identity: that of the admission, or that of the session it resumes.
+    """
 
     identity: Identity
+    admission: Admission
     resume_session_id: str
     client: ClientInfo
-    credentials: dict[str, str] = field(repr=False)
     extensions: Extensions
     consumes_pool_tasks: bool = True
     profiles: tuple[str, ...] = ()
@@ -50,38 +57,62 @@ class Claim:
 class Authenticator(Protocol):
     """Decides whether a peer may be who it claims; the seam for every authentication method."""
 
-    async def authenticate(self, peer: Peer, claim: Claim) -> None:
-        """Return for an admitted claim.
+    async def authenticate(
+        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity]
+    ) -> Admission:
+        """Return for an admitted peer, with the identity it gets.
 
-        :raises RpcError: ``UNAUTHENTICATED`` or ``PERMISSION_DENIED``.
+        :param credentials: as in ``InitConnection``.
+        :param claim: reads the identity that the client claims; not needed where a certificate says it all.
+        :raises NotAuthenticated: no or wrong credentials.
+        :raises Denied: right ones, but not for this identity.
+        :raises InvalidIdentity: the claim is malformed.
         """
 
 
-class DevelopmentAuthenticator:
-    """Admits clients without credentials; a credential that cannot be verified is still refused (connection 9.7)."""
+class PeerAuthenticator:
+    """The gateway's own: the client's certificate first, then its credentials (connection 9.1).
 
-    async def authenticate(self, peer: Peer, claim: Claim) -> None:
-        credentials = claim.credentials
-        if credentials.get("token") or credentials.get("task_token"):
-            raise RpcError(StatusCode.UNAUTHENTICATED, "invalid or revoked token: token not found")
-        if credentials.get("api_key") or credentials.get("x-api-key"):
-            raise RpcError(
-                StatusCode.UNAUTHENTICATED,
-                "credential authentication failed: authentication failed: invalid API key: "
-                "token not found or expired/revoked",
-            )
-        if credentials.get("bearer_token") or credentials.get("authorization"):
-            raise RpcError(
-                StatusCode.UNAUTHENTICATED,
-                "credential authentication failed: authentication failed: no OAuth provider accepted the token",
-            )
-        await trio.lowlevel.checkpoint()
+    :param mtls: how a certificate binds the identity; None: certificates only secure the transport.
+    :param mtls_required: refuse clients without a certificate.
+    :param strict: hold names in certificates to the identifier rules in full.
+    """
+
+    def __init__(
+        self, chain: CredentialChain, *, mtls: Mode | None = None, mtls_required: bool = False, strict: bool = True
+    ) -> None:
+        self._chain = chain
+        self._mtls = mtls
+        self._mtls_required = mtls_required
+        self._strict = strict
+
+    async def authenticate(
+        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity]
+    ) -> Admission:
+        """See :meth:`Authenticator.authenticate`."""
+        identity, has_certificate = self._identify(peer, claim)
+        source = peer.address.rpartition(":")[0] or peer.address
+        return await self._chain.admit(
+            Attempt(identity, source, credentials, has_certificate=has_certificate, in_process=peer.in_process)
+        )
+
+    def _identify(self, peer: Peer, claim: Callable[[], Identity]) -> tuple[Identity, bool]:
+        """The identity by certificate where there is a named one, else by claim; and whether it was by certificate."""
+        if self._mtls is None or peer.in_process:
+            return claim(), False
+        if peer.certificate is None:
+            if self._mtls_required:
+                raise NotAuthenticated("mTLS is required", "resolve_identity_failed")
+            return claim(), False
+        name = common_name(peer.certificate, dt.datetime.now(dt.UTC))
+        if name == ANONYMOUS:
+            return claim(), False
+        return settle_identity(name, self._mtls, claim, strict=self._strict), True
 
 
-async def read_claim(call: ServerCall, *, timeout_s: float, strict: bool, new_id: str) -> Claim:
-    """Wait for ``InitConnection`` and check it.
+async def read_init(call: ServerCall, *, timeout_s: float) -> pb.InitConnection:
+    """Wait for the first message, which has to be ``InitConnection``.
 
-    :param new_id: the session id to be; also the id of a non-unique task and the seed of an unnamed orchestrator.
     :raises RpcError: with the status and text of the table in connection 2.
     """
     with trio.move_on_after(timeout_s) as scope:
@@ -96,14 +127,35 @@ async def read_claim(call: ServerCall, *, timeout_s: float, strict: bool, new_id
         raise RpcError(StatusCode.INVALID_ARGUMENT, "first message must be InitConnection") from None
     if message.WhichOneof("payload") != "init":
         raise RpcError(StatusCode.INVALID_ARGUMENT, "first message must be InitConnection")
-    init = message.init
+    return message.init
+
+
+async def read_claim(
+    init: pb.InitConnection, call: ServerCall, authenticator: Authenticator, *, strict: bool, new_id: str
+) -> Claim:
+    """Settle who the client is.
+
+    :param new_id: the session id to be; also the id of a non-unique task and the seed of an unnamed orchestrator.
+    :raises RpcError: ``INVALID_ARGUMENT``, ``UNAUTHENTICATED`` or ``PERMISSION_DENIED``.
+    :raises StoreUnavailable: it cannot be decided now.
+    """
+    credentials = dict(init.credentials)
     try:
-        identity = resolve_identity(init, strict=strict, new_id=new_id)
+        admission = await authenticator.authenticate(
+            call.peer, credentials, lambda: resolve_identity(init, strict=strict, new_id=new_id)
+        )
+        if admission.identity.kind is PrincipalType.USER:
+            check_identifier("user_id", admission.identity.id, strict=strict, required=True)
     except InvalidIdentity as error:
         raise RpcError(StatusCode.INVALID_ARGUMENT, f"invalid identity: {error}") from None
+    except NotAuthenticated as error:
+        raise RpcError(StatusCode.UNAUTHENTICATED, str(error)) from None
+    except Denied as error:
+        raise RpcError(StatusCode.PERMISSION_DENIED, str(error)) from None
     build = init.client_build_info
     return Claim(
-        identity=identity,
+        identity=admission.identity,
+        admission=admission,
         resume_session_id=init.resume_session_id,
         client=ClientInfo(
             version=init.client_version or "unknown",
@@ -113,7 +165,6 @@ async def read_claim(call: ServerCall, *, timeout_s: float, strict: bool, new_id
             runtime=build.runtime,
             os=build.os,
         ),
-        credentials=dict(init.credentials),
         extensions=negotiate(init.extensions, call.metadata),
         consumes_pool_tasks=not init.service.no_pool_consumer,
         profiles=tuple(init.orchestrator.supported_profiles),
@@ -130,6 +181,7 @@ def resolve_identity(init: pb.InitConnection, *, strict: bool, new_id: str) -> I
         check_identifier(field_name, value, strict=strict, required=required)
         return value
 
+    has_bearer = any(init.credentials.get(name) for name in ("bearer_token", "authorization"))  # it names the user
     kind = init.WhichOneof("client_type")
     match kind:
         case "agent":
@@ -151,7 +203,7 @@ def resolve_identity(init: pb.InitConnection, *, strict: bool, new_id: str) -> I
         case "user":
             return Identity(
                 PrincipalType.USER,
-                id=checked("user_id", init.user.user_id, required=True),
+                id=checked("user_id", init.user.user_id, required=not has_bearer),
                 specifier=checked("window_id", init.user.window_id),
             )
         case "orchestrator":

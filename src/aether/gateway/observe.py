@@ -100,6 +100,11 @@ class Observer:
             )
         )
 
+    def not_authenticated(self, kind: str) -> None:
+        """A connect with no or wrong credentials; whoever decided that has recorded it."""
+        title = "".join(part.capitalize() for part in kind.split("_"))
+        self._metrics.rejected("", title, "auth_failed")
+
     def rejected(self, identity: Identity, status: str, text: str) -> None:
         """A connect that failed; ``status`` as in ``aether_connection_attempts_total``.
 

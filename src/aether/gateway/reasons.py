@@ -18,6 +18,7 @@ class CloseReason(enum.Enum):
     SUPERSEDED = (StatusCode.CANCELLED, "session superseded by a newer connection", pb.Signal.FORCE_DISCONNECT)
     ADMIN = (StatusCode.CANCELLED, "session disconnected by administrator", pb.Signal.FORCE_DISCONNECT)
     ACCESS_LOST = (StatusCode.PERMISSION_DENIED, "access denied: no longer allowed", pb.Signal.FORCE_DISCONNECT)
+    TOKEN_REVOKED = (StatusCode.UNAUTHENTICATED, "API key revoked or expired", pb.Signal.FORCE_DISCONNECT)
     LOCK_LOST = (StatusCode.CANCELLED, "session lock lost", None)
     DRAIN = (StatusCode.UNAVAILABLE, "gateway draining", pb.Signal.GRACEFUL_DISCONNECT)
     PROTOCOL = (StatusCode.INVALID_ARGUMENT, "InitConnection already sent", None)

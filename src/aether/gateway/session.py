@@ -20,7 +20,7 @@ from aether._fastpath import Lane, Port, TokenBucket, Window
 from aether.access import Level
 from aether.answers import Answer, down, refuse
 from aether.errors import Code, IdentityHeld, Refusal, StoreUnavailable
-from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim
+from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim, read_init
 from aether.gateway.inbound import absent, request_id_of
 from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
 from aether.gateway.reasons import CloseReason
@@ -45,6 +45,15 @@ DUPLICATE_PAUSES_S = (0.0, 0.01, 0.03, 0.06)
 """Waits between attempts to get a lock that is held: a tenth of a second in all."""
 SIGNAL_FLUSH_S = 1.0
 HELD_BYTES_MAX = 1024 * 1024
+OPERATION_KINDS = {
+    "init": "send",
+    "send": "send",
+    "progress": "send",
+    "switch_workspace": "send",
+    "kv_op": "kv",
+    "checkpoint_op": "kv",
+}
+"""Scope that a restricted token needs for an operation; ``admin`` for all others."""
 SYSTEM = frozenset(
     {
         PrincipalType.ORCHESTRATOR,
@@ -65,11 +74,9 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
         raise RpcError(StatusCode.UNAVAILABLE, "gateway draining")
     settings = services.settings
     session_id = services.new_id()
-    claim = await read_claim(
-        call, timeout_s=settings.init_timeout_s, strict=settings.strict_identifiers, new_id=session_id
-    )
+    init = await read_init(call, timeout_s=settings.init_timeout_s)
+    claim = await _settle_claim(init, call, session_id, services)
     try:
-        await services.authenticator.authenticate(call.peer, claim)
         claim = await _keep_assigned_id(claim, services)
         await _admit(claim, services)
         async with AsyncExitStack() as stack:
@@ -80,6 +87,25 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
         raise _store_away() from None
     except RpcError as error:
         await _record_rejection(claim.identity, error, services)
+        raise
+
+
+async def _settle_claim(init: pb.InitConnection, call: ServerCall, session_id: str, services: Services) -> Claim:
+    """Who the client is; a refusal is counted, and in the audit log before it is out."""
+    try:
+        return await read_claim(
+            init,
+            call,
+            services.authenticator,
+            strict=services.settings.strict_identifiers,
+            new_id=session_id,
+        )
+    except StoreUnavailable:
+        raise _store_away() from None
+    except RpcError as error:
+        if error.code in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED):
+            services.observer.not_authenticated(init.WhichOneof("client_type") or "")
+            await _wait_recorded(services)
         raise
 
 
@@ -97,6 +123,17 @@ async def _record_rejection(identity: Identity, error: RpcError, services: Servi
         return
     try:
         services.observer.rejected(identity, status, error.message)
+    except StoreUnavailable:
+        raise _store_away() from None
+    await _wait_recorded(services)
+
+
+async def _wait_recorded(services: Services) -> None:
+    """Until the audit log has what was recorded.
+
+    :raises RpcError: it takes too long, or fails.
+    """
+    try:
         with trio.fail_after(CLEANUP_S):
             await services.tier.durability.wait_durable(services.audit.ticket)
     except (StoreUnavailable, trio.TooSlowError):
@@ -107,7 +144,6 @@ _REJECTIONS = {
     StatusCode.ALREADY_EXISTS: "lock_failed",
     StatusCode.RESOURCE_EXHAUSTED: "quota_exceeded",
     StatusCode.PERMISSION_DENIED: "acl_denied",
-    StatusCode.UNAUTHENTICATED: "auth_failed",
 }
 """Statuses of a refused connect, as counted."""
 
@@ -393,7 +429,17 @@ class Session:
         ticket = self._services.audit.ticket
         return answer if ticket == recorded else answer._replace(ticket=max(answer.ticket, ticket))
 
+    def _check_scope(self, kind: str) -> None:
+        """A token may be for some kinds of operations only (weakness 9).
+
+        :raises Refusal: this is none of them.
+        """
+        operations = self.claim.admission.operations
+        if operations is not None and OPERATION_KINDS.get(kind, "admin") not in operations:
+            raise Refusal(Code.PERMISSION_DENIED, "the API key of this connection is not for such operations")
+
     def _handle(self, kind: str, operation: Any) -> Answer | Awaitable[Answer]:
+        self._check_scope(kind)
         handler = self._services.handlers.get(kind)
         if handler is not None:
             return handler(self, operation)
@@ -519,6 +565,8 @@ class Session:
             check_identifier("workspace", workspace, strict=self._services.settings.strict_identifiers)
         except InvalidIdentity as error:
             raise Refusal(Code.WORKSPACE_SWITCH_FAILED, str(error)) from None
+        if workspace and not self.claim.admission.admits_workspace(workspace):
+            raise Refusal(Code.PERMISSION_DENIED, f"API key not authorized for workspace {workspace}")
         if workspace:
             decision = self._services.access.check(identity, "workspace", workspace, Level.READ, "connect", workspace)
             if not decision.allowed:

@@ -1,0 +1,92 @@
+"""What authentication is asked, and what comes of it (connection 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aether.acl.patterns import compile_pattern
+from aether.errors import AetherError
+from aether.identity import Identity
+
+__all__ = ["Admission", "Attempt", "Denied", "NotAuthenticated", "TaskBinding", "TaskTokens"]
+
+
+class NotAuthenticated(AetherError):
+    """The credentials are missing or wrong; becomes ``UNAUTHENTICATED``. The text is fit for clients.
+
+    :ivar reason: for the audit row.
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class Denied(AetherError):
+    """The credentials are right, but not for this; becomes ``PERMISSION_DENIED``. As :class:`NotAuthenticated`."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Somebody wants to be somebody.
+
+    :ivar identity: who the client says it is, after its certificate had its say.
+    :ivar source: address of the peer, without the port.
+    :ivar has_certificate: a certificate names it; then the identity is its word.
+    :ivar in_process: an embedded client, which our own process opened.
+    """
+
+    identity: Identity
+    source: str
+    credentials: Mapping[str, str] = field(repr=False)
+    has_certificate: bool = False
+    in_process: bool = False
+
+    def credential(self, *names: str) -> str:
+        """The first of these credentials that is there; empty ones are not."""
+        return next((value for name in names if (value := self.credentials.get(name, "").strip())), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Why a session was admitted, and what that restricts.
+
+    :ivar identity: who the session is.
+    :ivar method: ``mtls``, ``api_key``, ``oauth``, ``task_token``, ``in_process`` or ``anonymous``.
+    :ivar token_id: the API token that opened it; the session ends with the token.
+    :ivar workspace_patterns: workspaces it may switch to; none stands for all.
+    :ivar operations: kinds of operations it may use, of ``send``, ``kv`` and ``admin``; None: all.
+    :ivar task_id: the task that its task token belongs to.
+    """
+
+    identity: Identity
+    method: str
+    token_id: str = ""
+    workspace_patterns: tuple[str, ...] = ()
+    operations: frozenset[str] | None = None
+    task_id: str = ""
+
+    def admits_workspace(self, workspace: str) -> bool:
+        patterns = self.workspace_patterns
+        return not patterns or any(pattern == "*" or compile_pattern(pattern)(workspace) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskBinding:
+    """What a task token was made for."""
+
+    task_id: str
+    identity: str
+
+
+class TaskTokens(Protocol):
+    """Where task tokens are known."""
+
+    def find(self, token: str) -> TaskBinding | None:
+        """The binding of a live token; None for any other text."""
