@@ -119,7 +119,7 @@ def test_every_established_variable_and_flag_names_a_setting():
         ("AETHER_MESSAGE_RETENTION_TTL", "48h", "storage.message_retention", 172800),
         ("AETHER_MESSAGE_RETENTION_TTL", "0", "storage.message_retention", 0),
         ("AETHER_GATEWAY_DELIVERY_BUFFER_BYTES", "1MiB", "gateway.delivery_buffer_bytes", 1048576),
-        ("AETHER_AUTH_MODES", "mtls, api_key", "auth.modes", ("mtls", "api_key")),
+        ("AETHER_AUTH_MODES", "task_token, api_key", "auth.modes", ("task_token", "api_key")),
         ("AETHER_LOG_LEVEL", "WARN", "log.level", "warning"),
         ("AETHER_TLS_CLIENT_AUTH", "None", "gateway.tls.client_auth", "none"),
     ],

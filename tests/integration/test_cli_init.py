@@ -1,0 +1,155 @@
+"""``aether init`` and what it makes, as an administrator uses it: TLS, API keys, client certificates, access rules."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+import aether
+from aether import Gateway
+from aether.client import ConnectFailed, Disconnected, Options, Unauthenticated
+from aether.config import load_config
+from aether.rpc.tls import client_context
+
+
+class Made:
+    """A directory that ``aether init`` filled."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = 0
+
+    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "aether", *arguments]
+        return subprocess.run(
+            line, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+        )
+
+    def administrate(self, *arguments: str) -> Any:
+        """A command over the wire with the administrator's key."""
+        done = self.command(
+            *arguments,
+            "--json",
+            AETHER_ADDRESS=f"localhost:{self.port}",
+            AETHER_CA_FILE=str(self.directory / "tls/ca-cert.pem"),
+            AETHER_API_KEY_FILE=str(self.directory / "admin.key"),
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout or "null")
+
+    def options(self, *, key: str = "", certificate: str = "") -> Options:
+        clients = self.directory / "tls/clients"
+        files = (
+            (clients / f"{certificate}-cert.pem", clients / f"{certificate}-key.pem") if certificate else (None, None)
+        )
+        context = client_context(ca_file=self.directory / "tls/ca-cert.pem", cert_file=files[0], key_file=files[1])
+        return Options(credentials={"x-api-key": key} if key else {}, tls=context, attempts_max=1)
+
+    def agent(self, options: Options, specifier: str = "1", **changes: str) -> Any:
+        fields = {"workspace": "prod", "implementation": "worker", "specifier": specifier, **changes}
+        return aether.connect_agent(f"localhost:{self.port}", options=options, **fields)
+
+
+@pytest.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Made]:
+    """The gateway of a fresh directory."""
+    made = Made(tmp_path / "aether")
+    clients = ("--client", "ag::prod::worker::1", "--client", "anonymous")
+    done = await trio.to_thread.run_sync(partial(made.command, "init", "--dir", str(made.directory), *clients))
+    assert done.returncode == 0, done.stderr
+    assert f"aether serve --config {made.directory}/aether.yaml" in done.stdout
+    config = load_config(made.directory / "aether.yaml", env={}, flags={"gateway.port": 0, "gateway.ops_port": 0})
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        made.port = gateway.port
+        yield made
+
+
+async def administrate(made: Made, *arguments: str) -> Any:
+    return await trio.to_thread.run_sync(partial(made.administrate, *arguments))
+
+
+async def test_a_key_from_the_command_line_admits_an_agent(made: Made) -> None:
+    [new] = await administrate(made, "token", "create", "worker", "agent", "--identity", "ag::prod::worker::*")
+    async with made.agent(made.options(key=new["key"])) as me:
+        await me.kv.put("k", b"v")
+        assert await me.kv.get("k") == b"v"
+    with pytest.raises(ConnectFailed, match="API key not authorized for identity"):
+        async with made.agent(made.options(key=new["key"]), implementation="other"):
+            pass
+    with pytest.raises(Unauthenticated, match="requires a matching API key credential"):
+        async with made.agent(made.options()):
+            pass
+    listed = await administrate(made, "token", "list")
+    assert {row["name"] for row in listed} == {"administrator", "worker"}
+    assert not any("key" in row for row in listed)
+
+
+async def test_rotation_and_revocation_reach_live_sessions(made: Made) -> None:
+    [old] = await administrate(made, "token", "create", "worker", "agent")
+    made_new: list[Any] = []
+
+    async def stay() -> None:
+        async with made.agent(made.options(key=old["key"])) as me:
+            made_new.extend(await administrate(made, "token", "rotate", old["id"]))
+            await anext(me)
+
+    with trio.fail_after(30), pytest.raises(Disconnected, match="API key revoked or expired"):
+        await stay()
+    [new] = made_new
+    assert new["key"] != old["key"]
+    async with made.agent(made.options(key=new["key"])):
+        pass
+
+
+async def test_the_administrator_gives_rights(made: Made) -> None:
+    await administrate(made, "acl", "grant", "agent:ag::prod::worker::1", "none", "workspace:prod")
+    [new] = await administrate(made, "token", "create", "worker", "agent")
+    with pytest.raises(ConnectFailed, match="access denied"):
+        async with made.agent(made.options(key=new["key"])):
+            pass
+
+
+async def test_a_client_certificate_is_the_identity(made: Made) -> None:
+    """connection 9.2, strict: whatever the client claims."""
+    options = made.options(certificate="ag.prod.worker.1")
+    async with made.agent(options, workspace="elsewhere", implementation="x", specifier="y") as me:
+        await me.send("ag::prod::worker::1", b"to the one in the certificate")
+        with trio.fail_after(20):
+            message = await anext(me)
+    assert message.source_topic == "ag::prod::worker::1"
+
+
+async def test_an_anonymous_certificate_only_secures_the_transport(made: Made) -> None:
+    with pytest.raises(Unauthenticated, match="requires a matching API key credential"):
+        async with made.agent(made.options(certificate="anonymous")):
+            pass
+    [new] = await administrate(made, "token", "create", "worker", "agent")
+    async with made.agent(made.options(certificate="anonymous", key=new["key"])):
+        pass
+
+
+async def test_secrets_are_for_their_owner_only(made: Made) -> None:
+    for name in ("admin.key", "aether.yaml", "tls/ca-key.pem", "tls/server-key.pem", "data/token-hmac-key"):
+        assert (made.directory / name).stat().st_mode & 0o077 == 0, name
+
+
+async def test_nothing_is_replaced_by_accident(made: Made) -> None:
+    before = (made.directory / "admin.key").read_text()
+    done = await trio.to_thread.run_sync(partial(made.command, "init", "--dir", str(made.directory)))
+    assert (done.returncode, "--force" in done.stderr) == (1, True)
+    assert (made.directory / "admin.key").read_text() == before
+    wrong = await trio.to_thread.run_sync(
+        partial(made.command, "init", "--dir", str(made.directory / "other"), "--client", "robot::x")
+    )
+    assert (wrong.returncode, "not a common name of a principal" in wrong.stderr) == (1, True)
+    assert not (made.directory / "other").exists()
