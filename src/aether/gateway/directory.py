@@ -23,12 +23,14 @@ class Directory:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
         self._by_identity: dict[str, Session] = {}
+        self._by_principal: dict[tuple[str, str], dict[str, Session]] = {}
         self._services: dict[str, dict[str, None]] = {}
         self._per_workspace: dict[str, int] = {}
 
     def add(self, session: Session) -> None:
         self._sessions[session.session_id] = session
         self._by_identity[session.identity.key] = session
+        self._by_principal.setdefault(_principal(session), {})[session.session_id] = session
         if session.identity.kind is PrincipalType.SERVICE:
             self._services.setdefault(session.identity.implementation, {})[session.identity.topic] = None
         self._count(session, 1)
@@ -38,6 +40,10 @@ class Directory:
         if self._sessions.pop(session.session_id, None) is None:
             return
         self._count(session, -1)
+        sessions = self._by_principal[_principal(session)]
+        del sessions[session.session_id]
+        if not sessions:
+            del self._by_principal[_principal(session)]
         if self._by_identity.get(session.identity.key) is not session:
             return
         del self._by_identity[session.identity.key]
@@ -59,6 +65,19 @@ class Directory:
 
     def holder(self, identity_key: str) -> Session | None:
         return self._by_identity.get(identity_key)
+
+    def is_connected(self, identity: str) -> bool:
+        """Whether an identity has a session here."""
+        return identity in self._by_identity
+
+    def sessions_of(self, principal: tuple[str, str]) -> list[Session]:
+        """The sessions of a principal by label and canonical id: of a user, all its windows."""
+        return list(self._by_principal.get(principal, {}).values())
+
+    def task_of(self, session_id: str) -> str:
+        """The task whose token opened a session; empty for others."""
+        session = self._sessions.get(session_id)
+        return session.claim.admission.task_id if session is not None else ""
 
     def disconnect(self, session_id: str, reason: str) -> bool:
         """End a session on behalf of an operator; False when there is no such session."""
@@ -88,3 +107,7 @@ class Directory:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+
+def _principal(session: Session) -> tuple[str, str]:
+    return session.identity.kind.label, session.identity.canonical_id

@@ -26,11 +26,15 @@ from aether.acl.checks import AccessChecks
 from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
 from aether.acl.service import ACLService
-from aether.answers import Reply
+from aether.answers import Answer, Reply
 from aether.audit.events import NoAudit, Recorder
 from aether.audit.service import AuditService
 from aether.audit.trail import AuditTrail
 from aether.authentication.chain import CredentialChain
+from aether.authority.grants import Grants
+from aether.authority.model import Grant
+from aether.authority.service import AuthorityService
+from aether.authority.wire import revocation_frame
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
@@ -304,8 +308,24 @@ class Gateway:
         engine.on_change.append(enforcement.on_change)
         acl = ACLService(control, recorder, trail, self._wall_clock)
         self._handlers["acl_op"] = acl.handle
+        self._compose_authority(tier, directory, control, recorder)
         self._tasks += [engine.run, enforcement.run]
         return control
+
+    def _compose_authority(self, tier: Tier, directory: Directory, control: AccessControl, recorder: Recorder) -> None:
+        """On-behalf-of authority, which rests on access rules."""
+
+        def on_revoked(grant: Grant, reason: str, cascade: bool) -> None:
+            notice = Answer((revocation_frame(grant, reason, cascade),), grants.ticket)
+            for session in directory.sessions_of(grant.delegate):
+                session.put(notice)
+
+        grants = Grants(tier.records, directory, on_revoked, self._wall_clock)
+        control.grants = grants
+        service = AuthorityService(grants, control, directory, recorder, self._wall_clock, self._new_id)
+        self._handlers["authority_grant_op"] = service.handle
+        self._handlers["resolve_authority_request"] = service.resolve
+        self._tasks.append(grants.run)
 
     def _compose_authenticator(
         self, tier: Tier, directory: Directory, access: Access, recorder: Recorder

@@ -1,0 +1,396 @@
+"""Acting on behalf of others, on the wire: the checklist of the access chapter, items by their numbers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.protocol.test_access import ALICE, ME, Admin, Op, denied, kv, kv_allowed, move
+from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, service, user
+
+from aether import Config, Gateway
+from aether.proto import aether_pb2 as pb
+
+G = pb.AuthorityGrantOperation
+K = pb.KVOperation
+S = ("service", "sv::i::s")
+TRUST = ("capability", "capability/exchange_authority_grants")
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
+    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
+    async with Gateway(config) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def admin(wire: Wire) -> Admin:
+    return Admin(await wire.connect(orchestrator("admin")))
+
+
+def in_(seconds: int) -> int:
+    return int(time.time()) + seconds
+
+
+def exchange_request(**changes: Any) -> pb.AuthorityGrantExchangeRequest:
+    fields = {"max_access_level": 20, "expires_at": in_(60), "renewable_until": in_(60), **changes}
+    return pb.AuthorityGrantExchangeRequest(**fields)
+
+
+async def run(peer: Peer, op: int, **fields: Any) -> pb.AuthorityGrantResponse:
+    peer.say(authority_grant_op=pb.AuthorityGrantOperation(op=op, request_id="g", **fields))  # type: ignore[arg-type]
+    response: pb.AuthorityGrantResponse = await peer.expect("authority_grant")
+    assert response.request_id == "g"
+    return response
+
+
+async def exchange(peer: Peer, **changes: Any) -> pb.AuthorityGrantResponse:
+    return await run(peer, G.EXCHANGE, exchange_request=exchange_request(**changes))
+
+
+async def made(peer: Peer, **changes: Any) -> pb.ACLAuthorityGrantInfo:
+    response = await exchange(peer, **changes)
+    assert response.success, response.error
+    return response.grant
+
+
+def on_behalf(grant: pb.ACLAuthorityGrantInfo, **changes: Any) -> pb.AuthorizationContext:
+    fields = {"authority_mode": "on_behalf_of", "subject": grant.subject, "grant_id": grant.grant_id, **changes}
+    return pb.AuthorizationContext(**fields)
+
+
+class Trusted:
+    """Alice is connected, and a service holds a grant on her."""
+
+    def __init__(self, alice: Peer, peer: Peer, receiver: Peer, grant: pb.ACLAuthorityGrantInfo) -> None:
+        self.alice, self.peer, self.receiver, self.grant = alice, peer, receiver, grant
+
+    async def sends(self, payload: bytes = b"x", topic: str = ME, **context: Any) -> pb.IncomingMessage:
+        self.peer.send(topic, payload, authorization=on_behalf(self.grant, **context))
+        message: pb.IncomingMessage = await self.receiver.expect("msg")
+        assert message.payload == payload
+        return message
+
+    async def is_refused(self, topic: str = ME, **context: Any) -> None:
+        self.peer.send(topic, authorization=on_behalf(self.grant, **context))
+        await self.peer.expect_error("ERR_PERMISSION_DENIED", f"not authorized to send to topic {topic}")
+
+
+async def trust(wire: Wire, admin: Admin, **changes: Any) -> Trusted:
+    await admin.grant(S, TRUST, 30)
+    alice = await wire.connect(user())
+    await move(alice, "ws1")
+    peer = await wire.connect(service())
+    receiver = await wire.connect(agent(workspace="ws1"))
+    grant = await made(peer, source_session_id=alice.ack.session_id, **changes)
+    return Trusted(alice, peer, receiver, grant)
+
+
+# ------------------------------------------------------------------------------------------------------- exchanging
+
+
+async def test_a_user_exchanges_its_own_authority(wire: Wire, admin: Admin) -> None:
+    """64."""
+    alice = await wire.connect(user())
+    response = await exchange(alice)
+    grant = response.grant
+    assert (response.success, response.message) == (True, "authority grant exchanged")
+    assert (
+        grant.subject
+        == grant.delegate
+        == grant.root_subject
+        == pb.PrincipalRef(principal_type="user", principal_id="alice")
+    )
+    assert (grant.audience_type, grant.audience_id) == ("session", alice.ack.session_id)
+    assert grant.grant_id == grant.root_grant_id
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"max_access_level": 0}, "max_access_level is required and must be explicitly set"),
+        ({"max_access_level": 15}, "invalid access level"),
+        ({"renewable_until": 1}, "must be on or after expires_at"),
+        ({"expires_at": 0, "renewable_until": 0}, "expires_at is required"),
+        ({"expires_at": 1000, "renewable_until": 2000}, "must be in the future"),
+        ({"may_delegate": True}, "must allow at least one remaining hop"),
+        ({"remaining_hops": 1}, "cannot have remaining hops"),
+        ({"audience_type": "planet", "audience_id": "x"}, 'invalid authority grant audience_type "planet"'),
+        ({"audience_type": "session", "audience_id": "somebody's"}, "audience does not match"),
+    ],
+)
+async def test_exchanges_that_cannot_be(wire: Wire, admin: Admin, changes: dict[str, Any], text: str) -> None:
+    """65, 66."""
+    response = await exchange(await wire.connect(user()), **changes)
+    assert not response.success
+    assert text in response.error
+    assert not response.HasField("grant")
+
+
+async def test_others_need_the_session_and_the_capability(wire: Wire, admin: Admin) -> None:
+    """67, 68."""
+    alice, bob = await wire.connect(user()), await wire.connect(user("bob"))
+    await move(alice, "ws1")
+    peer = await wire.connect(service())
+    assert (await exchange(peer)).error == "source_session_id is required for non-user actors"
+    refusal = "not authorized to exchange authority grants from another session"
+    assert (await exchange(peer, source_session_id=alice.ack.session_id)).error == refusal
+    assert (await exchange(peer, source_session_id="gone")).error == "source_session_id is not active"
+    assert (await exchange(peer, source_session_id=admin.peer.ack.session_id)).error == (
+        "source_session_id must reference an active user session"
+    )
+    await admin.grant(S, ("capability", "capability/exchange_authority_grants/ws1/alice"), 30)
+    grant = await made(peer, source_session_id=alice.ack.session_id)
+    assert grant.valid_while_audience_active
+    assert grant.metadata["exchange_mode"] == "trusted_exchange"
+    assert (await exchange(peer, source_session_id=bob.ack.session_id)).error == refusal
+    await admin.grant(S, TRUST, 30)
+    assert (await exchange(peer, source_session_id=bob.ack.session_id)).success
+
+
+async def test_batches(wire: Wire, admin: Admin) -> None:
+    """85."""
+    alice = await wire.connect(user())
+    requests = [exchange_request(), exchange_request(max_access_level=0), exchange_request()]
+    batch = pb.AuthorityGrantBatchExchangeRequest(requests=requests)
+    response = await run(alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)
+    assert (response.success, len(response.grants)) == (False, 2)
+    assert response.error.startswith("index 1: ")
+    batch.stop_on_first_error = True
+    response = await run(alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)
+    assert (response.success, len(response.grants)) == (False, 1)
+    assert response.error.startswith("batch exchange aborted at index 1: ")
+    empty = await run(alice, G.BATCH_EXCHANGE)
+    assert empty.error == "requests must hold 1 to 100 exchanges"
+
+
+# ----------------------------------------------------------------------------------------------------------- using
+
+
+async def test_a_delegate_does_what_its_subject_may(wire: Wire, admin: Admin) -> None:
+    """69, 100."""
+    case = await trust(wire, admin)
+    await denied(case.peer, ME)
+    message = await case.sends(b"for alice")
+    assert (message.on_behalf_subject.principal_type, message.on_behalf_subject.principal_id) == ALICE
+    admin.peer.say(audit_query=pb.AuditQuery(request_id="q", operation="message_routed", actor_id=S[1]))
+    [row] = (await admin.peer.expect("audit_response")).entries
+    assert (row.subject_type, row.subject_id, row.authority_mode) == (*ALICE, "on_behalf_of")
+    assert row.authority_grant_id == row.root_authority_grant_id == case.grant.grant_id
+
+
+async def test_a_grant_lives_with_the_users_session(wire: Wire, admin: Admin) -> None:
+    """70."""
+    case = await trust(wire, admin)
+    await case.sends()
+    await case.alice.close()
+    await case.is_refused()
+    await wire.connect(user())
+    await case.sends(b"again")
+
+
+async def test_grants_open_nothing_to_others(wire: Wire, admin: Admin) -> None:
+    """71: and the audit log knows why."""
+    case = await trust(wire, admin)
+    await case.is_refused(subject=pb.PrincipalRef(principal_type="user", principal_id="bob"))
+    await case.is_refused(grant_id="nope")
+    stranger = await wire.connect(service("other"))
+    stranger.send(ME, authorization=on_behalf(case.grant))
+    await stranger.expect_error("ERR_PERMISSION_DENIED")
+    admin.peer.say(audit_query=pb.AuditQuery(request_id="q", operation="message_route_failed"))
+    rows = (await admin.peer.expect("audit_response")).entries
+    causes = [json.loads(row.metadata_json)["cause"] for row in reversed(rows)]
+    assert causes == [
+        "authority grant subject does not match requested subject",
+        "authority grant not found",
+        "authority grant delegate does not match actor",
+    ]
+
+
+async def test_scopes_limit_a_grant(wire: Wire, admin: Admin) -> None:
+    """72, 73."""
+    case = await trust(wire, admin, operation_scope=["kv_get"])
+    await case.is_refused()
+    case.grant = await made(case.peer, source_session_id=case.alice.ack.session_id, workspace_scope=["ws1"])
+    await case.sends()
+    await case.is_refused("ag::ws2::i::s")
+    await case.is_refused("us::bob::w1")
+    open_ = await made(case.peer, source_session_id=case.alice.ack.session_id)
+    case.peer.send("us::bob::w1", authorization=on_behalf(open_))
+    await case.peer.settle()
+
+
+async def test_levels_limit_a_grant_and_its_subject_too(wire: Wire, admin: Admin) -> None:
+    """74."""
+    await admin.grant(ALICE, ("workspace", "ws1"), 30)
+    case = await trust(wire, admin, max_access_level=10)
+    await case.is_refused()
+    case.grant = await made(case.peer, source_session_id=case.alice.ack.session_id, max_access_level=40)
+    await case.sends()
+    await admin.grant(ALICE, ("workspace", "ws1"), 10)
+    await case.is_refused()
+
+
+async def test_values_on_behalf(wire: Wire, admin: Admin) -> None:
+    await admin.grant(ALICE, ("kv_scope", "global"), 20)
+    case = await trust(wire, admin)
+    await kv_allowed(case.peer, kv(K.PUT, K.GLOBAL, value=b"1", authorization=on_behalf(case.grant)))
+    case.peer.say(kv_op=kv(K.GET, K.GLOBAL, authorization=on_behalf(case.grant, grant_id="nope")))
+    error = await case.peer.expect_error("ERR_PERMISSION_DENIED", "invalid authorization context")
+    assert error.request_id == "kv"
+    assert not (await case.peer.expect("kv")).success
+
+
+async def test_administration_on_behalf_tells_why_not(wire: Wire, admin: Admin) -> None:
+    """33."""
+    case = await trust(wire, admin)
+    await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    await case.peer.expect("authority_grant_revocation")
+    operation = pb.ACLOperation(op=Op.LIST_RULES, request_id="r", authorization=on_behalf(case.grant))
+    case.peer.say(acl_op=operation)
+    assert (await case.peer.expect("acl")).error == "invalid authorization context: authority grant revoked"
+
+
+# -------------------------------------------------------------------------------------------------------- delegating
+
+
+async def derive(peer: Peer, parent: pb.ACLAuthorityGrantInfo, to: str, **changes: Any) -> pb.AuthorityGrantResponse:
+    fields = {
+        "parent_grant_id": parent.grant_id,
+        "delegate": pb.PrincipalRef(principal_type="agent", principal_id=to),
+        "max_access_level": 20,
+        "audience_type": "agent",
+        "audience_id": to,
+        "expires_at": parent.expires_at,
+        **changes,
+    }
+    return await run(peer, G.DERIVE, derive_request=pb.AuthorityGrantDeriveRequest(**fields))
+
+
+async def test_a_child_never_reaches_further(wire: Wire, admin: Admin) -> None:
+    """76, 77, 78."""
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=2, workspace_scope=["team-*", "ws1"])
+    broader = "authority grant child would broaden parent scope"
+    for changes in (
+        {"max_access_level": 30, "workspace_scope": ["ws1"]},
+        {"expires_at": case.grant.expires_at + 60, "workspace_scope": ["ws1"]},
+        {"workspace_scope": ["ws2"]},
+        {"workspace_scope": []},
+        {"workspace_scope": ["ws1"], "may_delegate": True, "remaining_hops": 2},
+    ):
+        assert (await derive(case.peer, case.grant, ME, **changes)).error == broader, changes
+    child = await derive(case.peer, case.grant, ME, workspace_scope=["team-a", "ws1"])
+    assert (child.success, child.message) == (True, "authority grant derived")
+    assert child.grant.metadata["derived_from_grant_id"] == case.grant.grant_id
+    assert child.grant.subject == case.grant.subject
+    last = await derive(case.receiver, child.grant, "ag::ws1::i::x", workspace_scope=["ws1"])
+    assert last.error == "authority grant cannot delegate further"
+    stranger = await derive(case.receiver, case.grant, ME, workspace_scope=["ws1"])
+    assert stranger.error == "authority grant delegate does not match actor"
+
+
+async def test_revoking_the_root_ends_the_chain_and_says_so(wire: Wire, admin: Admin) -> None:
+    """79, 80, 81."""
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=2)
+    second = (await derive(case.peer, case.grant, ME, may_delegate=True, remaining_hops=1)).grant
+    other = await wire.connect(agent("t", workspace="ws1"))
+    third = (await derive(case.receiver, second, "ag::ws1::i::t")).grant
+    assert third.root_grant_id == case.grant.grant_id
+    response = await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    assert (response.success, response.total) == (True, 3)
+    for peer, grant in ((case.peer, case.grant), (case.receiver, second), (other, third)):
+        notice = await peer.expect("authority_grant_revocation")
+        assert (notice.grant_id, notice.root_grant_id) == (grant.grant_id, case.grant.grant_id)
+        assert notice.cascade == (grant is not case.grant)
+        assert notice.reason == "revoked by user:alice"
+    again = await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    assert again.error == "authority grant not found"
+    await other.settle()
+    other.send("ag::ws9::i::s", authorization=on_behalf(third))
+    await other.expect_error("ERR_PERMISSION_DENIED")
+
+
+async def test_the_same_target_gets_the_same_grant(wire: Wire, admin: Admin) -> None:
+    """86: with the parent's scopes; strangers learn nothing."""
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=1, workspace_scope=["ws1"])
+    request = pb.AuthorityGrantDeriveForTargetRequest(
+        parent_grant_id=case.grant.grant_id,
+        target=pb.PrincipalRef(principal_type="agent", principal_id=ME),
+        audience_type="agent",
+        audience_id=ME,
+        max_access_level=20,
+    )
+    first = await run(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
+    assert (first.message, list(first.grant.workspace_scope)) == ("authority grant derived", ["ws1"])
+    second = await run(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
+    assert (second.message, second.grant) == ("existing authority grant reused", first.grant)
+    stranger = await run(admin.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
+    assert (stranger.error, stranger.HasField("grant")) == ("authority grant delegate does not match actor", False)
+
+
+# ------------------------------------------------------------------------------------------------- looking, renewing
+
+
+async def test_grants_are_shown_to_those_they_concern(wire: Wire, admin: Admin) -> None:
+    """83, 84."""
+    case = await trust(wire, admin)
+    assert (await run(case.alice, G.GET, grant_id=case.grant.grant_id)).grant == case.grant
+    stranger = await run(admin.peer, G.GET, grant_id=case.grant.grant_id)
+    assert stranger.error == f"not authorized to use authority grant {case.grant.grant_id}"
+    assert (await run(admin.peer, G.GET, grant_id="nope")).error == "authority grant not found"
+    more = await made(case.peer, source_session_id=case.alice.ack.session_id)
+    page = await run(case.alice, G.LIST_GRANTS_ON_ME, list_request=pb.AuthorityGrantListRequest(limit=1))
+    assert (len(page.grants), page.total) == (1, 2)
+    await run(case.alice, G.REVOKE, grant_id=more.grant_id)
+    await case.peer.expect("authority_grant_revocation")
+    assert [grant.grant_id for grant in (await run(case.peer, G.LIST_MY_GRANTS)).grants] == [case.grant.grant_id]
+    everything = pb.AuthorityGrantListRequest(include_revoked=True)
+    assert (await run(case.peer, G.LIST_MY_GRANTS, list_request=everything)).total == 2
+    assert (await run(case.peer, G.LIST_GRANTS_ON_ME)).total == 0
+
+
+async def test_renewing(wire: Wire, admin: Admin) -> None:
+    """82."""
+    case = await trust(wire, admin, renewable_until=in_(100))
+    request = pb.ACLRenewAuthorityGrantRequest(grant_id=case.grant.grant_id, extend_seconds=1000)
+    renewed = await run(case.peer, G.RENEW, renew_request=request)
+    assert renewed.grant.expires_at == case.grant.renewable_until
+    assert renewed.grant.renewed_at
+    past = pb.ACLRenewAuthorityGrantRequest(grant_id=case.grant.grant_id, expires_at=1)
+    assert (await run(case.peer, G.RENEW, renew_request=past)).error == "renewed expires_at must be in the future"
+    await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    await case.peer.expect("authority_grant_revocation")
+    ended = await run(case.peer, G.RENEW, renew_request=request)
+    assert ended.error == "authority grant cannot be renewed"
+
+
+async def test_resolving(wire: Wire, admin: Admin) -> None:
+    """87."""
+    case = await trust(wire, admin, workspace_scope=["_subject_workspaces"])
+    request = pb.ResolveAuthorityRequest(request_id="r", grant_id=case.grant.grant_id, subject=case.grant.subject)
+    case.peer.say(resolve_authority_request=request)
+    response = await case.peer.expect("resolve_authority_response")
+    assert (response.request_id, response.ok) == ("r", True)
+    assert list(response.authority.grant.workspace_scope) == ["*"]
+    case.receiver.say(resolve_authority_request=request)
+    refused = await case.receiver.expect("resolve_authority_response")
+    assert (refused.ok, refused.error, refused.HasField("authority")) == (False, "not authorized", False)
+
+
+async def test_grants_survive_a_restart(tmp_path: Path) -> None:
+    config = Config.development(tmp_path / "data", acl={"enabled": True})
+    grant = pb.ACLAuthorityGrantInfo()
+    for round_ in range(2):
+        async with Gateway(config) as gateway:
+            assert gateway.port is not None
+            async with open_wire(gateway.port) as wire:
+                alice = await wire.connect(user())
+                if round_ == 0:
+                    grant = await made(alice)
+                else:
+                    assert (await run(alice, G.GET, grant_id=grant.grant_id)).grant == grant
