@@ -18,13 +18,17 @@ __all__ = ["Answer", "Caller", "Reply", "down", "refuse"]
 
 
 class Caller(Protocol):
-    """The session on whose behalf an operation runs. ``identity`` carries the workspace it is on now."""
+    """The session on whose behalf an operation runs. ``identity`` carries the workspace it is on now, ``task_id``
+    is the task that the session is bound to, if any."""
 
     @property
     def identity(self) -> Identity: ...
 
     @property
     def session_id(self) -> str: ...
+
+    @property
+    def task_id(self) -> str: ...
 
 
 class Answer(NamedTuple):

@@ -30,6 +30,7 @@ class WallClock:
 class FakeCaller:
     identity: Identity
     session_id: str = "session"
+    task_id: str = ""
 
 
 def agent(specifier: str = "s", workspace: str = "w", implementation: str = "i") -> FakeCaller:

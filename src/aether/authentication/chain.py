@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Protocol
@@ -122,17 +123,23 @@ class CredentialChain:
         binding = self._task_tokens.find(token) if self._task_tokens is not None else None
         if binding is None:
             raise self._failed(attempt, "invalid or revoked token: token not found", "token_validation_failed")
+        if binding.is_revoked:
+            raise self._failed(attempt, "invalid or revoked token: token has been revoked", "token_validation_failed")
         if binding.identity != attempt.identity.key:
             raise Denied(f"token issued for {binding.identity}, not {attempt.identity.key}", "token_identity_mismatch")
-        return Admission(attempt.identity, "task_token", task_id=binding.task_id)
+        return Admission(attempt.identity, "task_token", task_id=binding.task_id, still_holds=binding.still_holds)
 
     def _admit_key(self, attempt: Attempt, key: str) -> Admission | None:
         """By an API key (connection 9.5); None when it opens nothing."""
         token = self._tokens.find(key) if self._tokens is not None and self._accepts("api_key") else None
         if token is None or not token.may_connect:
             return None
+        assert self._tokens is not None
+        still_holds = functools.partial(self._tokens.is_live, token.id)
         if attempt.has_certificate:  # which says who it is; the key only has to be valid
-            return Admission(attempt.identity, "mtls", token_id=token.id, operations=token.operations)
+            return Admission(
+                attempt.identity, "mtls", token_id=token.id, operations=token.operations, still_holds=still_holds
+            )
         self._check_binding(attempt, token)
         return Admission(
             attempt.identity,
@@ -140,6 +147,7 @@ class CredentialChain:
             token_id=token.id,
             workspace_patterns=token.workspace_patterns,
             operations=token.operations,
+            still_holds=still_holds,
         )
 
     def _check_binding(self, attempt: Attempt, token: Token) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,6 +63,7 @@ class Admission:
     :ivar workspace_patterns: workspaces it may switch to; none stands for all.
     :ivar operations: kinds of operations it may use, of ``send``, ``kv`` and ``admin``; None: all.
     :ivar task_id: the task that its task token belongs to.
+    :ivar still_holds: whether what it rests on was neither revoked nor ran out since.
     """
 
     identity: Identity
@@ -71,6 +72,7 @@ class Admission:
     workspace_patterns: tuple[str, ...] = ()
     operations: frozenset[str] | None = None
     task_id: str = ""
+    still_holds: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
     def admits_workspace(self, workspace: str) -> bool:
         patterns = self.workspace_patterns
@@ -83,10 +85,12 @@ class TaskBinding:
 
     task_id: str
     identity: str
+    is_revoked: bool = False
+    still_holds: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
 
 class TaskTokens(Protocol):
     """Where task tokens are known."""
 
     def find(self, token: str) -> TaskBinding | None:
-        """The binding of a live token; None for any other text."""
+        """The binding of a token that is live or was revoked lately; None for any other text."""

@@ -220,6 +220,8 @@ class Auth(Section):
     modes: Names = ()
     """Methods of authentication to accept: ``mtls`` (client certificates), ``api_key``."""
     mtls: Mtls = Mtls()
+    task_session_grace: Duration = 30.0
+    """How long a session that was opened with a task token may go on after its task has ended."""
     token_hmac_key: Secret = SecretStr("")
     """Key under which API keys are stored, 32 characters or more; empty: one is made in the data directory at the first
     start. Another key makes all API keys worthless."""

@@ -75,9 +75,9 @@ class Directory:
         return list(self._by_principal.get(principal, {}).values())
 
     def task_of(self, session_id: str) -> str:
-        """The task whose token opened a session; empty for others."""
+        """The task that a session is bound to; empty for others."""
         session = self._sessions.get(session_id)
-        return session.claim.admission.task_id if session is not None else ""
+        return session.task_id if session is not None else ""
 
     def disconnect(self, session_id: str, reason: str) -> bool:
         """End a session on behalf of an operator; False when there is no such session."""
@@ -93,6 +93,12 @@ class Directory:
             token_id = session.claim.admission.token_id
             if token_id and is_over(token_id):
                 session.end(CloseReason.TOKEN_REVOKED)
+
+    def end_task_sessions(self, task_id: str, since_ms: int) -> None:
+        """End the sessions that a token of a task opened, no later than a time in Unix milliseconds."""
+        for session in self:
+            if session.claim.admission.task_id == task_id and session.connected_at_ms <= since_ms:
+                session.end(CloseReason.TASK_ENDED)
 
     def services(self, implementation: str) -> list[str]:
         """Topics of the connected instances of a service."""

@@ -66,6 +66,7 @@ from aether.tiers import Tier, open_tier
 from aether.tokens.keys import KeyHasher
 from aether.tokens.service import TokenService
 from aether.tokens.store import TokenStore
+from aether.tokens.tasks import TaskTokens
 
 if TYPE_CHECKING:
     from aether.rpc.tls import ServerTls
@@ -86,6 +87,7 @@ class Services:
     settings: Settings
     tier: Tier
     access: Access
+    task_tokens: TaskTokens
     authenticator: Authenticator
     directory: Directory
     confirmations: Confirmations
@@ -257,11 +259,25 @@ class Gateway:
         kv = KVService(tier.kv, access, self.config.kv_limits(), recorder, observe=self.metrics.kv.observe)
         checkpoints = CheckpointService(tier.checkpoints, access, self.config.checkpoint_limits(), self._wall_clock)
         sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock, recorder)
-        authenticator = self._authenticator or self._compose_authenticator(tier, directory, access, recorder)
+        hasher = KeyHasher(self.config.hmac_key())
+        task_tokens = TaskTokens(
+            tier.records,
+            hasher,
+            access,
+            recorder,
+            directory.end_task_sessions,
+            self._wall_clock,
+            grace_s=self.config.auth.task_session_grace,
+        )
+        self._tasks.append(task_tokens.run)
+        authenticator = self._authenticator or self._compose_authenticator(
+            tier, hasher, task_tokens, directory, access, recorder
+        )
         return Services(
             settings=settings,
             tier=tier,
             access=access,
+            task_tokens=task_tokens,
             authenticator=authenticator,
             directory=directory,
             confirmations=Confirmations(),
@@ -328,15 +344,23 @@ class Gateway:
         self._tasks.append(grants.run)
 
     def _compose_authenticator(
-        self, tier: Tier, directory: Directory, access: Access, recorder: Recorder
+        self,
+        tier: Tier,
+        hasher: KeyHasher,
+        task_tokens: TaskTokens,
+        directory: Directory,
+        access: Access,
+        recorder: Recorder,
     ) -> Authenticator:
         """The methods that are configured, and the API tokens that one of them needs."""
         auth = self.config.auth
-        tokens = TokenStore(tier.records, KeyHasher(self.config.hmac_key()), self._wall_clock)
+        tokens = TokenStore(tier.records, hasher, self._wall_clock)
         service = TokenService(tokens, access, recorder, directory.end_token_sessions, self._wall_clock, self._new_id)
         self._handlers["token_op"] = service.handle
         self._tasks.append(service.run)
-        chain = CredentialChain(auth.modes, tokens, anonymous=self.config.dev, recorder=recorder)
+        chain = CredentialChain(
+            auth.modes, tokens, anonymous=self.config.dev, task_tokens=task_tokens, recorder=recorder
+        )
         return PeerAuthenticator(
             chain,
             mtls=auth.mtls.mode if "mtls" in auth.modes else None,

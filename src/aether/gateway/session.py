@@ -174,12 +174,8 @@ async def _admit(claim: Claim, services: Services) -> None:
 
 
 def _admission_denied(identity: Identity, services: Services) -> RpcError | None:
-    if identity.kind not in SYSTEM:
-        decision = services.access.check(
-            identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace
-        )
-        if not decision.allowed:
-            return RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
+    if (denied := _access_denied(identity, services)) is not None:
+        return denied
     limit = services.settings.connections_per_workspace_max
     current = services.directory.connections(identity.workspace)
     replaces = services.directory.holder(identity.key) is not None
@@ -189,6 +185,25 @@ def _admission_denied(identity: Identity, services: Services) -> RpcError | None
             f"quota exceeded for connections in workspace '{identity.workspace}': current {current}, limit {limit}",
         )
     return None
+
+
+def _access_denied(identity: Identity, services: Services) -> RpcError | None:
+    if identity.kind in SYSTEM:
+        return None
+    decision = services.access.check(
+        identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace
+    )
+    if decision.allowed:
+        return None
+    return RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
+
+
+def _withdrawn(claim: Claim, services: Services) -> RpcError | None:
+    """What admitted a client may be over by the time it has its lock; only from then on do changes find its session."""
+    if not claim.admission.still_holds():
+        reason = CloseReason.TASK_ENDED if claim.admission.task_id else CloseReason.TOKEN_REVOKED
+        return reason.status
+    return _access_denied(claim.identity, services)
 
 
 def _duplicate(identity: Identity) -> RpcError:
@@ -231,12 +246,16 @@ async def _hold_lock(claim: Claim, session_id: str, services: Services) -> Async
 
 
 class Session:
-    """A connected principal. ``identity`` changes only by SwitchWorkspace, and then as a whole."""
+    """A connected principal. ``identity`` changes only by SwitchWorkspace, and then as a whole.
+
+    :ivar task_id: the task it works on, by the token it came with; empty for none (tasks 9.1).
+    """
 
     def __init__(self, call: ServerCall, claim: Claim, lock: Lock, services: Services, *, displaced: bool) -> None:
         settings = services.settings
         self.session_id = lock.session_id
         self.identity = claim.identity
+        self.task_id = claim.admission.task_id
         self.fence = lock.fence
         self.lock_key = claim.identity.key
         self.lock_deadline = services.heartbeat.deadline()
@@ -277,6 +296,8 @@ class Session:
         services.directory.add(self)
         stack.callback(services.directory.remove, self)
         stack.callback(self._release)
+        if (withdrawn := _withdrawn(self.claim, services)) is not None:
+            raise withdrawn
         ack = down(build_ack(self.claim, self.lock, version=services.settings.version))
         if self.claim.extensions.unsupported_required:
             await self._refuse_extension(ack)

@@ -101,9 +101,14 @@ class TokenStore:
     def get(self, token_id: str) -> Token | None:
         return self._table.get(token_id)
 
+    def is_live(self, token_id: str) -> bool:
+        """Whether there is such a token and its key opens something."""
+        token = self._table.get(token_id)
+        return token is not None and token.is_live(self._wall_clock())
+
     def all(self) -> list[Token]:
         """The newest first."""
-        return sorted(self._table.values(), key=lambda token: token.created_ms, reverse=True)
+        return sorted(self._table.values(), key=lambda token: token.created_ms)[::-1]
 
     def add(self, token: Token, key: str) -> Token:
         """Keep a token for a key; its hash is set here.
