@@ -42,7 +42,7 @@ MAY_IMPORT = {
 """Parts of the package by what they import at module level."""
 
 LOADED_ON_USE = {
-    "config": {"access", "acl", "audit", "checkpoints", "tokens", "gateway", "kv", "rpc"},
+    "config": {"access", "acl", "audit", "authentication", "checkpoints", "identity", "tokens", "gateway", "kv", "rpc"},
     "tiers": {"tiers"},
     "client": {"kv", "checkpoints", "nurseries", "gateway"},
 }

@@ -200,6 +200,27 @@ def test_a_file_that_cannot_be_read(tmp_path):
     assert "not UTF-8" in problems(file=tmp_path / "latin.yaml")
 
 
+ISSUER = [{"issuer": "https://login.example", "audience": "aether"}]
+
+
+def test_issuers_of_bearer_tokens_from_a_file_and_a_variable(tmp_path):
+    text = "[{issuer: https://login.example, audience: aether, claims_mapping: {workspace: ws}}]"
+    (tmp_path / "aether.yaml").write_text(f"auth: {{modes: [oauth], oauth: {{providers: {text}}}}}")
+    by_file = load_config(tmp_path / "aether.yaml", env={})
+    by_variable = load_config(env={"AETHER_AUTH_MODES": "oauth", "AETHER_AUTH_OAUTH_PROVIDERS": text})
+    assert by_file.auth == by_variable.auth
+    [provider] = by_file.auth.oauth.providers
+    assert (provider.claims_mapping.workspace, provider.claims_mapping.identity) == ("ws", "sub")
+    assert by_file.authentication_problem() is None
+    assert "a list of sections" in problems(env={"AETHER_AUTH_OAUTH_PROVIDERS": "[{"})
+
+
+def test_task_tokens_alone_are_no_authentication():
+    """Nobody could connect to make a task."""
+    config = load_config(env={"AETHER_AUTH_MODES": "task_token"})
+    assert "no authentication is configured" in (config.authentication_problem() or "")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -212,6 +233,19 @@ def test_a_file_that_cannot_be_read(tmp_path):
         ({"admin.enabled": True}, "this version has no admin API"),
         ({"kv.max_ttl": "1h", "kv.default_ttl": "2h"}, "kv.default_ttl = '2h' (argument): at most kv.max_ttl"),
         ({"kv.default_ttl": "500ms"}, "a duration of whole seconds"),
+        ({"auth.modes": "oauth"}, "auth.oauth.providers (default): at least one for oauth in auth.modes"),
+        ({"auth.oauth.algorithms": "HS256"}, "auth.oauth.algorithms = 'HS256' (argument): some of RS256, "),
+        ({"auth.oauth.algorithms": "none"}, "some of RS256, "),
+        ({"auth.oauth.algorithms": ""}, "some of RS256, "),
+        (
+            {"auth.modes": "oauth", "gateway.host": "0.0.0.0", "auth.oauth.providers": ISSUER},
+            "needed for api_key or oauth in auth.modes",
+        ),
+        ({"auth.oauth.providers": [{**ISSUER[0], "issuer": "http://x.example"}]}, "an https URL (or http on this"),
+        ({"auth.oauth.providers": [{**ISSUER[0], "jwks_url": "ftp://x.example"}]}, "instead of ftp://x.example"),
+        ({"auth.oauth.providers": [{"audience": "a"}]}, "auth.oauth.providers.0.issuer (argument): needed"),
+        ({"auth.oauth.providers": [{**ISSUER[0], "verify_signature": False}]}, "verify_signature (argument): unknown"),
+        ({"auth.oauth.providers": [{**ISSUER[0], "default_principal": "Service"}]}, "a list of sections, each with"),
     ],
 )
 def test_settings_that_contradict_each_other(flags, message):

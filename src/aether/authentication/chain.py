@@ -10,35 +10,27 @@ from typing import Protocol
 import trio
 
 from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
-from aether.authentication.model import Admission, Attempt, Denied, NotAuthenticated, TaskTokens
+from aether.authentication.model import (
+    Admission,
+    Attempt,
+    Denied,
+    NotAuthenticated,
+    Rejected,
+    TaskTokens,
+    TokenIdentity,
+)
 from aether.authentication.throttle import Throttle
-from aether.identity import Identity, PrincipalType
+from aether.identity import SEPARATOR, Identity, PrincipalType
 from aether.tokens.store import Token, TokenStore
 
-__all__ = ["Bearer", "CredentialChain", "Rejected", "TokenIdentity"]
+__all__ = ["Bearer", "CredentialChain"]
 
-FAILURES_OF_IDENTITY = 5
+FAILURES_OF_CLAIM = 5
 FAILURES_OF_SOURCE = 50
 
+REASON_THROTTLED = "auth_throttle_engaged"
 _THROTTLED = "auth temporarily throttled after repeated failures"
 _FAILED = "credential authentication failed: authentication failed: "
-
-
-class Rejected(Exception):
-    """A bearer token that no provider accepts; raised by a :class:`Bearer`."""
-
-
-class TokenIdentity(Protocol):
-    """What a bearer token says."""
-
-    @property
-    def principal_type(self) -> str: ...
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def workspace(self) -> str: ...
 
 
 class Bearer(Protocol):
@@ -53,6 +45,7 @@ class CredentialChain:
     """Decides whether a client may be who it claims.
 
     :param modes: methods that admit, of ``mtls``, ``api_key``, ``oauth`` and ``task_token``.
+    :param end_expired: whether a session ends when the bearer token that opened it does.
     :param anonymous: admit clients that show no credential (development). Wrong ones are refused all the same.
     """
 
@@ -63,6 +56,7 @@ class CredentialChain:
         *,
         anonymous: bool = False,
         bearer: Bearer | None = None,
+        end_expired: bool = True,
         task_tokens: TaskTokens | None = None,
         recorder: Recorder = NO_AUDIT,
         clock: Callable[[], float] = trio.current_time,
@@ -71,9 +65,10 @@ class CredentialChain:
         self._tokens = tokens
         self._anonymous = anonymous
         self._bearer = bearer
+        self._end_expired = end_expired
         self._task_tokens = task_tokens
         self._recorder = recorder
-        self._identities = Throttle(FAILURES_OF_IDENTITY, clock)
+        self._claims = Throttle(FAILURES_OF_CLAIM, clock)
         self._sources = Throttle(FAILURES_OF_SOURCE, clock)
 
     async def admit(self, attempt: Attempt) -> Admission:
@@ -86,9 +81,10 @@ class CredentialChain:
         try:
             admission = await self._admit(attempt)
         except (NotAuthenticated, Denied) as error:
-            self._record(attempt, "auth_token_validation", error=str(error), reason=error.reason)
+            if error.reason != REASON_THROTTLED or self._first_throttled(attempt):
+                self._record(attempt, "auth_token_validation", error=str(error), reason=error.reason)
             raise
-        self._identities.succeed(attempt.identity.key)
+        self._claims.succeed(_claim(attempt))
         self._record(attempt, "identity_resolved", method=admission.method, key_id=admission.token_id)
         return admission
 
@@ -138,7 +134,12 @@ class CredentialChain:
         still_holds = functools.partial(self._tokens.is_live, token.id)
         if attempt.has_certificate:  # which says who it is; the key only has to be valid
             return Admission(
-                attempt.identity, "mtls", token_id=token.id, operations=token.operations, still_holds=still_holds
+                attempt.identity,
+                "mtls",
+                token_id=token.id,
+                operations=token.operations,
+                expires_ms=token.expires_ms,
+                still_holds=still_holds,
             )
         self._check_binding(attempt, token)
         return Admission(
@@ -147,6 +148,7 @@ class CredentialChain:
             token_id=token.id,
             workspace_patterns=token.workspace_patterns,
             operations=token.operations,
+            expires_ms=token.expires_ms,
             still_holds=still_holds,
         )
 
@@ -180,31 +182,32 @@ class CredentialChain:
             found = await self._bearer.verify(token.strip())
         except Rejected:
             return None
-        if attempt.has_certificate:
-            return Admission(attempt.identity, "mtls")
-        return Admission(self._bind(attempt, found), "oauth")
+        expires_ms = found.expires_ms if self._end_expired else 0
+        if attempt.has_certificate:  # which says who it is; the token only has to be valid
+            return Admission(attempt.identity, "mtls", expires_ms=expires_ms)
+        try:
+            identity = self._bind(attempt, found)
+        except Denied:
+            self._count(attempt)
+            raise
+        return Admission(identity, "oauth", workspaces=found.workspaces, expires_ms=expires_ms)
 
     def _bind(self, attempt: Attempt, found: TokenIdentity) -> Identity:
         """The claimed identity, as far as the token agrees (weakness W-12): it says who a user is, and the type and
-        workspace of others; window, implementation and specifier are the client's."""
+        workspaces of others; window, implementation and specifier are the client's, unless it names all of them."""
         identity = attempt.identity
-        if found.principal_type != identity.kind.title:
-            raise Denied(
-                f"token principal type mismatch: token={found.principal_type}, claimed={identity.kind.title}",
-                "token_identity_mismatch",
-            )
-        if found.workspace and identity.workspace and found.workspace != identity.workspace:
-            raise Denied(
-                f"token workspace mismatch: token={found.workspace}, claimed={identity.workspace}",
-                "token_identity_mismatch",
-            )
+        if found.kind is not identity.kind:
+            raise _mismatch("type", found.kind.title, identity.kind.title)
+        if found.workspaces is not None and identity.workspace and identity.workspace not in found.workspaces:
+            raise _mismatch("workspace", ",".join(found.workspaces), identity.workspace)
         if identity.kind is not PrincipalType.USER:
+            if SEPARATOR in found.id and found.id != identity.key:
+                raise _mismatch("id", found.id, identity.key)
             return identity
         if identity.id not in ("", found.id):
-            raise Denied(
-                f"token principal id mismatch: token={found.id}, claimed={identity.id}", "token_identity_mismatch"
-            )
-        return replace(identity, id=found.id)
+            raise _mismatch("id", found.id, identity.id)
+        workspace = found.workspaces[0] if found.workspaces and found.is_one_workspace else identity.workspace
+        return replace(identity, id=found.id, workspace=workspace)
 
     def _admit_without(self, attempt: Attempt) -> Admission:
         """The gate for clients without a credential of their own (connection 9.7)."""
@@ -234,11 +237,16 @@ class CredentialChain:
     # ------------------------------------------------------------------------------------------ throttle, audit
 
     def _check_throttle(self, attempt: Attempt) -> None:
-        if self._identities.blocks(attempt.identity.key) or self._sources.blocks(attempt.source):
-            raise NotAuthenticated(_THROTTLED, "auth_throttle_engaged")
+        if self._claims.blocks(_claim(attempt)) or self._sources.blocks(attempt.source):
+            raise NotAuthenticated(_THROTTLED, REASON_THROTTLED)
+
+    def _first_throttled(self, attempt: Attempt) -> bool:
+        """Whether this refusal is to be recorded: one a cooldown, or whoever keeps trying would fill the audit log."""
+        marks = [self._claims.mark(_claim(attempt)), self._sources.mark(attempt.source)]
+        return any(marks)
 
     def _count(self, attempt: Attempt) -> None:
-        self._identities.fail(attempt.identity.key)
+        self._claims.fail(_claim(attempt))
         self._sources.fail(attempt.source)
 
     def _failed(self, attempt: Attempt, text: str, reason: str) -> NotAuthenticated:
@@ -260,3 +268,11 @@ class CredentialChain:
             self._recorder.record(event)
         else:
             self._recorder.routine(event)
+
+
+def _claim(attempt: Attempt) -> str:
+    return f"{attempt.source} {attempt.identity.key}"
+
+
+def _mismatch(what: str, token: str, claimed: str) -> Denied:
+    return Denied(f"token principal {what} mismatch: token={token}, claimed={claimed}", "token_identity_mismatch")

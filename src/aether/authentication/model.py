@@ -8,9 +8,18 @@ from typing import Protocol
 
 from aether.acl.patterns import compile_pattern
 from aether.errors import AetherError
-from aether.identity import Identity
+from aether.identity import Identity, PrincipalType
 
-__all__ = ["Admission", "Attempt", "Denied", "NotAuthenticated", "TaskBinding", "TaskTokens"]
+__all__ = [
+    "Admission",
+    "Attempt",
+    "Denied",
+    "NotAuthenticated",
+    "Rejected",
+    "TaskBinding",
+    "TaskTokens",
+    "TokenIdentity",
+]
 
 
 class NotAuthenticated(AetherError):
@@ -30,6 +39,28 @@ class Denied(AetherError):
     def __init__(self, text: str, reason: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+class Rejected(Exception):
+    """A bearer token that no issuer stands for; the text is for the audit log, never for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIdentity:
+    """What a token says.
+
+    :ivar id: the user; for others what its claim says, which binds when it is an identity.
+    :ivar workspaces: that it is limited to; None: to none.
+    :ivar is_one_workspace: they came as one name, not as a list: a user is put there.
+    :ivar expires_ms: Unix time in milliseconds from which on it is worth nothing; 0: never.
+    """
+
+    kind: PrincipalType
+    id: str
+    workspaces: tuple[str, ...] | None
+    is_one_workspace: bool
+    expires_ms: int
+    issuer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +93,8 @@ class Admission:
     :ivar token_id: the API token that opened it; the session ends with the token.
     :ivar workspace_patterns: workspaces it may switch to; none stands for all.
     :ivar operations: kinds of operations it may use, of ``send``, ``kv`` and ``admin``; None: all.
+    :ivar workspaces: as ``workspace_patterns``, by their names; None: no limit.
+    :ivar expires_ms: Unix time in milliseconds at which the session ends; 0: it does not.
     :ivar task_id: the task that its task token belongs to.
     :ivar still_holds: whether what it rests on was neither revoked nor ran out since.
     """
@@ -70,11 +103,15 @@ class Admission:
     method: str
     token_id: str = ""
     workspace_patterns: tuple[str, ...] = ()
+    workspaces: tuple[str, ...] | None = None
     operations: frozenset[str] | None = None
+    expires_ms: int = 0
     task_id: str = ""
     still_holds: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
     def admits_workspace(self, workspace: str) -> bool:
+        if self.workspaces is not None and workspace not in self.workspaces:
+            return False
         patterns = self.workspace_patterns
         return not patterns or any(pattern == "*" or compile_pattern(pattern)(workspace) for pattern in patterns)
 

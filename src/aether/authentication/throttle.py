@@ -1,7 +1,7 @@
 """Slowing down those who guess (connection 9.8, weakness W-21).
 
-Failures count for the identity that is claimed, so that its credentials cannot be guessed from many places, and for
-the address they come from, so that one place cannot try many identities.
+Failures count for an identity as claimed from one address, and for the address alone, so that it cannot try many
+identities. What others claim elsewhere locks nobody out; credentials are too long to be guessed from many places.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class _Record:
     failures: int
     first_s: float
     blocked_until_s: float = 0.0
+    is_marked: bool = False
 
 
 class Throttle:
@@ -40,6 +41,14 @@ class Throttle:
         """Whether an attempt is refused without being looked at."""
         record = self._records.get(name)
         return record is not None and self._clock() < record.blocked_until_s
+
+    def mark(self, name: str) -> bool:
+        """True for the first call in a cooldown of ``name``."""
+        record = self._records.get(name)
+        if record is None or record.is_marked or not self.blocks(name):
+            return False
+        record.is_marked = True
+        return True
 
     def fail(self, name: str) -> bool:
         """Count a failure; True when it begins a cooldown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard, get_args
 
 from aether.config import Config
 from aether.config.model import DEV_DEFAULTS, Section
@@ -26,7 +26,7 @@ def _written(setting: Setting, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return f"[{', '.join(value)}]"
+        return f"[{', '.join(map(str, value))}]"
     if isinstance(value, float):
         return f"{value:.12g}"
     return str(value)
@@ -62,7 +62,31 @@ def reference() -> str:
         short = [f"`{variable}`" for variable, key in ENVIRONMENT.items() if key == setting.key]
         names = ", ".join(dict.fromkeys([*short, f"`{environment_name(setting.key)}`"]))
         parts.append(f"| `{name}` | {default} | {setting.allowed} | {sentence} {names} |\n")
+    parts += [_elements(setting) for setting in settings()]
     return "".join(parts).lstrip("\n")
+
+
+def _elements(setting: Setting) -> str:
+    """The keys of the sections in a list, a table for them and for each section in them; empty for other settings."""
+    element = next((kind for kind in get_args(setting.field.annotation) if _is_section(kind)), None)
+    return "" if element is None else _table(f"{setting.key}[]", element)
+
+
+def _table(title: str, model: type[Section]) -> str:
+    rows, inner = [], []
+    for name, field in model.model_fields.items():
+        if _is_section(field.annotation):
+            inner.append(_table(f"{title}.{name}", field.annotation))
+            continue
+        leaf = Setting(name, field)
+        default = "needed" if field.is_required() else _written(leaf, field.default)
+        rows.append(f"| `{name}` | {default} | {leaf.allowed} | {_plain(field.description or '')} |\n")
+    heading = f"\n### `{title}`\n\n{_plain(model.__doc__ or '')}\n\n"
+    return heading + "| key | default | allowed | meaning |\n| --- | --- | --- | --- |\n" + "".join(rows + inner)
+
+
+def _is_section(kind: Any) -> TypeGuard[type[Section]]:
+    return isinstance(kind, type) and issubclass(kind, Section)
 
 
 def _heading(section: str) -> str:

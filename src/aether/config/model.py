@@ -13,12 +13,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PrivateAttr, Secret
 from pydantic_core import PydanticCustomError
 
 from aether.config.values import (
+    Allowed,
     Count,
     Duration,
     FilePath,
     Flag,
     Host,
     Names,
+    OptionalText,
     Port,
     PositiveCount,
     PositiveDuration,
@@ -28,13 +30,18 @@ from aether.config.values import (
     Size,
     Text,
     is_loopback,
+    is_safe_url,
     lower_case,
+    structure,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aether.acl.engine import Semantics
     from aether.audit.service import AuditLimits
     from aether.audit.trail import AuditSettings
+    from aether.authentication.bearer import BearerTokens
     from aether.checkpoints.service import CheckpointLimits
     from aether.gateway.settings import Settings
     from aether.kv.service import KVLimits
@@ -211,15 +218,92 @@ class Mtls(Section):
     specifier, ``relaxed`` only the type of principal."""
 
 
+class ClaimsMapping(Section):
+    """Where a token of this issuer says what."""
+
+    principal_type: OptionalText = ""
+    """Claim with the type of principal, of ``User``, ``Agent`` and ``Task``; empty: always ``default_principal``."""
+    identity: Text = "sub"
+    """Claim with the user id. For others it binds the whole identity when it has one, such as ``ag::prod::worker::1``,
+    else only type and workspace are the token's."""
+    workspace: OptionalText = ""
+    """Claim with the workspace, or a list of those that the session may be in; empty: tokens say nothing about them."""
+
+
+class OAuthProvider(Section):
+    """An issuer of bearer tokens."""
+
+    name: OptionalText = ""
+    """Its name in the gateway's log; empty: the issuer."""
+    issuer: Text
+    """Its ``iss``, exactly as in its tokens; a URL."""
+    audience: Text
+    """What has to be among the ``aud`` of a token."""
+    jwks_url: OptionalText = ""
+    """Where its keys are; empty: its ``/.well-known/openid-configuration`` says."""
+    ca_file: FilePath | None = None
+    """PEM file with the authorities that vouch for its servers, instead of those of the system."""
+    claims_mapping: ClaimsMapping = ClaimsMapping()
+    default_principal: Annotated[
+        Literal["User", "Agent", "Task"], BeforeValidator(lambda value: str(value).strip().capitalize())
+    ] = "User"
+    """Type of principal of tokens that have no claim about it."""
+    default_workspace: OptionalText = ""
+    """Workspace of tokens that have no claim about it."""
+
+    def __str__(self) -> str:
+        return self.issuer
+
+
+Providers = Annotated[
+    tuple[OAuthProvider, ...], BeforeValidator(structure), Allowed("a list of sections, each with issuer and audience")
+]
+
+
+class OAuth(Section):
+    """Bearer tokens as credentials, with ``oauth`` among ``auth.modes``: JSON Web Tokens of OpenID Connect issuers."""
+
+    providers: Providers = ()
+    """Who is believed, in this order. In a variable they are written as YAML, such as ``[{issuer: ..., audience:
+    ...}]``."""
+    algorithms: Names = (
+        "RS256",
+        "RS384",
+        "RS512",
+        "ES256",
+        "ES384",
+        "ES512",
+        "PS256",
+        "PS384",
+        "PS512",
+    )
+    """Signature algorithms to accept, of these."""
+    clock_skew: Duration = 30.0
+    """How far the clocks of issuers and this machine may differ."""
+    require_exp: Flag = True
+    """Whether tokens that never expire are refused."""
+    end_sessions: Flag = True
+    """Whether a session ends when the token that opened it does; if not, it goes on and cannot be opened again."""
+    jwks_refresh: PositiveDuration = 3600.0
+    """How often the keys of issuers are fetched; besides, when a token names an unknown one, at most every 5 s."""
+    jwks_max_age: PositiveDuration = 24 * 3600.0
+    """How long keys are good for while their issuer cannot be reached; after that its tokens are refused as
+    retryable."""
+    jwks_timeout: PositiveDuration = 5.0
+    """How long fetching one document from an issuer may take."""
+
+
 class Auth(Section):
     """Who may connect. A gateway without any method admits nobody unless it runs with ``dev``."""
 
-    METHODS: ClassVar[frozenset[str]] = frozenset({"mtls", "api_key"})
+    METHODS: ClassVar[frozenset[str]] = frozenset({"mtls", "api_key", "oauth", "task_token"})
     """Methods of authentication that this version has."""
 
     modes: Names = ()
-    """Methods of authentication to accept: ``mtls`` (client certificates), ``api_key``."""
+    """Methods of authentication to accept: ``mtls`` (client certificates), ``api_key``, ``oauth`` (bearer tokens).
+    Task tokens are always accepted; ``task_token`` may be named."""
     mtls: Mtls = Mtls()
+    oauth: OAuth = OAuth()
     task_session_grace: Duration = 30.0
     """How long a session that was opened with a task token may go on after its task has ended."""
     token_hmac_key: Secret = SecretStr("")
@@ -361,7 +445,7 @@ class Config(Section):
                 f"auth.modes names {', '.join(unknown)}, which this version cannot check; it has "
                 f"{', '.join(sorted(Auth.METHODS))}."
             )
-        if self.dev or self.auth.modes:
+        if self.dev or set(self.auth.modes) - {"task_token"}:
             return None
         return (
             "no authentication is configured (auth.modes is empty), so anybody could connect as anyone. Make a "
@@ -377,6 +461,44 @@ class Config(Section):
         from aether.tokens.keys import load_hmac_key
 
         return load_hmac_key(self.auth.token_hmac_key.get_secret_value(), self.storage.data_dir)
+
+    def bearer_tokens(self, wall_clock: Callable[[], int]) -> BearerTokens | None:
+        """Who verifies bearer tokens; None when no issuer is believed.
+
+        :raises OSError: a file with authorities cannot be read.
+        """
+        oauth = self.auth.oauth
+        if not oauth.providers:
+            return None
+        from aether.authentication.bearer import BearerTokens, Issuer
+        from aether.authentication.fetching import fetcher
+        from aether.authentication.jwks import IssuerKeys, KeyPolicy
+        from aether.identity import principal_type
+
+        policy = KeyPolicy(oauth.jwks_refresh, oauth.jwks_max_age)
+        issuers = [
+            Issuer(
+                name=provider.issuer,
+                audience=provider.audience,
+                keys=IssuerKeys(
+                    provider.issuer,
+                    provider.jwks_url,
+                    fetcher(timeout_s=oauth.jwks_timeout, ca_file=provider.ca_file),
+                    policy,
+                    is_safe_url,
+                    label=provider.name,
+                ),
+                kind_claim=provider.claims_mapping.principal_type,
+                id_claim=provider.claims_mapping.identity,
+                workspace_claim=provider.claims_mapping.workspace,
+                default_kind=principal_type(provider.default_principal),
+                default_workspace=provider.default_workspace,
+            )
+            for provider in oauth.providers
+        ]
+        return BearerTokens(
+            issuers, oauth.algorithms, wall_clock, skew_s=oauth.clock_skew, require_expiry=oauth.require_exp
+        )
 
     def gateway_settings(self) -> Settings:
         """What the gateway's core needs."""
@@ -477,8 +599,20 @@ def _violations(config: Config) -> Any:
         yield f"gateway.tls.{missing}", "needed too: a certificate and its key come together"
     if "mtls" in config.auth.modes and (tls.ca_file is None or tls.client_auth == "none"):
         yield "gateway.tls.ca_file", "needed for mtls in auth.modes, and gateway.tls.client_auth other than none"
-    if "api_key" in config.auth.modes and tls.cert_file is None and not is_loopback(gateway.host):
-        yield "gateway.tls.cert_file", "needed for api_key in auth.modes, or keys could be read on their way"
+    if {"api_key", "oauth"} & set(config.auth.modes) and tls.cert_file is None and not is_loopback(gateway.host):
+        yield (
+            "gateway.tls.cert_file",
+            "needed for api_key or oauth in auth.modes, or credentials could be read on their way",
+        )
+    if "oauth" in config.auth.modes and not config.auth.oauth.providers:
+        yield "auth.oauth.providers", "at least one for oauth in auth.modes"
+    for provider in config.auth.oauth.providers:
+        url = provider.jwks_url or provider.issuer
+        if not is_safe_url(url):
+            yield "auth.oauth.providers", f"an https URL (or http on this machine) instead of {url}"
+    known_algorithms = OAuth.model_fields["algorithms"].default
+    if set(config.auth.oauth.algorithms) - set(known_algorithms) or not config.auth.oauth.algorithms:
+        yield "auth.oauth.algorithms", f"some of {', '.join(known_algorithms)}"
     if 0 < len(config.auth.token_hmac_key.get_secret_value()) < HMAC_KEY_CHARACTERS_MIN:
         yield "auth.token_hmac_key", f"{HMAC_KEY_CHARACTERS_MIN} characters or more"
     if config.admin.enabled:

@@ -182,11 +182,15 @@ def _explain(error: ValidationError, values: Mapping[str, _Value]) -> Iterator[P
                 found = values.get(key, _Value(None, "default"))
                 yield Problem(key, found.value, found.origin, rule)
             continue
-        key = ".".join(str(part) for part in detail["loc"])
+        key = whole = ".".join(str(part) for part in detail["loc"])
         while key not in _SETTINGS and "." in key:  # an element of a list
             key = key.rsplit(".", 1)[0]
         found = values.get(key, _Value(detail["input"], "default"))
-        yield Problem(key, found.value, found.origin, f"allowed is {_SETTINGS[key].allowed}")
+        if whole != key and detail["type"] in ("missing", "extra_forbidden"):  # in a section of a list
+            problem = "needed" if detail["type"] == "missing" else "unknown key"
+            yield Problem(whole, None, found.origin, problem)
+        else:
+            yield Problem(key, found.value, found.origin, f"allowed is {_SETTINGS[key].allowed}")
 
 
 def _from_file(path: Path, problems: list[Problem]) -> dict[str, _Value]:

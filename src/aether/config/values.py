@@ -10,7 +10,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
+import yaml
 from pydantic import BeforeValidator, Field, SecretStr
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Flag",
     "Host",
     "Names",
+    "OptionalText",
     "Port",
     "PositiveCount",
     "PositiveDuration",
@@ -32,9 +35,11 @@ __all__ = [
     "format_duration",
     "format_size",
     "is_loopback",
+    "is_safe_url",
     "lower_case",
     "parse_duration",
     "parse_size",
+    "structure",
 ]
 
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -142,12 +147,33 @@ def _names(value: Any) -> Any:
     return value
 
 
+def structure(value: Any) -> Any:
+    """A list of sections; from the environment it comes as YAML."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError("not YAML") from None
+
+
+def is_safe_url(url: str) -> bool:
+    """Nobody on the way can change what comes from ``url``: HTTPS, or HTTP on this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+
+
 def lower_case(value: Any) -> Any:
     """Choices are read without regard to case."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
 Flag = Annotated[bool, Allowed("true or false")]
+OptionalText = Annotated[str, Allowed("a text")]
 Text = Annotated[str, Field(min_length=1), Allowed("a text that is not empty")]
 Secret = Annotated[SecretStr, Allowed("a text that nobody else knows")]
 Host = Annotated[str, Field(min_length=1), Allowed("an address or host name to listen on")]

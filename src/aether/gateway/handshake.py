@@ -6,6 +6,7 @@ Everything here fails with a gRPC status and leaves nothing behind; acquiring be
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from aether.sessions.store import ClientInfo, Lock
 
 __all__ = ["Authenticator", "Claim", "Extensions", "PeerAuthenticator", "build_ack", "read_claim", "read_init"]
 
+IPV6_PREFIX = 64
 EXTENSION_HEADER = "aether-extensions"
 
 
@@ -91,7 +93,7 @@ class PeerAuthenticator:
     ) -> Admission:
         """See :meth:`Authenticator.authenticate`."""
         identity, has_certificate = self._identify(peer, claim)
-        source = peer.address.rpartition(":")[0] or peer.address
+        source = _source(peer.address)
         return await self._chain.admit(
             Attempt(identity, source, credentials, has_certificate=has_certificate, in_process=peer.in_process)
         )
@@ -108,6 +110,18 @@ class PeerAuthenticator:
         if name == ANONYMOUS:
             return claim(), False
         return settle_identity(name, self._mtls, claim, strict=self._strict), True
+
+
+def _source(address: str) -> str:
+    """Whose failures are counted together: an address without its port, or the network of an IPv6 one, since whoever
+    has one has all of it."""
+    host = address.rpartition(":")[0].strip("[]") or address
+    try:
+        if ipaddress.ip_address(host).version == 4:
+            return host
+        return str(ipaddress.ip_network((host, IPV6_PREFIX), strict=False))
+    except ValueError:
+        return host
 
 
 async def read_init(call: ServerCall, *, timeout_s: float) -> pb.InitConnection:
@@ -145,7 +159,9 @@ async def read_claim(
             call.peer, credentials, lambda: resolve_identity(init, strict=strict, new_id=new_id)
         )
         if admission.identity.kind is PrincipalType.USER:
+            # A bearer token may have named both.
             check_identifier("user_id", admission.identity.id, strict=strict, required=True)
+            check_identifier("workspace", admission.identity.workspace, strict=strict)
     except InvalidIdentity as error:
         raise RpcError(StatusCode.INVALID_ARGUMENT, f"invalid identity: {error}") from None
     except NotAuthenticated as error:

@@ -19,6 +19,7 @@ class CloseReason(enum.Enum):
     ADMIN = (StatusCode.CANCELLED, "session disconnected by administrator", pb.Signal.FORCE_DISCONNECT)
     ACCESS_LOST = (StatusCode.PERMISSION_DENIED, "access denied: no longer allowed", pb.Signal.FORCE_DISCONNECT)
     TOKEN_REVOKED = (StatusCode.UNAUTHENTICATED, "API key revoked or expired", pb.Signal.FORCE_DISCONNECT)
+    BEARER_EXPIRED = (StatusCode.UNAUTHENTICATED, "bearer token expired", None)
     TASK_ENDED = (StatusCode.UNAUTHENTICATED, "task token revoked: the task has ended", pb.Signal.FORCE_DISCONNECT)
     LOCK_LOST = (StatusCode.CANCELLED, "session lock lost", None)
     DRAIN = (StatusCode.UNAVAILABLE, "gateway draining", pb.Signal.GRACEFUL_DISCONNECT)

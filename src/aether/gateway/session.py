@@ -44,6 +44,8 @@ CLEANUP_S = 5.0
 DUPLICATE_PAUSES_S = (0.0, 0.01, 0.03, 0.06)
 """Waits between attempts to get a lock that is held: a tenth of a second in all."""
 SIGNAL_FLUSH_S = 1.0
+EXPIRY_CHECK_S = 60.0
+"""Wall clocks are set; how long it takes to notice."""
 HELD_BYTES_MAX = 1024 * 1024
 OPERATION_KINDS = {
     "init": "send",
@@ -314,6 +316,8 @@ class Session:
             services.observer.connected(self)
             stack.callback(services.observer.disconnected, self)
             stack.callback(services.note_end, self)
+            if self.claim.admission.expires_ms:
+                nursery.start_soon(self._expire)
             self._start_reading()
             await self._ended.wait()
             nursery.cancel_scope.cancel()
@@ -340,6 +344,16 @@ class Session:
     def end_reason(self) -> str:
         """Why the session ended, in a word; it was cut off when nobody knows better."""
         return (self._reason or CloseReason.CLIENT_GONE).name.lower()
+
+    async def _expire(self) -> None:
+        """End with the credential that opened the session."""
+        admission = self.claim.admission
+        while True:
+            left_ms = admission.expires_ms - self._services.wall_clock()
+            if left_ms <= 0:
+                break
+            await trio.sleep(min(left_ms / 1000, EXPIRY_CHECK_S))
+        self.end(CloseReason.TOKEN_REVOKED if admission.token_id else CloseReason.BEARER_EXPIRED)
 
     def end_lock_lost(self) -> None:
         log.warning("lock lost", identity=self.lock_key)

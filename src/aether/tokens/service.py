@@ -1,7 +1,7 @@
 """Operations on API tokens (connection 13.4, acl 14.1).
 
 Every change is audited, in the commit that makes it durable, and reaches live sessions: what was opened with a token
-that is revoked, deleted or expired is closed (weakness 11).
+that is revoked or deleted is closed (weakness 11). Those of one that expires end by themselves.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from typing import Any
-
-import trio
 
 from aether.access import Access, Level, is_system
 from aether.acl.model import subject
@@ -63,7 +61,6 @@ class TokenService:
         self._end_sessions = end_sessions
         self._wall_clock = wall_clock
         self._new_id = new_id
-        self._changed = trio.Event()
 
     def handle(self, caller: Caller, operation: pb.TokenOperation) -> Answer:
         """Run one operation.
@@ -143,7 +140,6 @@ class TokenService:
         )
         self._record(caller, "token_create", token)
         token = self._store.add(token, key)
-        self._changed.set()
         response.plaintext_token = key
         response.created_token.CopyFrom(token_info(token))
         response.message = "token created"
@@ -220,26 +216,6 @@ class TokenService:
                 metadata=metadata,
             )
         )
-
-    # ------------------------------------------------------------------------------------------------- expiring
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """End the sessions of tokens that expire, for ever."""
-        task_status.started()
-        while True:
-            self._changed = trio.Event()
-            expires_ms = self._store.next_expiry_ms()
-            if not expires_ms:
-                await self._changed.wait()
-                continue
-            with trio.move_on_after(max(0.0, (expires_ms - self._wall_clock()) / 1000)) as waiting:
-                await self._changed.wait()
-            if waiting.cancelled_caught:
-                self._end_sessions(self._is_over)
-
-    def _is_over(self, token_id: str) -> bool:
-        token = self._store.get(token_id)
-        return token is None or not token.is_live(self._wall_clock())
 
 
 def _in_doubt(request_id: str) -> tuple[bytes, ...]:

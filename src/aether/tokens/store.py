@@ -136,8 +136,3 @@ class TokenStore:
         """:raises StoreUnavailable: nothing was changed."""
         self._table.delete(token.id)
         self._by_hash.pop(token.hash, None)
-
-    def next_expiry_ms(self) -> int:
-        """When the next live token ends; 0: none does."""
-        now_ms = self._wall_clock()
-        return min((token.expires_ms for token in self._table.values() if token.expires_ms > now_ms), default=0)

@@ -1,0 +1,105 @@
+"""Bearer tokens and key sets of any content: refused in words, never by accident (connection 9.6)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc.jwk import RSAKey
+from tests.support.issuer import AUDIENCE, Issuer
+
+from aether.authentication.bearer import BearerTokens
+from aether.authentication.bearer import Issuer as Known
+from aether.authentication.jwks import FetchFailed, IssuerKeys, KeyPolicy, _read_keys, _read_object
+from aether.authentication.model import Rejected
+from aether.errors import StoreUnavailable
+
+ISSUER = Issuer()
+TOKEN = ISSUER.token()
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+key_fields = st.fixed_dictionaries(
+    {"kty": st.sampled_from(["RSA", "EC", "oct", "OKP", 1])},
+    optional={
+        "n": st.sampled_from([ISSUER.keys["first"].as_dict()["n"], "AQAB" * 100, "!", 5]),
+        "e": st.sampled_from(["AQAB", "AA", "", 3]),
+        "crv": st.sampled_from(["P-256", "P-999", "Ed25519"]),
+        "x": st.text(max_size=50),
+        "y": st.text(max_size=50),
+        "use": json_values,
+        "key_ops": json_values,
+        "alg": json_values,
+        "kid": json_values,
+    },
+)
+
+
+def tokens(fetch: Any) -> BearerTokens:
+    keys = IssuerKeys(ISSUER.url, "keys", fetch, KeyPolicy(), lambda url: True)
+    return BearerTokens([Known(ISSUER.url, AUDIENCE, keys)], ["RS256"], lambda: 0, skew_s=0)
+
+
+@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
+@given(st.dictionaries(st.just("keys"), st.lists(key_fields | json_values, max_size=4) | json_values) | json_values)
+def test_any_document_is_a_key_set_or_refused(document: Any) -> None:
+    try:
+        keys = _read_keys(_read_object(json.dumps(document).encode()))
+    except FetchFailed:
+        return
+    for name, key in keys:
+        assert isinstance(name, str)
+        assert not key.is_private
+        assert key.key_type in ("RSA", "EC")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_document_or_refused(text: bytes) -> None:
+    try:
+        assert isinstance(_read_object(text), dict)
+    except FetchFailed:
+        pass
+
+
+@given(st.integers(0, len(TOKEN) - 1), st.characters())
+async def test_a_token_with_any_other_character_is_refused(place: int, character: str) -> None:
+    changed = TOKEN[:place] + character + TOKEN[place + 1 :]
+
+    async def fetch(url: str) -> bytes:
+        return ISSUER.publish()
+
+    if changed == TOKEN:
+        return
+    try:
+        identity = await tokens(fetch).verify(changed)
+    except Rejected:
+        return
+    # The last character of a part has bits that stand for nothing.
+    assert (identity.id, place) in {("alice", TOKEN.index(".") - 1), ("alice", len(TOKEN) - 1)}
+
+
+@given(st.text(max_size=300) | st.from_regex(r"[A-Za-z0-9_-]{0,60}[.][A-Za-z0-9_-]{0,60}[.][A-Za-z0-9_-]{0,20}"))
+async def test_any_text_is_refused(text: str) -> None:
+    async def fetch(url: str) -> bytes:
+        raise FetchFailed("no")
+
+    with pytest.raises((Rejected, StoreUnavailable)):
+        await tokens(fetch).verify(text)
+
+
+def test_no_shared_secret_can_be_configured() -> None:
+    for algorithm in ("HS256", "none", "EdDSA", ""):
+        with pytest.raises(ValueError, match="not for bearer tokens"):
+            BearerTokens([], [algorithm], lambda: 0, skew_s=0)
+
+
+async def test_a_published_private_key_is_read_as_a_public_one() -> None:
+    document = {"keys": [{**RSAKey.generate_key(2048).as_dict(private=True), "kid": "a"}]}
+    [(name, key)] = _read_keys(document)
+    assert (name, key.is_private) == ("a", False)
