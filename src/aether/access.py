@@ -25,6 +25,7 @@ __all__ = [
     "Level",
     "OpenAccess",
     "Rights",
+    "barred_from",
     "is_direct",
     "is_system",
 ]
@@ -117,12 +118,14 @@ class Access(Protocol):
         workspace: str,
         *,
         tentative: bool = False,
+        barred: str = "",
     ) -> Decision:
         """May ``principal`` act at ``level`` on the resource?
 
         :param operation: label for audit and operation scopes, such as ``kv_get``.
         :param workspace: workspace the operation concerns; may be empty.
         :param tentative: a denial is not final, since the caller will ask another question; it is not recorded.
+        :param barred: why the answer is no, whatever the rules say.
         :raises StoreUnavailable: no decision could be made, or its refusal could not be recorded.
         """
 
@@ -157,10 +160,24 @@ class DirectRights:
         tentative: bool = False,
     ) -> Decision:
         del direct
-        identity = self._caller.identity
         return self._access.check(
-            identity, resource_type, resource_id, level, operation, workspace, tentative=tentative
+            self._caller.identity,
+            resource_type,
+            resource_id,
+            level,
+            operation,
+            workspace,
+            tentative=tentative,
+            barred=barred_from(self._caller, workspace),
         )
+
+
+def barred_from(caller: Caller, workspace: str) -> str:
+    """Why a caller's credential keeps it out of a workspace; empty when it does not (weakness 9)."""
+    limit = caller.workspace_limit
+    if limit is None or not workspace or limit.admits_workspace(workspace):
+        return ""
+    return f"its credential is not for workspace {workspace}"
 
 
 _ALLOWED = Decision(True, "no access engine")
@@ -192,9 +209,12 @@ class OpenAccess:
         workspace: str,
         *,
         tentative: bool = False,
+        barred: str = "",
     ) -> Decision:
         """See :meth:`Access.check`; the "no ACL engine" column of routing 3.5."""
         del principal, level, operation, workspace, tentative  # nobody holds more than others here
+        if barred:
+            return Decision(False, barred, by_rule=True)
         if resource_type in _OPEN_TYPES:
             return _ALLOWED
         if resource_type == "capability" and resource_id in _OPEN_CAPABILITIES:

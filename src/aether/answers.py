@@ -14,12 +14,18 @@ from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import frame
 
-__all__ = ["Answer", "Caller", "Reply", "down", "refuse"]
+__all__ = ["Answer", "Caller", "Reply", "WorkspaceLimit", "down", "refuse"]
+
+
+class WorkspaceLimit(Protocol):
+    """What a credential restricts its session to."""
+
+    def admits_workspace(self, workspace: str) -> bool: ...
 
 
 class Caller(Protocol):
     """The session on whose behalf an operation runs. ``identity`` carries the workspace it is on now, ``task_id``
-    is the task that the session is bound to, if any."""
+    is the task that the session is bound to, if any, ``workspace_limit`` what its credential says about workspaces."""
 
     @property
     def identity(self) -> Identity: ...
@@ -29,6 +35,9 @@ class Caller(Protocol):
 
     @property
     def task_id(self) -> str: ...
+
+    @property
+    def workspace_limit(self) -> WorkspaceLimit | None: ...
 
 
 class Answer(NamedTuple):

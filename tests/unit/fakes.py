@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, is_direct
-from aether.answers import Answer, Caller
+from aether.answers import Answer, Caller, WorkspaceLimit
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, PrincipalType
 from aether.kv.store import Command, KVStore, Namespace, Result
@@ -31,6 +31,7 @@ class FakeCaller:
     identity: Identity
     session_id: str = "session"
     task_id: str = ""
+    workspace_limit: WorkspaceLimit | None = None
 
 
 def agent(specifier: str = "s", workspace: str = "w", implementation: str = "i") -> FakeCaller:
@@ -84,9 +85,12 @@ class RuleAccess:
         workspace: str,
         *,
         tentative: bool = False,
+        barred: str = "",
     ) -> Decision:
         if self.broken:
             raise StoreUnavailable("rules cannot be read")
+        if barred:
+            return Decision(False, barred, by_rule=True)
         self.asked.append((resource_type, resource_id, operation))
         granted = self.rules.get((resource_type, resource_id))
         if granted is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, is_direct
+from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, barred_from, is_direct
 from aether.acl.engine import RuleEngine
 from aether.acl.model import level_name
 from aether.answers import Caller
@@ -65,11 +65,15 @@ class AccessControl:
         workspace: str,
         *,
         tentative: bool = False,
+        barred: str = "",
     ) -> Decision:
         """See :meth:`aether.access.Access.check`."""
-        decision = self.decide(
-            principal.kind.label, principal.canonical_id, resource_type, resource_id, level, workspace
-        )
+        if barred:
+            decision = Decision(False, barred, by_rule=True)
+        else:
+            decision = self.decide(
+                principal.kind.label, principal.canonical_id, resource_type, resource_id, level, workspace
+            )
         if decision.allowed or not tentative:
             self.tell(principal, "", decision, resource_type, resource_id, operation, workspace, None)
         return decision
@@ -197,9 +201,17 @@ class GrantedRights:
         control, caller, grant = self._control, self._caller, self.grant
         if direct:
             return control.check(
-                caller.identity, resource_type, resource_id, level, operation, workspace, tentative=tentative
+                caller.identity,
+                resource_type,
+                resource_id,
+                level,
+                operation,
+                workspace,
+                tentative=tentative,
+                barred=barred_from(caller, workspace),
             )
-        if reason := grant.permits(resource_type, resource_id, level, operation, workspace):
+        reason = barred_from(caller, workspace)
+        if reason := reason or grant.permits(resource_type, resource_id, level, operation, workspace):
             decision = Decision(False, reason, by_rule=True)
         else:
             held = control.decide(grant.subject_type, grant.subject_id, resource_type, resource_id, level, workspace)

@@ -49,6 +49,10 @@ TIERS = {
 }
 
 
+def _no_witness(what: object) -> None:
+    del what
+
+
 @dataclass(frozen=True, slots=True)
 class Semantics:
     """Where an administrator may choose something stricter than the protocol's order (weakness 16)."""
@@ -209,7 +213,7 @@ class RuleEngine:
 
     def rules(self) -> list[Rule]:
         """All rules, the newest first."""
-        return sorted(self._rules.values(), key=lambda rule: rule.granted_ms, reverse=True)
+        return sorted(self._rules.values(), key=lambda rule: rule.granted_ms)[::-1]
 
     def rule(self, rule_id: str) -> Rule | None:
         return self._rules.get(rule_id)
@@ -219,7 +223,9 @@ class RuleEngine:
         rule_id = self._by_key.get((principal_type, principal_id, *canonical_resource(resource_type, resource_id)))
         return None if rule_id is None else self._rules.get(rule_id)
 
-    def grant(self, rule: Rule) -> Rule:
+    # Every change takes a witness, which is told of what will be before anything is: if it raises, nothing was.
+
+    def grant(self, rule: Rule, witness: Callable[[Rule], None] = _no_witness) -> Rule:
         """Create a rule, or change the one of its subject and resource, which keeps its id.
 
         :param rule: its id and time of granting are ignored.
@@ -232,6 +238,7 @@ class RuleEngine:
         rule_id = self._by_key.get(rule.key) or self._new_id()
         rule = replace(rule, rule_id=rule_id, granted_ms=self._wall_clock())
         old = self._rules.get(rule_id)
+        witness(rule)
         self._rules.put(rule_id, rule)
         if old is not None:
             self._unfile(old)
@@ -248,10 +255,11 @@ class RuleEngine:
         self._unfile(rule)
         self._tell()
 
-    def remove_expired(self) -> int:
+    def remove_expired(self, witness: Callable[[int], None] = _no_witness) -> int:
         """Forget rules and memberships that ended; returns how many."""
         now_ms = self._wall_clock()
         expired = [rule for rule in self._rules.values() if 0 < rule.expires_ms <= now_ms]
+        witness(len(expired) + self.membership.count_expired(now_ms))
         for rule in expired:
             self._rules.delete(rule.rule_id)
             self._unfile(rule)
@@ -294,7 +302,9 @@ class RuleEngine:
             raise InvalidRule("fallback policy not found")
         return policy
 
-    def set_fallback(self, category: str, level: int, updated_by: str) -> Fallback:
+    def set_fallback(
+        self, category: str, level: int, updated_by: str, witness: Callable[[Fallback], None] = _no_witness
+    ) -> Fallback:
         """Create or change the policy of a category such as ``user_workspace``.
 
         :raises InvalidRule: no category, or a level beside the scale.
@@ -305,40 +315,63 @@ class RuleEngine:
         old = self._fallbacks.get(category)
         policy_id = old.policy_id if old else self._new_id()
         policy = Fallback(policy_id, category, level, updated_by, self._wall_clock())
+        witness(policy)
         self._fallbacks.put(category, policy)
         self._tell()
         return policy
 
-    def create_group(self, kind: str, name: str, description: str, created_by: str, metadata: dict[str, str]) -> Group:
+    def create_group(
+        self,
+        kind: str,
+        name: str,
+        description: str,
+        created_by: str,
+        metadata: dict[str, str],
+        witness: Callable[[Group], None] = _no_witness,
+    ) -> Group:
         """:raises InvalidRule: without a name, or with one that exists."""
         group = Group(self._new_id(), kind, name, description, created_by, self._wall_clock(), metadata)
+        self.membership.check_new(group)
+        witness(group)
         self.membership.create(group)
         return group
 
-    def delete_group(self, kind: str, name: str) -> int:
+    def delete_group(self, kind: str, name: str, witness: Callable[[int], None] = _no_witness) -> int:
         """Remove a group or role, its memberships, and the rules it is the subject of, so that a later one of the same
         name does not inherit them (weakness 15); returns how many rules.
 
         :raises InvalidRule: there is none.
         """
-        self.membership.delete(kind, name)
+        self.membership.group(kind, name)
         rules = [rule for rule in self._rules.values() if (rule.principal_type, rule.principal_id) == (kind, name)]
+        witness(len(rules))
+        self.membership.delete(kind, name)
         for rule in rules:
             self._rules.delete(rule.rule_id)
             self._unfile(rule)
         self._tell()
         return len(rules)
 
-    def add_member(self, edge: Edge) -> Edge:
+    def add_member(self, edge: Edge, witness: Callable[[Edge], None] = _no_witness) -> Edge:
         """:raises InvalidRule: an unknown group or kind of member, or a cycle."""
         edge = replace(edge, granted_ms=self._wall_clock())
+        self.membership.check_edge(edge)
+        witness(edge)
         self.membership.add(edge)
         self._expect(edge.expires_ms)
         self._tell()
         return edge
 
-    def remove_member(self, kind: str, name: str, member_type: str, member_id: str) -> None:
+    def remove_member(
+        self,
+        kind: str,
+        name: str,
+        member_type: str,
+        member_id: str,
+        witness: Callable[[Edge], None] = _no_witness,
+    ) -> None:
         """:raises InvalidRule: there is no such membership."""
+        witness(self.membership.edge(kind, name, member_type, member_id))
         self.membership.remove(kind, name, member_type, member_id)
         self._tell()
 

@@ -69,12 +69,16 @@ class Membership:
 
     # ------------------------------------------------------------------------------------------------- changes
 
-    def create(self, group: Group) -> None:
+    def check_new(self, group: Group) -> None:
         """:raises InvalidRule: without a name, or with one that exists."""
         if not group.name:
             raise InvalidRule(f"{group.kind} name is required")
         if group.name in self._groups[group.kind]:
             raise InvalidRule(f"{group.kind} already exists")
+
+    def create(self, group: Group) -> None:
+        """:raises InvalidRule: as :meth:`check_new`."""
+        self.check_new(group)
         self._groups[group.kind].put(group.name, group)
 
     def delete(self, kind: str, name: str) -> None:
@@ -89,26 +93,38 @@ class Membership:
             if (edge.kind, edge.name) == (kind, name) or (edge.member_type, edge.member_id) == own:
                 self._drop(key, edge)
 
-    def add(self, edge: Edge) -> None:
-        """Create or replace a membership.
-
-        :raises InvalidRule: the group is unknown, or would come to hold itself.
-        """
+    def check_edge(self, edge: Edge) -> None:
+        """:raises InvalidRule: the group is unknown, or would come to hold itself."""
         self.group(edge.kind, edge.name)
         if edge.member_type == "group" and edge.kind == "group" and self._reaches(edge.name, edge.member_id):
             raise InvalidRule("membership would create a cycle")
+
+    def add(self, edge: Edge) -> None:
+        """Create or replace a membership.
+
+        :raises InvalidRule: as :meth:`check_edge`.
+        """
+        self.check_edge(edge)
         key = _key(edge)
         self._edges.put(key, edge)
         self._of.setdefault(subject(edge.member_type, edge.member_id), {})[key] = edge
 
-    def remove(self, kind: str, name: str, member_type: str, member_id: str) -> None:
+    def edge(self, kind: str, name: str, member_type: str, member_id: str) -> Edge:
         """:raises InvalidRule: there is no such membership."""
         self.group(kind, name)
-        key = _key(Edge(kind, name, member_type, member_id))
-        edge = self._edges.get(key)
+        edge = self._edges.get(_key(Edge(kind, name, member_type, member_id)))
         if edge is None:
             raise InvalidRule("membership not found" if kind == "group" else "role assignment not found")
-        self._drop(key, edge)
+        return edge
+
+    def remove(self, kind: str, name: str, member_type: str, member_id: str) -> None:
+        """:raises InvalidRule: there is no such membership."""
+        edge = self.edge(kind, name, member_type, member_id)
+        self._drop(_key(edge), edge)
+
+    def count_expired(self, now_ms: int) -> int:
+        """Memberships that ended and are still known."""
+        return sum(0 < edge.expires_ms <= now_ms for edge in self._edges.values())
 
     def remove_expired(self, now_ms: int) -> int:
         """Forget memberships that ended; returns how many."""

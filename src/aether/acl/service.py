@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 from aether.access import InvalidAuthority, Level, Rights, is_system
 from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
-from aether.acl.model import MEMBER_TYPES, Edge, InvalidRule, Rule, canonical_resource, subject
+from aether.acl.model import MEMBER_TYPES, Edge, Fallback, InvalidRule, Rule, canonical_resource, is_glob, subject
 from aether.acl.wire import edge_info, explanation_info, fallback_info, fit, group_info, response_frame, rule_info
 from aether.answers import Answer, Caller, Reply
 from aether.audit.events import Event, Recorder, actor_of
+from aether.audit.paging import Pages
 from aether.audit.store import Filter
 from aether.audit.trail import AuditTrail
 from aether.audit.wire import SECOND_US, decision_entry
@@ -73,6 +74,7 @@ class ACLService:
         self._recorder = recorder
         self._trail = trail
         self._wall_clock = wall_clock
+        self._pages = Pages()
         self._handlers: Mapping[int, Callable[[_Call], None]] = {
             Op.LIST_RULES: self._list_rules,
             Op.GET_RULE: self._get_rule,
@@ -155,9 +157,10 @@ class ACLService:
             named = operation.rule_filter
             if operation.op != Op.LIST_RULES and not _names_rule(named):
                 named = self._find_rule(operation)
-        if named is not None and named.resource_type == "workspace" and named.resource_id:
-            return str(named.resource_id)
-        return None
+        if named is None or named.resource_type != "workspace" or is_glob(named.resource_id):
+            # A pattern is more than the workspace of that name: who manages `team-?` must not give away `team-*`.
+            return None
+        return str(named.resource_id) or None
 
     def _admit_manager(self, rights: Rights, operation: pb.ACLOperation, workspace: str) -> None:
         """Delegated administration of one workspace: nobody gives or takes more than readers and writers have,
@@ -212,6 +215,11 @@ class ACLService:
             raise _refused("grant_request required for GRANT")
         request = call.operation.grant_request
         before = self._engine.rule_for(*_key_of(request))
+
+        def record(rule: Rule) -> None:
+            changed = {"before": _shown(before), "after": _shown(rule)}
+            self._record(call, "acl_rule_granted", rule.resource_type, rule.resource_id, **changed)
+
         try:
             rule = self._engine.grant(
                 Rule(
@@ -224,13 +232,11 @@ class ACLService:
                     granted_by=_stamp(call.caller),
                     expires_ms=max(0, request.expires_at) * 1000,
                     reason=request.reason,
-                )
+                ),
+                record,
             )
         except InvalidRule as error:
             raise _refused(f"failed to grant ACL access: {error}") from None
-        self._record(
-            call, "acl_rule_granted", rule.resource_type, rule.resource_id, before=_shown(before), after=_shown(rule)
-        )
         call.response.rule.CopyFrom(rule_info(rule))
         call.response.message = "ACL access granted"
 
@@ -279,19 +285,23 @@ class ACLService:
         if not call.operation.HasField("fallback_request"):
             raise _refused("fallback_request required for SET_FALLBACK_POLICY")
         request = call.operation.fallback_request
+
+        def record(policy: Fallback) -> None:
+            self._record(call, "acl_fallback_set", "fallback_policy", policy.category, after={"level": policy.level})
+
         try:
             policy = self._engine.set_fallback(
-                request.rule_category, request.fallback_access_level, _stamp(call.caller)
+                request.rule_category, request.fallback_access_level, _stamp(call.caller), record
             )
         except InvalidRule as error:
             raise _refused(f"failed to set fallback policy: {error}") from None
-        self._record(call, "acl_fallback_set", "fallback_policy", policy.category, after={"level": policy.level})
         call.response.fallback_policy.CopyFrom(fallback_info(policy))
         call.response.message = "fallback policy updated successfully"
 
     def _cleanup_expired(self, call: _Call) -> None:
-        count = self._engine.remove_expired()
-        self._record(call, "acl_cleanup_expired", "acl", "", count=count)
+        count = self._engine.remove_expired(
+            lambda count: self._record(call, "acl_cleanup_expired", "acl", "", count=count)
+        )
         call.response.cleanup_result.deleted_count = count
         call.response.cleanup_result.message = "expired rules and memberships removed"
 
@@ -305,7 +315,7 @@ class ACLService:
             if self._trail is None:
                 raise _refused("audit logging not enabled")
             if operation.op == Op.QUERY_AUDIT:
-                await self._query_audit(self._trail, operation.audit_filter, response)
+                await self._query_audit(self._trail, caller, operation.audit_filter, response)
             else:
                 await self._cleanup_audit(self._trail, caller, operation.retention_days, response)
             response.success = True
@@ -315,7 +325,9 @@ class ACLService:
             response.error = _UNAVAILABLE
         return Answer((response_frame(response),))
 
-    async def _query_audit(self, trail: AuditTrail, wanted: pb.ACLAuditFilter, response: pb.ACLResponse) -> None:
+    async def _query_audit(
+        self, trail: AuditTrail, caller: Caller, wanted: pb.ACLAuditFilter, response: pb.ACLResponse
+    ) -> None:
         limit = min(wanted.limit, AUDIT_PAGE_MAX) if wanted.limit > 0 else AUDIT_PAGE_DEFAULT
         found = Filter(
             start_us=max(0, wanted.start_time) * SECOND_US,
@@ -328,6 +340,7 @@ class ACLService:
             workspace=wanted.workspace,
             decision=wanted.decision.upper(),
         )
+        found = self._pages.fix(caller.session_id, found, wanted.offset, trail.store.head[0])
         response.total_audit_entries, rows = await trail.store.query(found, limit, max(0, wanted.offset))
         response.audit_entries.extend(fit(decision_entry(row) for row in rows))
 
@@ -347,15 +360,21 @@ class ACLService:
             raise _refused(f"{member} required for CREATE_{kind.upper()}")
         request = getattr(call.operation, member)
         group = self._engine.create_group(
-            kind, request.name, request.description, _stamp(call.caller), dict(request.metadata)
+            kind,
+            request.name,
+            request.description,
+            _stamp(call.caller),
+            dict(request.metadata),
+            lambda group: self._record(call, f"acl_{kind}_created", kind, group.name),
         )
-        self._record(call, f"acl_{kind}_created", kind, group.name)
         getattr(call.response, kind).CopyFrom(group_info(group))
         call.response.message = f"{kind} created"
 
     def _delete_group(self, kind: str, call: _Call) -> None:
-        rules = self._engine.delete_group(kind, call.operation.name)
-        self._record(call, f"acl_{kind}_deleted", kind, call.operation.name, rules=rules)
+        name = call.operation.name
+        self._engine.delete_group(
+            kind, name, lambda rules: self._record(call, f"acl_{kind}_deleted", kind, name, rules=rules)
+        )
         call.response.message = f"{kind} deleted"
 
     def _get_group(self, kind: str, call: _Call) -> None:
@@ -367,19 +386,16 @@ class ACLService:
         getattr(call.response, f"{kind}s").extend(groups)
 
     def _add_member(self, kind: str, call: _Call) -> None:
-        edge = self._engine.add_member(self._edge(kind, call))
-        self._record(
-            call, f"acl_{kind}_member_added", kind, edge.name, member=subject(edge.member_type, edge.member_id)
+        edge = self._engine.add_member(
+            self._edge(kind, call), functools.partial(self._record_member, call, f"acl_{kind}_member_added")
         )
         _edges(kind, call.response).append(edge_info(edge))
         call.response.message = "member added" if kind == "group" else "role assigned"
 
     def _remove_member(self, kind: str, call: _Call) -> None:
         edge = self._edge(kind, call)
-        self._engine.remove_member(kind, edge.name, edge.member_type, edge.member_id)
-        self._record(
-            call, f"acl_{kind}_member_removed", kind, edge.name, member=subject(edge.member_type, edge.member_id)
-        )
+        record = functools.partial(self._record_member, call, f"acl_{kind}_member_removed")
+        self._engine.remove_member(kind, edge.name, edge.member_type, edge.member_id, record)
         call.response.message = "member removed" if kind == "group" else "role unassigned"
 
     def _edge(self, kind: str, call: _Call) -> Edge:
@@ -413,6 +429,9 @@ class ACLService:
         _edges(kind, call.response).extend(fit(edge_info(edge) for edge in edges))
 
     # ---------------------------------------------------------------------------------------------------- audit
+
+    def _record_member(self, call: _Call, operation: str, edge: Edge) -> None:
+        self._record(call, operation, edge.kind, edge.name, member=subject(edge.member_type, edge.member_id))
 
     def _record(self, call: _Call, operation: str, resource_type: str, resource_id: str, **metadata: Any) -> None:
         """The row of a change, in the same commit as the change itself."""

@@ -13,6 +13,7 @@ from aether._fastpath import TokenBucket
 from aether.access import Access, InvalidAuthority, Level, Rights, is_system
 from aether.answers import Answer, Caller, Reply
 from aether.audit.events import Event, actor_of
+from aether.audit.paging import Pages
 from aether.audit.trail import AuditTrail
 from aether.audit.wire import entry, fit_entries, query_filter, query_frame, submit_frame
 from aether.errors import Code, Refusal, StoreUnavailable
@@ -60,12 +61,14 @@ class AuditService:
         self._access = access
         self._limits = limits
         self._clock = clock
+        self._pages = Pages()
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     # -------------------------------------------------------------------------------------------------- reading
 
     def query(self, caller: Caller, query: pb.AuditQuery) -> Reply:
-        """One page of the log, the newest first; ``total_count`` is that of all pages."""
+        """One page of the log, the newest first; ``total_count`` is that of all pages. Rows that are added between two
+        pages are in neither of them."""
         response = pb.AuditQueryResponse(request_id=query.request_id)
         try:
             if self._trail is None:
@@ -108,7 +111,7 @@ class AuditService:
         response: pb.AuditQueryResponse,
     ) -> Answer:
         limit = min(query.limit, PAGE_MAX) if query.limit > 0 else PAGE_DEFAULT
-        wanted = query_filter(query)
+        wanted = self._pages.fix(caller.session_id, query_filter(query), query.offset, trail.store.head[0])
         try:
             total, rows = await trail.store.query(wanted, limit, max(0, query.offset))
         except StoreUnavailable:
@@ -161,8 +164,8 @@ class AuditService:
         if kind not in SUBMITTED_KINDS or kind not in self._trail.settings.kinds:
             raise Refusal(Code.AUDIT_TYPE_FORBIDDEN, f"event type {kind!r} cannot be submitted")
         if request.workspace not in ("", identity.workspace):
-            decision = self._access.check(
-                identity, "capability", "capability/audit_submit", Level.READ, "audit_submit", request.workspace
+            decision = self._access.rights(caller).check(
+                "capability", "capability/audit_submit", Level.READ, "audit_submit", request.workspace
             )
             if not decision.allowed:
                 raise Refusal(Code.PERMISSION_DENIED, "not authorized to submit events for another workspace")

@@ -109,6 +109,11 @@ class Admission:
     task_id: str = ""
     still_holds: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 
+    @property
+    def is_limited(self) -> bool:
+        """Not all workspaces are open to it."""
+        return self.workspaces is not None or bool(self.workspace_patterns and "*" not in self.workspace_patterns)
+
     def admits_workspace(self, workspace: str) -> bool:
         if self.workspaces is not None and workspace not in self.workspaces:
             return False

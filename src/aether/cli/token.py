@@ -42,7 +42,7 @@ def list_tokens(remote: Remote, revoked: bool) -> None:
 @click.option("--identity", default="", help="Pattern of the identities it admits, such as ag::prod::worker::*.")
 @click.option("--workspace", "workspaces", multiple=True, help="Pattern of a workspace it admits to; default all.")
 @click.option(
-    "--scope", "scopes", multiple=True, type=click.Choice(["send", "kv", "admin"]), help="Only such operations."
+    "--scope", "scopes", multiple=True, type=click.Choice(["send", "kv", "task", "admin"]), help="Only such operations."
 )
 @click.option("--hours", type=click.IntRange(0), default=0, help="Its life; default for ever.")
 @remote_options

@@ -49,7 +49,7 @@ class Tokens:
         :param user_id: the user that it admits; needed for users.
         :param identity: pattern of the identities that it admits, such as ``ag::prod::worker::*``; empty: all.
         :param workspaces: patterns of workspaces; none: all.
-        :param scopes: ``send``, ``kv`` and ``admin`` restrict it to these kinds of operations; none: unrestricted.
+        :param scopes: ``send``, ``kv``, ``task`` and ``admin`` restrict it to these kinds of operations; none: all.
         :param hours: its life; 0: forever.
         """
         bound = [f"identity:{identity}"] if identity else []

@@ -7,6 +7,7 @@ done in the background, a few sessions at a time.
 
 from __future__ import annotations
 
+import structlog
 import trio
 
 from aether.access import Access, Level
@@ -16,6 +17,8 @@ from aether.gateway.reasons import CloseReason
 from aether.gateway.session import SYSTEM, Session
 
 __all__ = ["Enforcement"]
+
+log = structlog.get_logger("aether.gateway")
 
 SESSIONS_AT_ONCE = 100
 RETRY_S = 1.0
@@ -43,17 +46,27 @@ class Enforcement:
             self._changed = trio.Event()
             try:
                 await self._review()
-            except StoreUnavailable:  # the refusal cannot be recorded now, so it cannot be carried out yet
+            except StoreUnavailable:  # it cannot be decided now
                 self._changed.set()
                 await trio.sleep(RETRY_S)
 
     async def _review(self) -> None:
         for number, session in enumerate(self._directory, start=1):
-            if session.identity.kind not in SYSTEM and not self._may_stay(session):
+            if session.identity.kind not in SYSTEM and not self._may_read(session, tentative=True):
                 session.end(CloseReason.ACCESS_LOST)
+                self._record(session)
             if number % SESSIONS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _may_stay(self, session: Session) -> bool:
-        workspace = session.identity.workspace
-        return self._access.check(session.identity, "workspace", workspace, Level.READ, "connect", workspace).allowed
+    def _may_read(self, session: Session, *, tentative: bool = False) -> bool:
+        identity, workspace = session.identity, session.identity.workspace
+        check = self._access.check
+        return check(identity, "workspace", workspace, Level.READ, "connect", workspace, tentative=tentative).allowed
+
+    def _record(self, session: Session) -> None:
+        """The row of the refusal. A log that takes nothing does not keep the session alive: showing it no more is the
+        safe side, unlike refusing what was asked for."""
+        try:
+            self._may_read(session)
+        except StoreUnavailable:
+            log.warning("end of access not recorded", identity=session.lock_key)

@@ -357,6 +357,7 @@ class Gateway:
         tokens = TokenStore(tier.records, hasher, self._wall_clock)
         service = TokenService(tokens, access, recorder, directory.end_token_sessions, self._wall_clock, self._new_id)
         self._handlers["token_op"] = service.handle
+        self._tasks.append(service.run)
         bearer = self.config.bearer_tokens(self._wall_clock)
         if bearer is not None:
             self._tasks.append(bearer.run)

@@ -54,8 +54,22 @@ OPERATION_KINDS = {
     "switch_workspace": "send",
     "kv_op": "kv",
     "checkpoint_op": "kv",
+    "create_task": "task",
+    "task_op": "task",
+    "task_query": "task",
+    "task_subscription_op": "task",
+    "proxy_http_request": "send",
+    "proxy_http_body_chunk": "send",
+    "proxy_http_response": "send",
+    "tunnel_open": "send",
+    "tunnel_data": "send",
+    "tunnel_ack": "send",
+    "tunnel_close": "send",
+    "access_check": "",
+    "batch_access_check": "",
+    "connection_status_request": "",
 }
-"""Scope that a restricted token needs for an operation; ``admin`` for all others."""
+"""Scope that a restricted token needs for an operation; none for questions about oneself, ``admin`` for all others."""
 SYSTEM = frozenset(
     {
         PrincipalType.ORCHESTRATOR,
@@ -78,6 +92,7 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     session_id = services.new_id()
     init = await read_init(call, timeout_s=settings.init_timeout_s)
     claim = await _settle_claim(init, call, session_id, services)
+    session: Session | None = None
     try:
         claim = await _keep_assigned_id(claim, services)
         await _admit(claim, services)
@@ -88,7 +103,8 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     except StoreUnavailable:
         raise _store_away() from None
     except RpcError as error:
-        await _record_rejection(claim.identity, error, services)
+        if session is None or not session.is_acknowledged:
+            await _record_rejection(claim.identity, error, services)
         raise
 
 
@@ -258,6 +274,7 @@ class Session:
         self.session_id = lock.session_id
         self.identity = claim.identity
         self.task_id = claim.admission.task_id
+        self.workspace_limit = claim.admission if claim.admission.is_limited else None
         self.fence = lock.fence
         self.lock_key = claim.identity.key
         self.lock_deadline = services.heartbeat.deadline()
@@ -288,6 +305,7 @@ class Session:
         self._nursery: trio.Nursery | None = None
         self._reading = True
         self._half_closed = False
+        self.is_acknowledged = False
         self._idle = trio.Event()
 
     # ------------------------------------------------------------------------------------------------ lifetime
@@ -305,6 +323,7 @@ class Session:
             await self._refuse_extension(ack)
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self.is_acknowledged = True
             self._call.send(ack)
             if (snapshot := await config_snapshot(self.identity, services.kv_store)) is not None:
                 self._call.send(snapshot)
@@ -454,15 +473,19 @@ class Session:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
             reply = Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),))
         if isinstance(reply, Answer):
-            self.put(self._after_record(reply, recorded))
+            self.put(self._after_record(reply, recorded, operation))
         elif self._nursery is not None:
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
             self._nursery.start_soon(self._finish, kind, operation, reply)
 
-    def _after_record(self, answer: Answer, recorded: int) -> Answer:
-        """The answer, not before the rows that were recorded since the log was at ``recorded``."""
+    def _after_record(self, answer: Answer, recorded: int, operation: Any) -> Answer:
+        """The answer, not before the rows that were recorded since the log was at ``recorded``. If those cannot be
+        written, the client is told to try again: what is not recorded was not refused."""
         ticket = self._services.audit.ticket
-        return answer if ticket == recorded else answer._replace(ticket=max(answer.ticket, ticket))
+        if ticket == recorded:
+            return answer
+        in_doubt = answer.in_doubt or (lambda: _unavailable(operation).frames)
+        return answer._replace(ticket=max(answer.ticket, ticket), in_doubt=in_doubt)
 
     def _check_scope(self, kind: str) -> None:
         """A token may be for some kinds of operations only (weakness 9).
@@ -470,7 +493,8 @@ class Session:
         :raises Refusal: this is none of them.
         """
         operations = self.claim.admission.operations
-        if operations is not None and OPERATION_KINDS.get(kind, "admin") not in operations:
+        needed = OPERATION_KINDS.get(kind, "admin")
+        if operations is not None and needed and needed not in operations:
             raise Refusal(Code.PERMISSION_DENIED, "the API key of this connection is not for such operations")
 
     def _handle(self, kind: str, operation: Any) -> Answer | Awaitable[Answer]:
@@ -504,7 +528,7 @@ class Session:
         except Exception:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
             answer = Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),))
-        self.put(self._after_record(answer, recorded))
+        self.put(self._after_record(answer, recorded, operation))
         if self._reason is not None:
             return
         held, self._port.held = self._port.held, []

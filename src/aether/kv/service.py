@@ -263,18 +263,19 @@ class KVService:
 
     async def _purge(self, caller: Caller, scope: Scope, operation: pb.KVOperation) -> Result:
         """Remove another identity's entries (kv 7.11); shared scopes only by prefix, since they hold everybody's."""
-        identity = caller.identity
-        workspace = operation.workspace or identity.workspace
-        decision = self._access.check(
-            identity, "capability", "capability/kv_purge_identity", Level.MANAGE, "kv_delete", workspace
+        target = _read_target(operation.target_identity)
+        # The workspace that is purged, not one that the caller names besides: the capability may be held for one only.
+        workspace = ""
+        if scope in _WITH_WORKSPACE:
+            workspace = operation.workspace or (target.workspace if target is not None else "")
+        decision = self._access.rights(caller).check(
+            "capability", "capability/kv_purge_identity", Level.MANAGE, "kv_delete", workspace
         )
         if not decision.allowed:
             raise Refusal(PERMISSION_DENIED, "purging another identity needs the capability kv_purge_identity")
-        try:
-            target = parse_identity(operation.target_identity)
-        except InvalidIdentity:
-            raise Refusal(INVALID_ARGUMENT, "target_identity is not an identity") from None
-        namespace = _place(scope, target, operation.user_id, operation.workspace or target.workspace)
+        if target is None:
+            raise Refusal(INVALID_ARGUMENT, "target_identity is not an identity")
+        namespace = _place(scope, target, operation.user_id, workspace)
         if scope not in _EXCLUSIVE and not operation.key:
             raise Refusal(INVALID_ARGUMENT, f"scope {scope.label} is shared: purging it needs a key prefix")
         self._record(caller, operation, Op.PURGE_IDENTITY, scope, workspace, None)
@@ -318,10 +319,14 @@ class KVService:
         :raises Refusal: denied. The text names no rule.
         :raises StoreUnavailable: no decision could be made, so none in favour.
         """
-        if scope in _EXCLUSIVE and (rights is None or rights.lineage is None):
+        identity = caller.identity
+        # A rule for the scope opens the caller's own workspace; another one needs a right to it as well (weakness 19).
+        # Who has no workspace of its own is judged by the scope alone, as its rules are granted for that.
+        is_foreign = scope in _WITH_WORKSPACE and identity.workspace not in ("", workspace)
+        is_owner = scope in _EXCLUSIVE and (rights is None or rights.lineage is None)
+        if is_owner and not is_foreign:
             return
         rights = rights or self._access.rights(caller)
-        identity = caller.identity
         is_coordination = op is not Op.LIST and key.startswith(COORDINATION_PREFIX)
         if is_coordination and identity.kind is PrincipalType.WORKFLOW_ENGINE:
             return
@@ -331,16 +336,21 @@ class KVService:
             operation=_LABELS[op],
             workspace=workspace,
         )
-        decision = check("kv_key", key, tentative=True) if op is not Op.LIST else None
-        if decision is None or not decision.by_rule:
-            decision = check("kv_scope", scope.label)
-        if not decision.allowed:
-            raise Refusal(PERMISSION_DENIED, f"not authorized for {_LABELS[op]} in scope {scope.label}")
-        # A rule for the scope opens the caller's own workspace; another one needs a right to it as well (weakness 19).
-        # Who has no workspace of its own is judged by the scope alone, as its rules are granted for that.
-        is_foreign = scope in _WITH_WORKSPACE and identity.workspace not in ("", workspace)
+        if not is_owner:
+            decision = check("kv_key", key, tentative=True) if op is not Op.LIST else None
+            if decision is None or not decision.by_rule:
+                decision = check("kv_scope", scope.label)
+            if not decision.allowed:
+                raise Refusal(PERMISSION_DENIED, f"not authorized for {_LABELS[op]} in scope {scope.label}")
         if is_foreign and not check("workspace", workspace).allowed:
             raise Refusal(PERMISSION_DENIED, f"not authorized for workspace {_shown(workspace)}")
+
+
+def _read_target(text: str) -> Identity | None:
+    try:
+        return parse_identity(text)
+    except InvalidIdentity:
+        return None
 
 
 def _place(scope: Scope, identity: Identity, user: str, workspace: str) -> Namespace:

@@ -138,7 +138,7 @@ class Router:
             )
         if limit := port.admit():
             raise refuse_limited(port, identity, limit)
-        self._check_foreign_fan_in(identity, target, topic, declared)
+        self._check_foreign_fan_in(caller, target, topic, declared)
         if not may_send(identity.kind, target):
             raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
         is_metric = message.message_type == pb.METRIC or target.prefix is Prefix.METRIC
@@ -219,13 +219,13 @@ class Router:
             return self._random.choice(instances), ""
         return target.topic, ""
 
-    def _check_foreign_fan_in(self, identity: Identity, target: Target, topic: str, declared: str) -> None:
+    def _check_foreign_fan_in(self, caller: Caller, target: Target, topic: str, declared: str) -> None:
         """An event or metric for another workspace needs the broadcast capability (routing 3.5 A)."""
-        if not declared or declared == identity.workspace:
+        if not declared or declared == caller.identity.workspace:
             return
         operation = "event_broadcast" if target.prefix is Prefix.EVENT else "metric_broadcast"
-        decision = self._access.check(
-            identity, "capability", f"capability/{operation}", Level.READWRITE, operation, declared
+        decision = self._access.rights(caller).check(
+            "capability", f"capability/{operation}", Level.READWRITE, operation, declared
         )
         if not decision.allowed:
             raise Denial(

@@ -219,7 +219,7 @@ class SessionService:
         try:
             reference = _read_reference(request)
             if not reference.names(caller.identity):
-                self._admit_status(caller.identity)
+                self._admit_status(caller, reference.workspace)
             response.connected, last_seen_ms = await self._find(reference)
             response.last_seen_at = last_seen_ms // 1000
             response.ok = True
@@ -229,11 +229,12 @@ class SessionService:
             response.error = _UNAVAILABLE
         return connection_status_answer(response)
 
-    def _admit_status(self, identity: Identity) -> None:
-        if is_system(identity):
+    def _admit_status(self, caller: Caller, workspace: str) -> None:
+        """:param workspace: of the principal asked about; the capability may be held for one workspace only."""
+        if is_system(caller.identity):
             return
-        decision = self._access.check(
-            identity, "capability", "capability/query_connections", Level.READ, "query_connections", identity.workspace
+        decision = self._access.rights(caller).check(
+            "capability", "capability/query_connections", Level.READ, "query_connections", workspace
         )
         if not decision.allowed:
             raise _refused("not authorized")
@@ -345,6 +346,7 @@ class _Reference:
     kind: PrincipalType
     key: str
     is_prefix: bool = False
+    workspace: str = ""
 
     def names(self, identity: Identity) -> bool:
         """True when the reference is to ``identity`` itself, for users to any of their windows."""
@@ -378,7 +380,7 @@ def _read_reference(request: pb.ConnectionStatusRequest) -> _Reference:
     if identity is not None and identity.kind is kind:
         if kind is PrincipalType.ORCHESTRATOR and not identity.specifier:
             return _Reference(kind, f"orc::{identity.implementation}::", is_prefix=True)
-        return _Reference(kind, identity.key)
+        return _Reference(kind, identity.key, workspace=identity.workspace)
     if kind is PrincipalType.USER and SEPARATOR not in name.removeprefix("us::"):
         return _Reference(kind, f"us::{name.removeprefix('us::')}::", is_prefix=True)
     if kind is PrincipalType.ORCHESTRATOR and SEPARATOR not in name:

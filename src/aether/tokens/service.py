@@ -7,11 +7,14 @@ that is revoked or deleted is closed (weakness 11). Those of one that expires en
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import trio
 
 from aether.access import Access, Level, is_system
 from aether.acl.model import subject
+from aether.acl.patterns import is_pattern
 from aether.answers import Answer, Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import Code, Refusal, StoreUnavailable
@@ -29,6 +32,10 @@ NAME_CHARACTERS_MAX = 255
 PATTERNS_MAX = 100
 HOUR_MS = 3_600_000
 HOURS_MAX = 24 * 366 * 100
+KEPT_MS = 90 * 24 * HOUR_MS
+"""How long a token can be listed after it was revoked or has expired."""
+TIDY_S = 3600.0
+REMOVED_AT_ONCE = 1000
 
 Op = pb.TokenOperation
 
@@ -168,14 +175,14 @@ class TokenService:
 
     def _check_user(self, caller: Caller, request: pb.TokenCreateRequest) -> None:
         """Who may make keys that admit as a user (acl 14.1)."""
-        identity = caller.identity
-        check = functools.partial(
-            self._access.check, identity, operation="mint_user_tokens", workspace=identity.workspace
-        )
+        check = functools.partial(self._access.rights(caller).check, operation="mint_user_tokens")
         allowed = (
-            is_system(identity)
-            or check("admin", "admin/*", Level.ADMIN, tentative=True).allowed
-            or check("capability", "capability/mint_user_tokens", Level.MANAGE).allowed
+            is_system(caller.identity)
+            or check("admin", "admin/*", Level.ADMIN, workspace="", tentative=True).allowed
+            or all(
+                check("capability", "capability/mint_user_tokens", Level.MANAGE, workspace=workspace).allowed
+                for workspace in _reach(request.workspace_patterns)
+            )
         )
         if not allowed:
             raise _refused("minting user tokens requires capability/mint_user_tokens or global admin (admin/*)")
@@ -216,6 +223,37 @@ class TokenService:
                 metadata=metadata,
             )
         )
+
+    # -------------------------------------------------------------------------------------------------- tidying
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Forget tokens that ended long ago, for ever (weakness 39)."""
+        task_status.started()
+        while True:
+            try:
+                count = self.remove_dead()
+            except StoreUnavailable:
+                count = 0
+            await trio.sleep(TIDY_S if count < REMOVED_AT_ONCE else 0)
+
+    def remove_dead(self) -> int:
+        """Some of the tokens that ended :data:`KEPT_MS` ago; returns how many.
+
+        :raises StoreUnavailable: they are still there.
+        """
+        count = self._store.remove_dead(self._wall_clock() - KEPT_MS, REMOVED_AT_ONCE)
+        if count:
+            metadata = {"count": count}
+            self._recorder.record(
+                Event(kind="admin", operation="token_cleanup", resource_type="api_token", metadata=metadata)
+            )
+        return count
+
+
+def _reach(patterns: Sequence[str]) -> Sequence[str]:
+    """The workspaces that a token is for; one without a name where they cannot be listed, which takes the capability
+    for all of them (weakness 29)."""
+    return [""] if not patterns or any(map(is_pattern, patterns)) else patterns
 
 
 def _in_doubt(request_id: str) -> tuple[bytes, ...]:

@@ -17,7 +17,7 @@ USED_EVERY_MS = 60_000
 IDENTITY_SCOPE = "identity:"
 """Prefix of the scopes that bind a key to identities by a pattern, such as ``identity:ag::prod::worker::*``."""
 
-OPERATION_SCOPES = frozenset({"send", "kv", "admin"})
+OPERATION_SCOPES = frozenset({"send", "kv", "task", "admin"})
 """Scopes that, once a token has one of them, allow that kind of operation and none without its scope."""
 
 SCOPES = OPERATION_SCOPES | {"connect", "*"}
@@ -44,6 +44,11 @@ class Token:
     expires_ms: int = 0
     last_used_ms: int = 0
     revoked_ms: int = 0
+
+    @property
+    def ended_ms(self) -> int:
+        """When it was revoked or will have expired; 0: neither."""
+        return self.revoked_ms or self.expires_ms
 
     def is_live(self, now_ms: int) -> bool:
         return not self.revoked_ms and not 0 < self.expires_ms <= now_ms
@@ -131,6 +136,16 @@ class TokenStore:
         token = replace(token, revoked_ms=now_ms, updated_ms=now_ms)
         self._table.put(token.id, token)
         return token
+
+    def remove_dead(self, before_ms: int, limit: int) -> int:
+        """Forget tokens that ended before a time; returns how many.
+
+        :raises StoreUnavailable: some are still there.
+        """
+        dead = [token for token in self._table.values() if 0 < token.ended_ms < before_ms][:limit]
+        for token in dead:
+            self.delete(token)
+        return len(dead)
 
     def delete(self, token: Token) -> None:
         """:raises StoreUnavailable: nothing was changed."""

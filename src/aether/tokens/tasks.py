@@ -20,7 +20,7 @@ from aether.answers import Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authentication.model import TaskBinding
 from aether.errors import StoreUnavailable
-from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
+from aether.identity import InvalidIdentity, PrincipalType, parse_identity
 from aether.records import RecordStore, Table
 from aether.tokens.keys import KeyHasher, new_key
 
@@ -132,11 +132,11 @@ class TaskTokens:
 
         :raises StoreUnavailable: it could not be decided or recorded, so nothing was made.
         """
-        error = self._refusal(caller.identity, target_identity.strip())
+        error = self._refusal(caller, target_identity.strip())
         self._recorder.record(_event(task_id, target_identity.strip(), caller, error))
         return "" if error else self._make(target_identity.strip(), task_id)
 
-    def _refusal(self, caller: Identity, target_identity: str) -> str:
+    def _refusal(self, caller: Caller, target_identity: str) -> str:
         """Why the caller gets no token for an identity; empty when it may."""
         try:
             target = parse_identity(target_identity)
@@ -150,7 +150,7 @@ class TaskTokens:
             return "nobody gets tokens for the system's workspace"
         else:
             resource = ("workspace", target.workspace)
-        decision = self._access.check(caller, *resource, Level.MANAGE, OPERATION, target.workspace)
+        decision = self._access.rights(caller).check(*resource, Level.MANAGE, OPERATION, target.workspace)
         return "" if decision.allowed else f"MANAGE on {resource[0]} {resource[1]} is needed"
 
     def _make(self, identity: str, task_id: str) -> str:

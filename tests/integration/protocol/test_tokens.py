@@ -169,7 +169,7 @@ async def test_a_key_can_be_restricted_to_kinds_of_operations(wire: Wire, admin:
         Op.CREATE,
         create_request=pb.TokenCreateRequest(name="n", principal_type="Agent", scopes=["everything"]),
     )
-    assert response.error.startswith('unknown scope "everything"; known are *, admin, connect, kv, send')
+    assert response.error.startswith('unknown scope "everything"; known are *, admin, connect, kv, send, task')
 
 
 async def test_dead_keys_open_nothing(wire: Wire, admin: Admin, gateway: Gateway) -> None:
