@@ -224,6 +224,7 @@ class Gateway:
                 self._server = self._create_server(services)
                 services.flush_all = self._server.flush_set.flush_all
                 self._server.flush_set.before = services.before_flush
+                self._server.flush_set.busy = lambda: bool(services.waiting_answers)
                 tier.durability.on_durable.append(services.on_durable)
                 tier.durability.on_failure.append(services.on_commit_failed)
                 for service in (

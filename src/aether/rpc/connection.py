@@ -61,12 +61,14 @@ GOODBYE_TIMEOUT = 1.0
 class FlushSet:
     """The connections that have unsent frames."""
 
-    __slots__ = ("before", "dirty")
+    __slots__ = ("before", "busy", "dirty")
 
     def __init__(self) -> None:
         self.dirty: list[Driver] = []
         self.before: Callable[[], None] | None = None
         """Called first by `flush_all`: what it queues goes out with the rest."""
+        self.busy: Callable[[], bool] = lambda: False
+        """Whether a thread is about to report something, which then has to be written."""
 
     def flush_all(self) -> None:
         """Write every connection that was written to since its last flush.

@@ -262,7 +262,7 @@ class Server:
             self._serving = nursery.cancel_scope
             nursery.start_soon(self._watch)
             if poller.available:
-                self.poller = Poller(self.flush_set.flush_all)
+                self.poller = Poller(self.flush_set.flush_all, self.flush_set.busy)
                 nursery.start_soon(self.poller.run)
             try:
                 with self._accepting:

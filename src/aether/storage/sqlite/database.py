@@ -344,6 +344,9 @@ class Database:
     def _commit(self, batch: _Batch) -> None:
         """One transaction; leaves none open when it fails."""
         writer = self._writer
+        if len(batch.statements) == 1:  # is a transaction by itself
+            writer.execute(*batch.statements[0])
+            return
         try:
             writer.execute("BEGIN IMMEDIATE")
             for sql, parameters in batch.statements:

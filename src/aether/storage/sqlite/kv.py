@@ -43,6 +43,10 @@ SELECT value->>0, substr(?2, value->>1, value->>2), value->>3, value->>4, substr
 FROM json_each(?1) WHERE true
 ON CONFLICT DO UPDATE SET kind = excluded.kind, expires_ms = excluded.expires_ms, value = excluded.value
 """
+_UPSERT_ONE = """
+INSERT INTO kv VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET kind = excluded.kind, expires_ms = excluded.expires_ms, value = excluded.value
+"""
 _DELETE = """
 DELETE FROM kv WHERE (namespace, key) IN
 (SELECT value->>0, substr(?2, value->>1, value->>2) FROM json_each(?1))
@@ -240,6 +244,12 @@ class SqliteKV:
         if self._committing_namespaces:
             rows = [[identifier, *key] for key, identifier in self._committing_namespaces.items()]
             yield _INSERT_NAMESPACES, (json.dumps(rows),)
+        if len(self._committing) == 1:  # a caller that writes alone waits for nothing else
+            ((namespace, key), entry), *_ = self._committing.items()
+            if entry is not None:
+                kind, value = _encode(entry.value)
+                yield _UPSERT_ONE, (namespace, key, kind, entry.expires_ms, value)
+                return
         upserts: list[list[int]] = []
         deletes: list[list[int]] = []
         parts: list[bytes] = []
