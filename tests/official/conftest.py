@@ -39,11 +39,10 @@ def interpreter() -> str:
     return os.environ.get("AETHER_OFFICIAL_PYTHON", str(ROOT / ".venv-official" / "bin" / "python"))
 
 
-def run_scenario(name: str, target: str) -> Any:
+def run_scenario(name: str, target: str, *arguments: str) -> Any:
     """Run a scenario with the client's interpreter; returns what it reports as its last line, in JSON."""
-    done = subprocess.run(
-        [interpreter(), str(SCENARIOS / name), target], capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [interpreter(), str(SCENARIOS / name), target, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.strip().splitlines()[-1])
 

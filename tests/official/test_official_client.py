@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,4 +140,60 @@ def test_access_rules_with_the_synchronous_client(ruled: GatewayProcess) -> None
         "revoked": [True, True],
         "refused": "ACL operations on non-workspace resources require an admin_acl grant",
         "decision": True,
+    }
+
+
+@pytest.fixture
+def made(tmp_path: Path, engine: str) -> Iterator[tuple[str, str, str]]:
+    """Target, authority and administrator's key of a gateway that `aether init` made."""
+    directory = tmp_path / "made"
+    command = [sys.executable, "-m", "aether", "init", "--dir", str(directory)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    config = str(directory / "aether.yaml")
+    process = GatewayProcess(tmp_path, "--engine", engine, "--config", config, dev=False).start()
+    yield f"localhost:{process.port}", str(directory / "tls/ca-cert.pem"), str(directory / "admin.key")
+    assert process.stop() == 0, process.log.read_text()
+
+
+def test_administration_with_the_asynchronous_client(made: tuple[str, str, str]) -> None:
+    assert run_scenario("administration.py", *made) == {
+        "made": [True, 44, "Agent"],
+        "lower_case": "Agent",
+        "users": "created_by (the target user id) is required for user tokens",
+        "shown": [True, "worker", ""],
+        "listed": ["other", "worker", "administrator"],
+        "with_key": True,
+        "wrong_key": False,
+        "no_key": False,
+        "wrong_task_token": False,
+        "refused": "PermissionDeniedError",
+        "sessions": ["ag::prod::worker::live"],
+        "session": "ag::prod::worker::live",
+        "connections": 2,
+        "submitted": [True, ""],
+        "revoked": True,
+        "ended": "API key revoked or expired",
+        "after": False,
+        "listed_revoked": [["other", False], ["worker", True], ["administrator", False]],
+        "deleted": True,
+        "gone": True,
+        "audit": [True, 4, ["token_delete", "token_revoke"]],
+        "custom": ["ag::prod::worker::live", "principal", '{"db_password":"[REDACTED]"}'],
+        "failures": [f"ag::prod::worker::{specifier}" for specifier in "bcde"],
+        "decisions": [True, 1],
+        "cleaned": 0,
+    }
+
+
+def test_administration_with_the_synchronous_client(made: tuple[str, str, str]) -> None:
+    assert run_scenario("administration_sync.py", *made) == {
+        "made": [True, 44],
+        "shown": ["worker", 2],
+        "listed": ["worker", "administrator"],
+        "submitted": True,
+        "revoked": True,
+        "ended": True,
+        "deleted": True,
+        "decisions": True,
+        "cleaned": 0,
     }

@@ -21,13 +21,18 @@ def free_port() -> int:
 
 
 class GatewayProcess:
-    """``python -m aether serve --dev`` on a fixed port and data directory."""
+    """``python -m aether serve`` on a fixed port.
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    :param dev: with ``--dev`` and a data directory below ``directory``; else as the configuration in ``arguments`` is.
+    """
+
+    def __init__(self, directory: Path, *arguments: str, dev: bool = True) -> None:
         self.port = free_port()
         self.target = f"127.0.0.1:{self.port}"
         self._directory = directory
         self._arguments = arguments
+        if dev:
+            self._arguments = ("--dev", "--data-dir", str(directory / "data"), *arguments)
         self._process: subprocess.Popen[bytes] | None = None
         self.log = directory / "gateway.log"
 
@@ -38,8 +43,8 @@ class GatewayProcess:
 
     def start(self) -> GatewayProcess:
         """Start and wait until the port accepts connections."""
-        command = [sys.executable, "-m", "aether", "serve", "--dev", "--port", str(self.port), "--ops-port", "0"]
-        command += ["--data-dir", str(self._directory / "data"), *self._arguments]
+        command = [sys.executable, "-m", "aether", "serve", "--port", str(self.port), "--ops-port", "0"]
+        command += self._arguments
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AETHER_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
