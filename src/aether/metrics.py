@@ -97,6 +97,12 @@ class Metrics:
             [*session_labels, "status"],
             registry=registry,
         )
+        self._auth_failures = Counter(
+            "aether_auth_failures",
+            "Attempts to connect whose credentials admitted nobody, by reason.",
+            ["reason"],
+            registry=registry,
+        )
         self._durations = Histogram(
             "aether_connection_duration_seconds",
             "Life of sessions that ended.",
@@ -151,6 +157,10 @@ class Metrics:
     def rejected(self, workspace: str, principal_type: str, status: str) -> None:
         """A connect failed: ``lock_failed``, ``quota_exceeded``, ``acl_denied`` or ``auth_failed``."""
         self._attempts.labels(self._workspace(workspace), principal_type, status).inc()
+
+    def auth_failed(self, reason: str) -> None:
+        """Credentials that admitted nobody; ``reason`` as in the audit log."""
+        self._auth_failures.labels(reason).inc()
 
     def audit_left_out(self, count: int) -> None:
         """Rows that the audit log had to leave out; a row there says so too."""

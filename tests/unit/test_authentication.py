@@ -11,7 +11,9 @@ from aether.authentication.certificates import parse_name, settle_identity
 from aether.authentication.model import Denied, NotAuthenticated
 from aether.authentication.throttle import COOLDOWN_S, ENTRIES_MAX, WINDOW_S, Throttle
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
+from aether.storage.memory.records import MemoryRecords
 from aether.tokens.keys import KeyHasher, load_hmac_key, new_key
+from aether.tokens.store import Token, TokenStore
 
 AGENT = parse_identity("ag::w::i::s")
 
@@ -178,3 +180,22 @@ def test_the_servers_key_is_made_once(tmp_path) -> None:
     assert len(first) >= 32
     assert (tmp_path / "data/token-hmac-key").stat().st_mode & 0o777 == 0o600
     assert load_hmac_key("configured" * 4, tmp_path / "data") == b"configured" * 4
+
+
+def test_the_servers_key_can_be_changed() -> None:
+    """W-34: what is stored under an old key works, and is stored under the new one when it is used."""
+    records = MemoryRecords()
+    old, new = b"o" * 32, b"n" * 32
+    token = Token("id", "", "n", "Agent", (), (), "x", 1, 1)
+    TokenStore(records, KeyHasher(old), lambda: 1).add(token, "key")
+    assert TokenStore(records, KeyHasher(new), lambda: 1).find("key") is None
+    between = TokenStore(records, KeyHasher(new, [b"x" * 32, old]), lambda: 1)
+    assert between.find("wrong") is None
+    for _ in range(2):
+        found = between.find("key")
+        assert found is not None
+        assert found.id == "id"
+    assert len(between.all()) == 1
+    after = TokenStore(records, KeyHasher(new), lambda: 1).find("key")
+    assert after is not None
+    assert TokenStore(records, KeyHasher(old), lambda: 1).find("key") is None

@@ -46,6 +46,7 @@ class CredentialChain:
 
     :param modes: methods that admit, of ``mtls``, ``api_key``, ``oauth`` and ``task_token``.
     :param end_expired: whether a session ends when the bearer token that opened it does.
+    :param on_failure: told of every attempt that fails, by its reason.
     :param anonymous: admit clients that show no credential (development). Wrong ones are refused all the same.
     """
 
@@ -59,6 +60,7 @@ class CredentialChain:
         end_expired: bool = True,
         task_tokens: TaskTokens | None = None,
         recorder: Recorder = NO_AUDIT,
+        on_failure: Callable[[str], None] | None = None,
         clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._modes = frozenset(modes)
@@ -68,6 +70,7 @@ class CredentialChain:
         self._end_expired = end_expired
         self._task_tokens = task_tokens
         self._recorder = recorder
+        self._on_failure = on_failure or (lambda _: None)
         self._claims = Throttle(FAILURES_OF_CLAIM, clock)
         self._sources = Throttle(FAILURES_OF_SOURCE, clock)
 
@@ -81,12 +84,37 @@ class CredentialChain:
         try:
             admission = await self._admit(attempt)
         except (NotAuthenticated, Denied) as error:
+            self._on_failure(error.reason)
             if error.reason != REASON_THROTTLED or self._first_throttled(attempt):
                 self._record(attempt, "auth_token_validation", error=str(error), reason=error.reason)
             raise
         self._claims.succeed(_claim(attempt))
         self._record(attempt, "identity_resolved", method=admission.method, key_id=admission.token_id)
         return admission
+
+    def refuse_certificate(self, source: str, error: NotAuthenticated | Denied, certificate: str, claimed: str) -> None:
+        """Count and record that somebody was refused by its certificate, before there was an attempt.
+
+        :param certificate: its common name, as far as it could be read.
+        :param claimed: the identity that was claimed, as far as there was one.
+        :raises StoreUnavailable: the refusal cannot be recorded.
+        """
+        self._on_failure(error.reason)
+        is_throttled = self._sources.blocks(source)
+        self._sources.fail(source)
+        if is_throttled and not self._sources.mark(source):
+            return
+        names = {"source": source, "reason": error.reason, "certificate": certificate, "claimed": claimed}
+        self._recorder.record(
+            Event(
+                kind="auth",
+                operation="identity_resolve_failed" if isinstance(error, Denied) else "auth_mtls_failure",
+                success=False,
+                resource_type="session",
+                error=str(error),
+                metadata={name: value for name, value in names.items() if value},
+            )
+        )
 
     async def _admit(self, attempt: Attempt) -> Admission:
         if token := attempt.credential("token", "task_token"):

@@ -21,7 +21,7 @@ from aether.errors import DataDirectoryInUse
 from aether.identity import InvalidIdentity
 from aether.records import Table
 from aether.tiers import open_tier
-from aether.tokens.keys import KeyHasher, new_key
+from aether.tokens.keys import new_key
 from aether.tokens.store import Token, TokenStore
 
 __all__ = ["init"]
@@ -113,7 +113,7 @@ async def _make_administrator(config: Config) -> str:
     key = new_key()
     now_ms = _now_ms()
     async with open_tier(config, _now_ms) as tier:
-        tokens = TokenStore(tier.records, KeyHasher(config.hmac_key()), _now_ms)
+        tokens = TokenStore(tier.records, config.key_hasher(), _now_ms)
         for token in tokens.all():
             if token.created_by == ADMINISTRATOR:
                 tokens.delete(token)

@@ -27,6 +27,7 @@ from aether.config.values import (
     PositiveSize,
     Rate,
     Secret,
+    Secrets,
     Size,
     Text,
     is_loopback,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from aether.gateway.settings import Settings
     from aether.kv.service import KVLimits
     from aether.rpc.limits import Limits
+    from aether.tokens.keys import KeyHasher
 
 __all__ = ["DEV_DEFAULTS", "Config", "Section"]
 
@@ -308,7 +310,10 @@ class Auth(Section):
     """How long a session that was opened with a task token may go on after its task has ended."""
     token_hmac_key: Secret = SecretStr("")
     """Key under which API keys are stored, 32 characters or more; empty: one is made in the data directory at the first
-    start. Another key makes all API keys worthless."""
+    start. Another key makes all API keys worthless, unless this one is kept among the old keys."""
+    token_hmac_old_keys: Secrets = ()
+    """Keys that ``token_hmac_key`` was before: API keys stored under them go on working, and are stored anew when they
+    are used."""
 
 
 class Acl(Section):
@@ -452,6 +457,16 @@ class Config(Section):
             "configuration with `aether init`, name methods in auth.modes, or run with --dev (anonymous clients, this "
             "machine only)."
         )
+
+    def key_hasher(self) -> KeyHasher:
+        """What turns API keys into what is stored of them.
+
+        :raises OSError: the key cannot be read or written.
+        """
+        from aether.tokens.keys import KeyHasher
+
+        old_keys = [secret.get_secret_value().encode() for secret in self.auth.token_hmac_old_keys]
+        return KeyHasher(self.hmac_key(), old_keys)
 
     def hmac_key(self) -> bytes:
         """The key under which API keys are stored; made when there is none yet.

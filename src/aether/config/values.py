@@ -30,6 +30,7 @@ __all__ = [
     "PositiveSize",
     "Rate",
     "Secret",
+    "Secrets",
     "Size",
     "Text",
     "format_duration",
@@ -176,6 +177,7 @@ Flag = Annotated[bool, Allowed("true or false")]
 OptionalText = Annotated[str, Allowed("a text")]
 Text = Annotated[str, Field(min_length=1), Allowed("a text that is not empty")]
 Secret = Annotated[SecretStr, Allowed("a text that nobody else knows")]
+Secrets = Annotated[tuple[SecretStr, ...], BeforeValidator(_names), Allowed("a list of texts that nobody else knows")]
 Host = Annotated[str, Field(min_length=1), Allowed("an address or host name to listen on")]
 FilePath = Annotated[Path, Allowed("a path")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Allowed("a list of names")]

@@ -260,7 +260,7 @@ class Gateway:
         kv = KVService(tier.kv, access, self.config.kv_limits(), recorder, observe=self.metrics.kv.observe)
         checkpoints = CheckpointService(tier.checkpoints, access, self.config.checkpoint_limits(), self._wall_clock)
         sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock, recorder)
-        hasher = KeyHasher(self.config.hmac_key())
+        hasher = self.config.key_hasher()
         task_tokens = TaskTokens(
             tier.records,
             hasher,
@@ -370,6 +370,7 @@ class Gateway:
             end_expired=auth.oauth.end_sessions,
             task_tokens=task_tokens,
             recorder=recorder,
+            on_failure=self.metrics.auth_failed,
         )
         return PeerAuthenticator(
             chain,

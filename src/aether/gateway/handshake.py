@@ -92,8 +92,12 @@ class PeerAuthenticator:
         self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity]
     ) -> Admission:
         """See :meth:`Authenticator.authenticate`."""
-        identity, has_certificate = self._identify(peer, claim)
         source = _source(peer.address)
+        try:
+            identity, has_certificate = self._identify(peer, claim)
+        except (NotAuthenticated, Denied) as error:
+            self._chain.refuse_certificate(source, error, _certificate_name(peer), _claimed(claim))
+            raise
         return await self._chain.admit(
             Attempt(identity, source, credentials, has_certificate=has_certificate, in_process=peer.in_process)
         )
@@ -110,6 +114,23 @@ class PeerAuthenticator:
         if name == ANONYMOUS:
             return claim(), False
         return settle_identity(name, self._mtls, claim, strict=self._strict), True
+
+
+def _certificate_name(peer: Peer) -> str:
+    """For the audit log; a certificate that is refused may have one all the same."""
+    if peer.certificate is None:
+        return ""
+    try:
+        return common_name(peer.certificate, dt.datetime.now(dt.UTC))
+    except NotAuthenticated:
+        return "unreadable"
+
+
+def _claimed(claim: Callable[[], Identity]) -> str:
+    try:
+        return claim().key
+    except InvalidIdentity:
+        return ""
 
 
 def _source(address: str) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -32,20 +33,31 @@ def new_key() -> str:
 
 
 class KeyHasher:
-    """Turns keys into what is stored of them."""
+    """Turns keys into what is stored of them.
 
-    def __init__(self, hmac_key: bytes) -> None:
-        self._key = hmac_key
+    :param old_keys: under which there may be stored ones yet, from before the server's key was changed (W-34).
+    """
+
+    def __init__(self, hmac_key: bytes, old_keys: Sequence[bytes] = ()) -> None:
+        self._keys = (hmac_key, *old_keys)
 
     def hash(self, key: str) -> str:
         """64 hexadecimal digits; of a text that is too long to be a key those of nothing."""
-        if len(key) > KEY_CHARACTERS_MAX:
-            key = ""
-        return hmac.new(self._key, key.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return self._hash(self._keys[0], key)
+
+    def hashes(self, key: str) -> list[str]:
+        """What may be stored of a key: :meth:`hash`, then those under old keys of the server."""
+        return [self._hash(hmac_key, key) for hmac_key in self._keys]
 
     def matches(self, key: str, digest: str) -> bool:
         """In a time that does not depend on where they differ."""
-        return hmac.compare_digest(self.hash(key), digest)
+        return any(hmac.compare_digest(known, digest) for known in self.hashes(key))
+
+    @staticmethod
+    def _hash(hmac_key: bytes, key: str) -> str:
+        if len(key) > KEY_CHARACTERS_MAX:
+            key = ""
+        return hmac.new(hmac_key, key.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def load_hmac_key(configured: str, directory: Path) -> bytes:

@@ -93,11 +93,15 @@ class TokenStore:
 
     def find(self, key: str) -> Token | None:
         """The live token of a key, noted as used; None for any other text."""
-        token_id = self._by_hash.get(self._hasher.hash(key))
-        token = self._table.get(token_id) if token_id else None
+        hashes = self._hasher.hashes(key)
+        token_id = next((found for hash_ in hashes if (found := self._by_hash.get(hash_))), "")
+        token = self._table.get(token_id)
         now_ms = self._wall_clock()
         if token is None or not self._hasher.matches(key, token.hash) or not token.is_live(now_ms):
             return None
+        if token.hash != hashes[0]:  # stored under an old key of the server
+            del self._by_hash[token.hash]
+            token = self.add(token, key)
         if now_ms - token.last_used_ms >= USED_EVERY_MS:
             token = replace(token, last_used_ms=now_ms)
             self._table.put(token.id, token)

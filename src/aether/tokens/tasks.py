@@ -96,7 +96,7 @@ class TaskTokens:
 
     def find(self, token: str) -> TaskBinding | None:
         """What a token was made for, if it is known; it may be revoked."""
-        found = self._table.get(self._hasher.hash(token))
+        found = next((known for hash_ in self._hasher.hashes(token) if (known := self._table.get(hash_))), None)
         if found is None or not self._hasher.matches(token, found.hash):
             return None
         if not found.revoked_ms and found.expires_ms <= self._wall_clock():
