@@ -33,6 +33,8 @@ from aether.audit.trail import AuditTrail
 from aether.authentication.chain import CredentialChain
 from aether.authority.grants import Grants
 from aether.authority.model import Grant
+from aether.authority.request_service import RequestService, event_frame
+from aether.authority.requests import Request, Requests
 from aether.authority.service import AuthorityService
 from aether.authority.wire import revocation_frame
 from aether.checkpoints.service import CheckpointService
@@ -340,9 +342,31 @@ class Gateway:
         grants = Grants(tier.records, directory, on_revoked, self._wall_clock)
         control.grants = grants
         service = AuthorityService(grants, control, directory, recorder, self._wall_clock, self._new_id)
+        requests = self._compose_requests(tier, directory, control, recorder, grants)
+        self._handlers["authority_request_op"] = RequestService(requests, directory, recorder).handle
+        self._tasks.append(requests.run)
         self._handlers["authority_grant_op"] = service.handle
         self._handlers["resolve_authority_request"] = service.resolve
         self._tasks.append(grants.run)
+
+    def _compose_requests(
+        self, tier: Tier, directory: Directory, control: AccessControl, recorder: Recorder, grants: Grants
+    ) -> Requests:
+        """Requests for authority, and who hears of them: who asks, and who decides."""
+
+        def on_event(request: Request) -> None:
+            told = {session.session_id: session for session in directory.sessions_of(request.requester)}
+            if request.routing is not None:
+                deciders = directory.sessions_of(request.routing)
+            else:
+                deciders = [session for session in directory if requests.may_decide(session.identity, request)]
+            told |= {session.session_id: session for session in deciders}
+            event = Answer((event_frame(request, self._wall_clock()),), requests.ticket)
+            for session in told.values():
+                session.put(event)
+
+        requests = Requests(tier.records, grants, control, recorder, on_event, self._wall_clock, self._new_id)
+        return requests
 
     def _compose_authenticator(
         self,

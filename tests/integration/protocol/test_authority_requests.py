@@ -1,0 +1,401 @@
+"""Requests for authority on the wire: the checklist of the access chapter, items by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.protocol.test_access import ALICE, ME, Admin
+from tests.integration.protocol.test_authority import on_behalf
+from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, service, user
+from tests.unit.fakes import WallClock
+
+from aether import Config, Gateway
+from aether.proto import aether_pb2 as pb
+
+Op = pb.AuthorityRequestOperation
+Decide = pb.ResolveAuthorityRequestPayload
+Event = pb.AuthorityRequestEvent
+BOB = ("user", "bob")
+ON_CALL = "capability/on_call"
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterator[Gateway]:
+    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def admin(wire: Wire) -> Admin:
+    return Admin(await wire.connect(orchestrator("admin")))
+
+
+def ref(who: tuple[str, str]) -> pb.PrincipalRef:
+    return pb.PrincipalRef(principal_type=who[0], principal_id=who[1])
+
+
+def to(who: tuple[str, str] | None = None, capability: str = "") -> pb.AuthorityRequestRoutingTarget:
+    principal = ref(who) if who is not None else None
+    return pb.AuthorityRequestRoutingTarget(principal=principal, capability=capability)
+
+
+def wanted(**changes: Any) -> pb.CreateAuthorityRequestPayload:
+    """Bob asks to act for Alice in ``ws1``, and she decides."""
+    fields: dict[str, Any] = {
+        "target_subject": ref(ALICE),
+        "routing_target": to(ALICE),
+        "requested_access_level": pb.ACCESS_LEVEL_READWRITE,
+        "requested_duration_seconds": 600,
+        "desired_workspace_scope": ["ws1"],
+        "reason": "to help",
+        **changes,
+    }
+    return pb.CreateAuthorityRequestPayload(**{name: value for name, value in fields.items() if value is not None})
+
+
+async def ask(peer: Peer, op: int, **fields: Any) -> pb.AuthorityRequestOperationResponse:
+    """One operation and its one answer; events of it that come before are left out."""
+    peer.say(authority_request_op=pb.AuthorityRequestOperation(op=op, client_request_id="c", **fields))  # type: ignore[arg-type]
+    while True:
+        message = await peer.receive()
+        if message.WhichOneof("payload") != "authority_request_event":
+            assert message.WhichOneof("payload") == "authority_request_response", message
+            assert message.authority_request_response.client_request_id == "c"
+            return message.authority_request_response
+
+
+async def created(peer: Peer, **changes: Any) -> pb.AuthorityRequest:
+    response = await ask(peer, Op.CREATE, create=wanted(**changes))
+    assert response.success, response.error
+    return response.request
+
+
+async def decide(peer: Peer, request: pb.AuthorityRequest, decision: int, **fields: Any) -> Any:
+    payload = pb.ResolveAuthorityRequestPayload(decision=decision, **fields)  # type: ignore[arg-type]
+    return await ask(peer, Op.RESOLVE, request_id=request.request_id, resolve=payload)
+
+
+async def event(peer: Peer, kind: int) -> pb.AuthorityRequest:
+    """The next message, which has to be this event."""
+    told: pb.AuthorityRequestEvent = await peer.expect("authority_request_event")
+    assert told.event_type == kind, told
+    assert told.emitted_at > 0
+    return told.request
+
+
+async def pair(wire: Wire) -> tuple[Peer, Peer]:
+    return await wire.connect(user("alice")), await wire.connect(user("bob"))
+
+
+# ------------------------------------------------------------------------------------------------------------ asking
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"routing_target": None}, "routing_target is required"),
+        ({"routing_target": to(ALICE, ON_CALL)}, "routing_target must set exactly one of principal or capability"),
+        ({"routing_target": to()}, "routing_target must set either principal or capability"),
+        ({"requested_duration_seconds": 0}, "invalid authority request: duration_seconds must be > 0"),
+        ({"requested_access_level": 0}, "invalid authority request: requested_access: invalid access level"),
+        ({"requested_access_level": 9}, "invalid authority request: requested_access: invalid access level"),
+        ({"target_subject": ref(("robot", "r"))}, "invalid target_subject: "),
+        ({"requesting_actor": ref(ALICE)}, "invalid requesting_actor: "),
+        ({"audience_type": "world"}, 'invalid authority grant audience_type "world"'),
+        ({"desired_workspace_scope": ["w"] * 101}, "must not exceed 100 entries"),
+    ],
+)
+async def test_requests_that_make_no_sense(wire: Wire, admin: Admin, changes: dict[str, Any], text: str) -> None:
+    """89, 93."""
+    bob = await wire.connect(user("bob"))
+    response = await ask(bob, Op.CREATE, create=wanted(**changes))
+    assert not response.success
+    assert text in response.error
+
+
+@pytest.mark.parametrize(
+    ("op", "fields", "text"),
+    [
+        (Op.CREATE, {}, "create payload is required"),
+        (Op.GET, {}, "request_id is required"),
+        (Op.CANCEL, {}, "request_id is required"),
+        (Op.RESOLVE, {"request_id": "x"}, "resolve payload is required"),
+        (Op.RESOLVE, {"request_id": "x", "resolve": Decide()}, "resolve decision must be APPROVE or DENY"),
+        (Op.GET, {"request_id": "x"}, "authority request not found"),
+        (99, {}, "unknown authority request operation"),
+    ],
+)
+async def test_operations_that_make_no_sense(wire: Wire, admin: Admin, op: int, fields: Any, text: str) -> None:
+    bob = await wire.connect(user("bob"))
+    response = await ask(bob, op, **fields)
+    assert (response.success, response.error) == (False, text)
+
+
+async def test_a_request_is_kept_as_asked(wire: Wire, admin: Admin) -> None:
+    """89: durations are cut to an hour."""
+    bob = await wire.connect(user("bob"))
+    request = await created(bob, requested_duration_seconds=99_999, metadata={"ticket": "7"})
+    assert request.status == pb.AUTHORITY_REQUEST_STATUS_PENDING
+    assert request.requested_duration_seconds == 3600
+    assert (request.requesting_actor, request.target_subject) == (ref(BOB), ref(ALICE))
+    assert (request.audience_type, request.audience_id) == ("session", bob.ack.session_id)
+    assert request.expires_at - request.created_at == 1800
+    assert dict(request.metadata) == {"ticket": "7"}
+    assert (await ask(bob, Op.GET, request_id=request.request_id)).request == request
+
+
+async def test_those_who_decide_hear_of_a_request(wire: Wire, admin: Admin) -> None:
+    """95: all windows of the principal it is routed to, and nobody else."""
+    alice, bob = await pair(wire)
+    other = await wire.connect(user("alice", "w2"))
+    carol = await wire.connect(user("carol"))
+    request = await created(bob)
+    assert await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
+    assert await event(other, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
+    await carol.expect_nothing()
+
+
+async def test_holders_of_a_capability_decide(wire: Wire, admin: Admin) -> None:
+    """90, 91: routed to a capability, it concerns who really holds that."""
+    await admin.grant(("user", "carol"), ("capability", ON_CALL), 30)
+    alice, bob = await pair(wire)
+    carol = await wire.connect(user("carol"))
+    request = await created(bob, routing_target=to(capability=ON_CALL))
+    assert await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
+    await alice.expect_nothing()
+
+    mallory = await wire.connect(user("mallory"))
+    wishes = pb.AuthorityRequestListFilter(matching_capabilities=[ON_CALL])
+    for peer, count in ((mallory, 0), (carol, 1)):
+        response = await ask(peer, Op.LIST_PENDING, list_filter=wishes)
+        assert (response.success, response.total_count, len(response.requests)) == (True, count, count)
+    assert (await ask(mallory, Op.GET, request_id=request.request_id)).error == "authority request not found"
+    assert (await decide(mallory, request, Decide.APPROVE)).error == "authority request not found"
+    assert (await decide(carol, request, Decide.DENY)).success
+
+
+async def test_lists_have_pages(wire: Wire, admin: Admin) -> None:
+    """The newest first, totals count all matches; the workspace is one of those asked for."""
+    alice, bob = await pair(wire)
+    ids = [(await created(bob, desired_workspace_scope=[f"ws{number % 2}"])).request_id for number in range(5)]
+    for _ in ids:
+        await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    page = await ask(alice, Op.LIST_PENDING, list_filter=pb.AuthorityRequestListFilter(limit=2, offset=1))
+    assert (page.total_count, len(page.requests)) == (5, 2)
+    page = await ask(alice, Op.LIST_PENDING, list_filter=pb.AuthorityRequestListFilter(workspace="ws1"))
+    assert {request.request_id for request in page.requests} == set(ids[1::2])
+    status = pb.AuthorityRequestListFilter(status=pb.AUTHORITY_REQUEST_STATUS_DENIED)
+    assert (await ask(alice, Op.LIST_PENDING, list_filter=status)).total_count == 0
+
+
+async def test_a_requester_takes_its_request_back(wire: Wire, admin: Admin) -> None:
+    alice, bob = await pair(wire)
+    request = await created(bob)
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    assert (await ask(alice, Op.CANCEL, request_id=request.request_id)).error == "authority request not found"
+    response = await ask(bob, Op.CANCEL, request_id=request.request_id, reason="solved")
+    assert response.request.status == pb.AUTHORITY_REQUEST_STATUS_CANCELLED
+    assert response.request.resolution_reason == "solved"
+    assert await event(alice, Event.AUTHORITY_REQUEST_EVENT_CANCELLED) == response.request
+    assert (await decide(alice, request, Decide.APPROVE)).error == "authority request already resolved"
+
+
+# ---------------------------------------------------------------------------------------------------------- deciding
+
+
+async def test_an_approval_is_a_grant(wire: Wire, admin: Admin) -> None:
+    """95: the requester is told and can use it at once, within what was granted, as long as was granted."""
+    alice, bob = await pair(wire)
+    receiver = await wire.connect(agent(workspace="ws1"))
+    await admin.grant(BOB, ("workspace", "ws1"), 0)
+    request = await created(bob)
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    await alice.settle()
+    response = await decide(alice, request, Decide.APPROVE, granted_duration_seconds=60, reason="go on")
+    assert response.success, response.error
+    told = await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    assert told == response.request
+    assert told.granted_grant_id
+    assert (told.resolved_by, told.resolution_reason) == (ref(ALICE), "go on")
+
+    grant = pb.ACLAuthorityGrantInfo(grant_id=told.granted_grant_id, subject=ref(ALICE))
+    bob.send(ME, b"for alice", authorization=on_behalf(grant))
+    message = await receiver.expect("msg")
+    assert (message.payload, message.on_behalf_subject) == (b"for alice", ref(ALICE))
+    bob.send("ag::ws2::i::s", authorization=on_behalf(grant))
+    await bob.expect_error("ERR_PERMISSION_DENIED")
+
+    got = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.GET, grant_id=told.granted_grant_id)
+    bob.say(authority_grant_op=got)
+    info = (await bob.expect("authority_grant")).grant
+    assert (info.subject, info.delegate, info.issued_by) == (ref(ALICE), ref(BOB), ref(ALICE))
+    assert (info.max_access_level, list(info.workspace_scope)) == (20, ["ws1"])
+    assert info.expires_at == info.renewable_until == told.resolved_at + 60
+
+
+async def test_a_denial_gives_nothing(wire: Wire, admin: Admin) -> None:
+    alice, bob = await pair(wire)
+    request = await created(bob)
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    response = await decide(alice, request, Decide.DENY, reason="no")
+    assert response.request.status == pb.AUTHORITY_REQUEST_STATUS_DENIED
+    told = await event(bob, Event.AUTHORITY_REQUEST_EVENT_DENIED)
+    assert (told.granted_grant_id, told.resolution_reason) == ("", "no")
+
+
+async def test_decided_once(wire: Wire, admin: Admin) -> None:
+    """96: however many approve at once, there is one grant."""
+    windows = [await wire.connect(user("alice", f"w{number}")) for number in range(20)]
+    bob = await wire.connect(user("bob"))
+    request = await created(bob)
+    for window in windows:
+        await event(window, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    payload = pb.ResolveAuthorityRequestPayload(decision=Decide.APPROVE)
+    operation = pb.AuthorityRequestOperation(op=Op.RESOLVE, request_id=request.request_id, resolve=payload)
+    for window in windows:
+        window.say(authority_request_op=operation)
+    answers = []
+    for window in windows:
+        while (message := await window.receive()).WhichOneof("payload") == "authority_request_event":
+            pass
+        answers.append(message.authority_request_response)
+    assert sorted(answer.error for answer in answers) == ["", *["authority request already resolved"] * 19]
+    mine = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.LIST_MY_GRANTS)
+    await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    bob.say(authority_grant_op=mine)
+    assert len((await bob.expect("authority_grant")).grants) == 1
+
+
+async def test_requests_run_out(wire: Wire, gateway: Gateway, admin: Admin, clock: WallClock) -> None:
+    """97: past its time it is expired, whether or not somebody looked; both sides are told."""
+    alice, bob = await pair(wire)
+    request = await created(bob)
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    clock.now_ms += 1800 * 1000
+    assert (await decide(alice, request, Decide.APPROVE)).error == "authority request expired"
+    seen = (await ask(bob, Op.GET, request_id=request.request_id)).request
+    assert seen.status == pb.AUTHORITY_REQUEST_STATUS_EXPIRED
+    for peer in (alice, bob):  # the sweep comes every few seconds
+        assert (await event(peer, Event.AUTHORITY_REQUEST_EVENT_EXPIRED)).request_id == request.request_id
+
+
+# ------------------------------------------------------------------------------------------------------------- holes
+
+
+async def test_hole_nobody_approves_its_own_request(wire: Wire, admin: Admin) -> None:
+    """92, weakness 1: not by naming itself, nor with another session of its own, nor by a capability it holds."""
+    await admin.grant(BOB, ("capability", ON_CALL), 50)
+    bob = await wire.connect(user("bob"))
+    other = await wire.connect(user("bob", "w2"))
+    for target in (to(BOB), to(capability=ON_CALL)):
+        request = await created(bob, routing_target=target)
+        await event(other, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+        for peer in (bob, other):
+            response = await decide(peer, request, Decide.APPROVE)
+            assert response.error == "a requester cannot approve its own authority request"
+
+
+async def test_hole_nobody_gives_what_it_does_not_hold(wire: Wire, admin: Admin) -> None:
+    """Weakness 1: an approver that is not the subject must hold the granted level itself."""
+    await admin.grant(("user", "carol"), ("capability", ON_CALL), 30)
+    await admin.grant(ALICE, ("workspace", "ws1"), 40)
+    bob, carol = await wire.connect(user("bob")), await wire.connect(user("carol"))
+    changes = {"routing_target": to(capability=ON_CALL), "requested_access_level": pb.ACCESS_LEVEL_ADMIN}
+    request = await created(bob, **changes)
+    await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    response = await decide(carol, request, Decide.APPROVE)
+    assert response.error == "an approver must hold the granted level on workspace:ws1 itself"
+    less = await decide(carol, request, Decide.APPROVE, granted_access_level=pb.ACCESS_LEVEL_READWRITE)
+    assert less.success, less.error
+
+
+async def test_hole_an_approver_without_admin_gives_none(wire: Wire, admin: Admin) -> None:
+    """Weakness 1: a request that names no resources does not open the subject's administration."""
+    await admin.grant(("user", "carol"), ("capability", ON_CALL), 30)
+    await admin.grant(ALICE, ("admin", "admin/*"), 40)
+    bob, carol = await wire.connect(user("bob")), await wire.connect(user("carol"))
+    request = await created(bob, routing_target=to(capability=ON_CALL), desired_workspace_scope=[])
+    await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    await admin.grant(("user", "carol"), ("workspace", "*"), 20)
+    response = await decide(carol, request, Decide.APPROVE)
+    assert response.success, response.error
+    await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    grant = pb.ACLAuthorityGrantInfo(grant_id=response.request.granted_grant_id, subject=ref(ALICE))
+    operation = pb.ACLOperation(op=pb.ACLOperation.LIST_RULES, authorization=on_behalf(grant))
+    bob.say(acl_op=operation)
+    assert not (await bob.expect("acl")).success
+
+
+async def test_hole_disjoint_narrowing_is_not_everything(wire: Wire, admin: Admin) -> None:
+    """94, weakness 2."""
+    alice, bob = await pair(wire)
+    request = await created(bob, desired_operation_scope=["send_message"])
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    for narrowing in ({"granted_operation_scope": ["kv_get"]}, {"granted_workspace_scope": ["ws2"]}):
+        response = await decide(alice, request, Decide.APPROVE, **narrowing)
+        assert response.error == "granted scope does not overlap the requested scope"
+
+
+async def test_hole_narrowing_an_open_request_narrows_it(wire: Wire, admin: Admin) -> None:
+    """Weakness 2: an empty request is everything, so what is granted is the narrowing."""
+    alice, bob = await pair(wire)
+    request = await created(bob, desired_workspace_scope=[])
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    response = await decide(alice, request, Decide.APPROVE, granted_workspace_scope=["ws1"])
+    await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    grant = pb.ACLAuthorityGrantInfo(grant_id=response.request.granted_grant_id, subject=ref(ALICE))
+    bob.send("ag::ws2::i::s", authorization=on_behalf(grant))
+    await bob.expect_error("ERR_PERMISSION_DENIED")
+
+
+async def test_hole_a_request_is_not_shown_to_strangers(wire: Wire, admin: Admin) -> None:
+    """90."""
+    bob = await wire.connect(user("bob"))
+    request = await created(bob)
+    mallory = await wire.connect(service("m"))
+    for op in (Op.GET, Op.CANCEL):
+        assert (await ask(mallory, op, request_id=request.request_id)).error == "authority request not found"
+    assert (await decide(mallory, request, Decide.DENY)).error == "authority request not found"
+    assert (await ask(mallory, Op.LIST_PENDING)).total_count == 0
+
+
+# ------------------------------------------------------------------------------------------------- keeping, recording
+
+
+async def test_requests_survive_a_restart(tmp_path: Path, engine: str) -> None:
+    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        bob = await wire.connect(user("bob"))
+        request = await created(bob)
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        alice = await wire.connect(user("alice"))
+        page = await ask(alice, Op.LIST_PENDING)
+        assert [found.request_id for found in page.requests] == [request.request_id]
+        assert (await decide(alice, request, Decide.DENY)).success
+
+
+async def test_decisions_and_attempts_are_recorded(wire: Wire, admin: Admin) -> None:
+    """Weakness 1: attempts too."""
+    alice, bob = await pair(wire)
+    request = await created(bob)
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    await decide(bob, request, Decide.APPROVE)
+    await decide(alice, request, Decide.DENY, reason="no")
+    admin.peer.say(audit_query=pb.AuditQuery(request_id="q", event_type="authority_request"))
+    rows = (await admin.peer.expect("audit_response")).entries
+    seen = [(row.operation, row.actor_id, row.success) for row in reversed(rows)]
+    assert seen == [
+        ("authority_request_created", "us::bob::w1", True),
+        ("authority_request_resolve", "us::bob::w1", False),
+        ("authority_request_denied", "us::alice::w1", True),
+    ]
+    assert '"resolution_reason":"no"' in rows[0].metadata_json
