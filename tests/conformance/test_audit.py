@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.fakes import WallClock
@@ -128,6 +129,23 @@ async def test_what_is_removed_leaves_its_hash(store: AuditStore) -> None:
     assert rows[-1].operation == "audit_trimmed"
     await verified(store)
     assert await trail.trim(0) == 0
+
+
+async def test_retention_removes_rows_as_they_grow_old(autojump_clock: trio.testing.MockClock) -> None:
+    """Day after day in the background; without a retention nothing ever goes."""
+    for days, left in ((2, 2), (0, 6)):
+        store, clock = MemoryAudit(), WallClock()
+        trail = trail_on(store, clock, retention_days=days)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trail.run)
+            for number in range(6):
+                trail.record(event(number))
+                for _ in range(24):
+                    clock.advance(3600)
+                    await trio.sleep(3600)
+            nursery.cancel_scope.cancel()
+        assert len([row for row in store.rows if row.kind == "message"]) == left
+        await verified(store)
 
 
 async def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:

@@ -89,7 +89,14 @@ class CredentialChain:
                 self._record(attempt, "auth_token_validation", error=str(error), reason=error.reason)
             raise
         self._claims.succeed(_claim(attempt))
-        self._record(attempt, "identity_resolved", method=admission.method, key_id=admission.token_id)
+        self._record(
+            replace(attempt, identity=admission.identity),
+            "identity_resolved",
+            method=admission.method,
+            key_id=admission.token_id,
+            subject=admission.subject,
+            task=admission.task_id,
+        )
         return admission
 
     def refuse_certificate(self, source: str, error: NotAuthenticated | Denied, certificate: str, claimed: str) -> None:
@@ -211,14 +218,15 @@ class CredentialChain:
         except Rejected:
             return None
         expires_ms = found.expires_ms if self._end_expired else 0
+        subject = f"{found.id} by {found.issuer}"
         if attempt.has_certificate:  # which says who it is; the token only has to be valid
-            return Admission(attempt.identity, "mtls", expires_ms=expires_ms)
+            return Admission(attempt.identity, "mtls", expires_ms=expires_ms, subject=subject)
         try:
             identity = self._bind(attempt, found)
         except Denied:
             self._count(attempt)
             raise
-        return Admission(identity, "oauth", workspaces=found.workspaces, expires_ms=expires_ms)
+        return Admission(identity, "oauth", workspaces=found.workspaces, expires_ms=expires_ms, subject=subject)
 
     def _bind(self, attempt: Attempt, found: TokenIdentity) -> Identity:
         """The claimed identity, as far as the token agrees (weakness W-12): it says who a user is, and the type and

@@ -95,6 +95,7 @@ class Admission:
     :ivar operations: kinds of operations it may use, of ``send``, ``kv`` and ``admin``; None: all.
     :ivar workspaces: as ``workspace_patterns``, by their names; None: no limit.
     :ivar expires_ms: Unix time in milliseconds at which the session ends; 0: it does not.
+    :ivar subject: what a bearer token calls its bearer, and who says so; for the audit log.
     :ivar task_id: the task that its task token belongs to.
     :ivar still_holds: whether what it rests on was neither revoked nor ran out since.
     """
@@ -106,6 +107,7 @@ class Admission:
     workspaces: tuple[str, ...] | None = None
     operations: frozenset[str] | None = None
     expires_ms: int = 0
+    subject: str = ""
     task_id: str = ""
     still_holds: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
 

@@ -11,7 +11,7 @@ import random
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from aether.client.errors import (
     Disconnected,
     DuplicateIdentity,
     RequestRefused,
+    Unauthenticated,
     final,
     refused,
 )
@@ -58,7 +59,9 @@ Target = str | InProcess
 class Options:
     """How a connection behaves.
 
-    :ivar credentials: as in ``InitConnection.credentials``, for example ``{"x-api-key": ...}``.
+    :ivar credentials: as in ``InitConnection.credentials``, for example ``{"x-api-key": ...}``; or a function that is
+        awaited for them before every attempt to connect, for those that run out. With a function a session that ends
+        because its credentials did is opened again with others; what it raises ends the connection.
     :ivar backoff_initial_s: delay before the second attempt in a row; doubled each time up to ``backoff_max_s``,
         plus or minus a quarter. The first attempt comes at once.
     :ivar attempts_max: attempts in a row before giving up; None: for ever.
@@ -66,7 +69,9 @@ class Options:
         instead of raising DuplicateIdentity at once; with ``attempts_max`` it is raised in the end.
     """
 
-    credentials: dict[str, str] = field(default_factory=dict, repr=False)
+    credentials: Mapping[str, str] | Callable[[], Awaitable[Mapping[str, str]]] = field(
+        default_factory=dict, repr=False
+    )
     tls: ssl.SSLContext | None = None
     backoff_initial_s: float = 1.0
     backoff_max_s: float = 30.0
@@ -331,9 +336,12 @@ class Connection(Coordinating):
         while True:
             if failures > 1:
                 await trio.sleep(self._delay(failures))
+            was_admitted = False
+            await self._take_credentials()
             try:
                 async with self._dial() as channel, channel.call(CONNECT) as call:
                     await self._greet(call)
+                    was_admitted = True
                     failures = 0
                     if not started:
                         started = True
@@ -347,9 +355,10 @@ class Connection(Coordinating):
             if (reason := self._forced_reason) is not None:
                 raise Disconnected(reason)
             refusal = final(error)
-            if refusal is not None and not (
-                self._options.retry_on_duplicate and isinstance(refusal, DuplicateIdentity)
-            ):
+            may_retry = (self._options.retry_on_duplicate and isinstance(refusal, DuplicateIdentity)) or (
+                callable(self._options.credentials) and was_admitted and isinstance(refusal, Unauthenticated)
+            )
+            if refusal is not None and not may_retry:
                 raise refusal
             failures += 1
             if self._options.attempts_max is not None and failures > self._options.attempts_max:
@@ -373,6 +382,11 @@ class Connection(Coordinating):
         else:
             async with connect_stream(await self._target.open_transport()) as channel:
                 yield channel
+
+    async def _take_credentials(self) -> None:
+        credentials = self._options.credentials
+        self._init.credentials.clear()
+        self._init.credentials.update(await credentials() if callable(credentials) else credentials)
 
     async def _greet(self, call: ClientCall) -> None:
         """Say who we are and wait for the ack."""
@@ -449,7 +463,6 @@ async def open_connection(target: Target, init: pb.InitConnection, options: Opti
     """
     init.client_version = __version__
     init.client_sdk = "aether-trio"
-    init.credentials.update(options.credentials)
     connection = Connection(target, init, options)
     async with unwrapped_nursery() as nursery:
         await nursery.start(connection.run)

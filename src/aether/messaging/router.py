@@ -146,7 +146,7 @@ class Router:
         rights = self._rights(caller, message, topic)
         self._check_access(identity, rights, target, topic)
         if has_negative:
-            self._check_metric_credit(identity, rights)
+            self._check_metric_credit(rights, declared or identity.workspace)
         if message.HasField("authority_continuation"):
             raise Refusal(Code.NOT_IMPLEMENTED, "authority continuation is not available here")
         receipt = self._check_condition(caller, rights, message, topic)
@@ -263,9 +263,10 @@ class Router:
         if not rights.check(*question).allowed:
             raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
 
-    def _check_metric_credit(self, identity: Identity, rights: Rights) -> None:
+    def _check_metric_credit(self, rights: Rights, workspace: str) -> None:
+        """:param workspace: that the metric is for; the capability may be held for one only."""
         decision = rights.check(
-            "capability", "capability/metric_credit", Level.ADMIN, "metric_write_negative", identity.workspace
+            "capability", "capability/metric_credit", Level.ADMIN, "metric_write_negative", workspace
         )
         if not decision.allowed:
             raise Refusal(Code.METRIC_NEGATIVE_FORBIDDEN, "negative metric deltas require additional authorization")

@@ -21,7 +21,9 @@ from joserfc.jwk import ECKey, RSAKey
 from tests.support.issuer import AUDIENCE, Issuer, open_issuer
 from tests.support.wire import Peer, Wire, agent, open_wire, service, task, user
 
-from aether import Config, Gateway
+from aether import Config, Gateway, connect_user
+from aether.audit.store import Filter
+from aether.client import Options, Unauthenticated
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
 
@@ -92,6 +94,9 @@ async def test_a_user_need_not_repeat_its_name(issuer: Issuer, tmp_path: Path, e
     async with gateway_for(tmp_path, engine, [provider(issuer)]) as (gateway, wire):
         await wire.connect(user("", "w7", **bearer(issuer.token(sub="carol"))))
         assert who(gateway) == {"us::carol::w7"}
+        [row] = (await gateway.services.tier.audit.query(Filter(kind="auth"), 10, 0))[1]
+        assert (row.operation, row.actor_id) == ("identity_resolved", "us::carol::w7")
+        assert json.loads(row.metadata)["subject"] == f"carol by {issuer.url}"
         malformed = user("", **bearer(issuer.token(sub="a::b")))
         await wire.refused(malformed, StatusCode.INVALID_ARGUMENT, 'user_id must not contain "::"')
 
@@ -389,3 +394,23 @@ async def test_sessions_may_be_allowed_to_outlive_their_token(issuer: Issuer, tm
         await trio.sleep(2.5)
         await peer.settle()
         await wire.refused(user("alice", "w2", **bearer(token)), UNKNOWN, REFUSED)
+
+
+async def test_the_trio_client_brings_a_new_token(issuer: Issuer, tmp_path: Path, engine: str) -> None:
+    """Credentials that are asked for: a session whose token runs out is opened again, until there is no new one."""
+    shown: list[str] = []
+
+    async def credentials() -> dict[str, str]:
+        fresh = issuer.token(exp=int(time.time()) + 3) if len(shown) < 2 else shown[-1]
+        shown.append(fresh)
+        return {"authorization": f"Bearer {fresh}"}
+
+    async def stay(address: str) -> None:
+        options = Options(credentials=credentials, attempts_max=1)
+        async with connect_user(address, user_id="alice", window_id="w1", options=options) as me:
+            await anext(me)
+
+    async with gateway_for(tmp_path, engine, [provider(issuer)], clock_skew="0") as (gateway, _):
+        with trio.fail_after(30), pytest.raises(Unauthenticated, match="no OAuth provider accepted the token"):
+            await stay(f"127.0.0.1:{gateway.port}")
+    assert len(shown) == 3, "the second was admitted, the third is the second"

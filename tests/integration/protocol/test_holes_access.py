@@ -206,6 +206,18 @@ async def test_a_capability_for_one_workspace_makes_no_keys_for_others(wire: Wir
     assert await mint()
 
 
+async def test_credit_for_one_workspace_is_none_for_others(wire: Wire, admin: Admin) -> None:
+    """Weakness 29: negative metrics that are declared for another workspace."""
+    for resource in ("capability/metric_broadcast", "capability/metric_credit/ws1"):
+        await admin.grant(("agent", ME), ("capability", resource), 40)
+    peer = await wire.connect(agent(workspace="ws1"))
+    negative = pb.Metric(entries=[pb.MetricEntry(name="n", kind="count", qty=-1)]).SerializeToString()
+    peer.send("metric::ws1", negative, pb.METRIC)
+    await peer.settle()
+    peer.send("metric::ws2", negative, pb.METRIC)
+    await peer.expect_error("ERR_METRIC_NEGATIVE_FORBIDDEN")
+
+
 # ----------------------------------------------------------------------------------------------------------- values
 
 
