@@ -31,6 +31,7 @@ from aether.audit.events import NoAudit, Recorder
 from aether.audit.service import AuditService
 from aether.audit.trail import AuditTrail
 from aether.authentication.chain import CredentialChain
+from aether.authority.continuation import Continuations
 from aether.authority.grants import Grants
 from aether.authority.model import Grant
 from aether.authority.request_service import RequestService, event_frame
@@ -196,6 +197,7 @@ class Gateway:
         self._listen = listen
         self._handlers: dict[str, Callable[[Session, Any], Reply]] = {}
         self._tasks: list[Callable[..., Awaitable[Any]]] = []
+        self._continuations: Continuations | None = None
         self._tls: ServerTls | None = None
         self._manager: AbstractAsyncContextManager[None] | None = None
         self._closed = trio.Event()
@@ -286,7 +288,7 @@ class Gateway:
             confirmations=Confirmations(),
             heartbeat=Heartbeat(tier.locks, directory),
             groups=Groups(tier.log),
-            router=Router(tier.log, access, directory.services, self._random, checks, recorder),
+            router=Router(tier.log, access, directory.services, self._random, checks, recorder, self._continuations),
             observer=observer,
             audit=recorder,
             handlers={
@@ -348,6 +350,7 @@ class Gateway:
         self._handlers["authority_grant_op"] = service.handle
         self._handlers["resolve_authority_request"] = service.resolve
         self._tasks.append(grants.run)
+        self._continuations = Continuations(grants, recorder, self._wall_clock, self._new_id)
 
     def _compose_requests(
         self, tier: Tier, directory: Directory, control: AccessControl, recorder: Recorder, grants: Grants

@@ -83,10 +83,19 @@ class Receipts(Protocol):
     ) -> pb.AccessDecisionReceipt: ...
 
 
+class Forwards(Protocol):
+    """Lets the sender's authority go on with a message (acl 19)."""
+
+    def forward(
+        self, caller: Caller, grant_id: str, target: Target, topic: str, wanted: pb.AuthorityContinuationRequest
+    ) -> pb.ForwardedAuthorization: ...
+
+
 class Router:
     """Decides and publishes.
 
     :param services: the live services of an implementation, by topic; one is chosen for ``sv::{impl}``.
+    :param forwards: passes authority on; None where there are no grants, and hence no authority to pass on.
     """
 
     def __init__(
@@ -97,6 +106,7 @@ class Router:
         chooser: random.Random,
         receipts: Receipts,
         recorder: Recorder = NO_AUDIT,
+        forwards: Forwards | None = None,
     ) -> None:
         self._log = log
         self._access = access
@@ -104,6 +114,7 @@ class Router:
         self._random = chooser
         self._receipts = receipts
         self._recorder = recorder
+        self._forwards = forwards
 
     def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
         """Check one message and publish it.
@@ -147,9 +158,8 @@ class Router:
         self._check_access(identity, rights, target, topic)
         if has_negative:
             self._check_metric_credit(rights, declared or identity.workspace)
-        if message.HasField("authority_continuation"):
-            raise Refusal(Code.NOT_IMPLEMENTED, "authority continuation is not available here")
         receipt = self._check_condition(caller, rights, message, topic)
+        forwarded = self._forward(caller, rights, message, target, topic)
 
         workspace = declared or target.workspace or message.app_workspace or identity.workspace
         route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode())
@@ -163,7 +173,7 @@ class Router:
         if is_plain:
             route.topic.publish(route.frame(message.payload, message.message_type))
         else:
-            route.topic.publish(_attributed(identity, workspace, message, rights, receipt))
+            route.topic.publish(_attributed(identity, workspace, message, rights, receipt, forwarded))
         return topic, rights
 
     def _record(
@@ -285,6 +295,16 @@ class Router:
             raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
         return receipt
 
+    def _forward(
+        self, caller: Caller, rights: Rights, message: pb.SendMessage, target: Target, topic: str
+    ) -> pb.ForwardedAuthorization | None:
+        """What the receiver may do on behalf of the sender's subject, where the sender asks for that."""
+        if not message.HasField("authority_continuation"):
+            return None
+        if self._forwards is None or rights.lineage is None:
+            raise Refusal(Code.INVALID_ARGUMENT, "authority continuation requires on-behalf-of authorization")
+        return self._forwards.forward(caller, rights.lineage.grant_id, target, topic, message.authority_continuation)
+
     def report(self, port: Port, caller: Caller, report: pb.ProgressReport, now_ms: int) -> None:
         """Publish a progress report to those it is for (routing 7.1).
 
@@ -320,6 +340,7 @@ def _attributed(
     message: pb.SendMessage,
     rights: Rights,
     receipt: pb.AccessDecisionReceipt | None,
+    forwarded: pb.ForwardedAuthorization | None,
 ) -> bytes:
     """The frame of a message whose receivers learn on whose authority, or by which decision, it was sent."""
     incoming = pb.IncomingMessage(
@@ -328,6 +349,7 @@ def _attributed(
         message_type=message.message_type,
         workspace=workspace,
         access_receipt=receipt,
+        forwarded_authorization=forwarded,
     )
     if rights.lineage is not None:
         incoming.on_behalf_subject.principal_type = rights.lineage.subject_type

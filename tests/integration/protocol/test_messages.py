@@ -186,7 +186,7 @@ async def test_an_authorization_that_cannot_be_checked_is_refused(wire: Wire, co
 
 @pytest.mark.parametrize(
     ("field", "code"),
-    [("checked_access", "ERR_INVALID_ARGUMENT"), ("authority_continuation", "ERR_NOT_IMPLEMENTED")],
+    [("checked_access", "ERR_INVALID_ARGUMENT"), ("authority_continuation", "ERR_INVALID_ARGUMENT")],
 )
 async def test_a_message_with_a_demand_that_cannot_be_met_is_refused(wire: Wire, field: str, code: str) -> None:
     """ruling 13: never served as if the field were absent."""

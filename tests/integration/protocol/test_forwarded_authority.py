@@ -1,0 +1,130 @@
+"""Authority that goes on with a message (access chapter 19): the receiver may act for the subject, and no further."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.integration.protocol.test_access import ME, Admin
+from tests.integration.protocol.test_authority import (  # noqa: F401 - fixtures
+    Trusted,
+    admin,
+    gateway,
+    on_behalf,
+    run,
+    trust,
+)
+from tests.support.wire import Wire, agent
+
+from aether.proto import aether_pb2 as pb
+
+Mode = pb.AuthorityContinuationRequest
+INHERIT = Mode(scope_mode=Mode.SCOPE_MODE_INHERIT_PARENT, binding_id="b1")
+HOPS = {"may_delegate": True, "remaining_hops": 2}
+
+
+async def forwarded(trusted: Trusted, wanted: pb.AuthorityContinuationRequest) -> pb.ForwardedAuthorization:
+    trusted.peer.send(ME, b"x", authorization=on_behalf(trusted.grant), authority_continuation=wanted)
+    message: pb.IncomingMessage = await trusted.receiver.expect("msg")
+    assert message.on_behalf_subject == trusted.grant.subject
+    return message.forwarded_authorization
+
+
+async def test_the_receiver_acts_for_the_same_subject(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    trusted = await trust(wire, admin, **HOPS)
+    given = await forwarded(trusted, INHERIT)
+    assert (given.binding_id, given.delivery_target) == ("b1", ME)
+    assert given.root_grant_id == trusted.grant.root_grant_id
+    assert given.expires_at_ms == trusted.grant.expires_at * 1000
+    assert given.authorization.subject == trusted.grant.subject
+    assert given.authorization.resolved.max_access_level == 20
+
+    await admin.grant(("agent", ME), ("workspace", "ws2"), 0)
+    await admin.grant(("user", "alice"), ("workspace", "ws2"), 20)
+    far = await wire.connect(agent(workspace="ws2"))
+    trusted.receiver.send("ag::ws2::i::s", b"onward", authorization=given.authorization)
+    message = await far.expect("msg")
+    assert (message.payload, message.on_behalf_subject) == (b"onward", trusted.grant.subject)
+    trusted.receiver.send("ag::ws2::i::s")
+    await trusted.receiver.expect_error("ERR_PERMISSION_DENIED")
+
+
+async def test_equal_messages_share_one_grant(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    trusted = await trust(wire, admin, **HOPS)
+    first = await forwarded(trusted, INHERIT)
+    again = await forwarded(trusted, Mode(scope_mode=Mode.SCOPE_MODE_INHERIT_PARENT, binding_id="b2"))
+    assert (again.binding_id, again.authorization.grant_id) == ("b2", first.authorization.grant_id)
+
+
+async def test_attenuated(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    trusted = await trust(wire, admin, **HOPS)
+    scope = pb.AuthorityContinuationScope(workspace_scope=["ws1"], operation_scope=["kv_get"], max_access_level=10)
+    given = await forwarded(trusted, Mode(scope_mode=Mode.SCOPE_MODE_ATTENUATE, scope=scope))
+    assert given.scope == scope
+    trusted.receiver.send(ME, authorization=given.authorization)
+    await trusted.receiver.expect_error("ERR_PERMISSION_DENIED")
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted", "code", "text"),
+    [
+        ({}, INHERIT, "ERR_PERMISSION_DENIED", "authority grant cannot delegate further"),
+        (HOPS, Mode(), "ERR_INVALID_ARGUMENT", "scope_mode must be INHERIT_PARENT or ATTENUATE"),
+        (
+            HOPS,
+            Mode(
+                scope_mode=Mode.SCOPE_MODE_ATTENUATE,
+                scope=pb.AuthorityContinuationScope(max_access_level=40),
+            ),
+            "ERR_PERMISSION_DENIED",
+            "would broaden parent scope",
+        ),
+    ],
+)
+async def test_no_further_than_the_sender(
+    wire: Wire,
+    admin: Admin,  # noqa: F811
+    changes: dict[str, Any],
+    wanted: pb.AuthorityContinuationRequest,
+    code: str,
+    text: str,
+) -> None:
+    trusted = await trust(wire, admin, **changes)
+    trusted.peer.send(ME, authorization=on_behalf(trusted.grant), authority_continuation=wanted)
+    await trusted.peer.expect_error(code, text)
+    await trusted.receiver.expect_nothing()
+
+
+async def test_only_to_one_receiver(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    trusted = await trust(wire, admin, **HOPS)
+    for topic in ("ga::ws1", "us::alice::w1"):
+        trusted.peer.send(topic, authorization=on_behalf(trusted.grant), authority_continuation=INHERIT)
+        await trusted.peer.expect_error("ERR_INVALID_ARGUMENT", "only by one agent or service")
+    await trusted.receiver.expect_nothing()
+
+
+async def test_not_without_authority(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    sender = await wire.connect(agent("a", workspace="ws1"))
+    sender.send(ME, authority_continuation=INHERIT)
+    await sender.expect_error("ERR_INVALID_ARGUMENT", "requires on-behalf-of authorization")
+
+
+async def test_revoked_with_what_it_came_from(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    """The receiver hears of it."""
+    trusted = await trust(wire, admin, **HOPS)
+    given = await forwarded(trusted, INHERIT)
+    response = await run(trusted.alice, pb.AuthorityGrantOperation.REVOKE, grant_id=trusted.grant.grant_id)
+    assert response.success, response.error
+    notice = await trusted.receiver.expect("authority_grant_revocation")
+    assert (notice.grant_id, notice.cascade) == (given.authorization.grant_id, True)
+    trusted.receiver.send(ME, authorization=given.authorization)
+    await trusted.receiver.expect_error("ERR_PERMISSION_DENIED")
+
+
+async def test_it_ends_with_the_session_it_lives_with(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    """A grant that holds while Alice is connected holds no longer for whoever it was passed on to."""
+    trusted = await trust(wire, admin, **HOPS)
+    given = await forwarded(trusted, INHERIT)
+    await trusted.alice.close()
+    trusted.receiver.send(ME, authorization=given.authorization)
+    await trusted.receiver.expect_error("ERR_PERMISSION_DENIED")
