@@ -1,4 +1,5 @@
-"""No sequence of exchanges, delegations, renewals and revocations reaches what nobody gave; revocation is final."""
+"""No sequence of exchanges, requests, approvals, delegations, renewals and revocations reaches what nobody gave;
+revocation is final."""
 
 from __future__ import annotations
 
@@ -10,15 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from tests.unit.fakes import FakeCaller, WallClock, agent, service, user
 
-from aether.access import OpenAccess
+from aether.access import Decision, OpenAccess
 from aether.audit.events import NO_AUDIT
 from aether.authority.grants import Grants
 from aether.authority.model import Grant
+from aether.authority.request_service import RequestService
+from aether.authority.requests import Request, Requests
 from aether.authority.service import AuthorityService
 from aether.proto import aether_pb2 as pb
 from aether.storage.memory.records import MemoryRecords
 
 G = pb.AuthorityGrantOperation
+R = pb.AuthorityRequestOperation
+Decide = pb.ResolveAuthorityRequestPayload
 PREFIX_BYTES = 5
 WORKSPACES = ("ws1", "ws2", "team-a", "")
 OPERATIONS = ("kv_get", "send_message")
@@ -37,6 +42,23 @@ resource_scopes = st.lists(
     max_size=2,
 )
 lives = st.sampled_from((0, 10, 60))
+ON_CALL = "on_call"
+
+
+class Holdings(OpenAccess):
+    """What each principal holds itself: agent ``b`` may decide for those on call, and may write to ``ws1``."""
+
+    HELD = {
+        ("agent", "ag::w::i::b", "capability", ON_CALL): 30,
+        ("agent", "ag::w::i::b", "workspace", "ws1"): 20,
+        ("agent", "ag::w::i::b", "kv_key", "cfg"): 10,
+    }
+
+    def decide(
+        self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int, workspace: str
+    ) -> Decision:
+        held = self.HELD.get((principal_type, principal_id, resource_type, resource_id), 0)
+        return Decision(held >= level, level=held)
 
 
 @dataclass
@@ -56,6 +78,11 @@ class Everybody:
         return ""
 
 
+def reference(caller: FakeCaller) -> pb.PrincipalRef:
+    identity = caller.identity
+    return pb.PrincipalRef(principal_type=identity.kind.label, principal_id=identity.canonical_id)
+
+
 class Authority(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
@@ -66,6 +93,7 @@ class Authority(RuleBasedStateMachine):
             caller.session_id = f"session{number}"
         self.ids = map(str, itertools.count())
         self.revoked: set[str] = set()
+        self.requests: list[str] = []
         self.open()
 
     def open(self) -> None:
@@ -74,6 +102,19 @@ class Authority(RuleBasedStateMachine):
         self.service = AuthorityService(
             self.grants, OpenAccess(), sessions, NO_AUDIT, self.clock, lambda: next(self.ids)
         )
+        self.book = Requests(
+            self.records, self.grants, Holdings(), NO_AUDIT, lambda request: None, self.clock, lambda: next(self.ids)
+        )
+        self.sudo = RequestService(self.book, sessions, NO_AUDIT)
+
+    def ask_sudo(self, caller: FakeCaller, **fields: object) -> pb.AuthorityRequestOperationResponse:
+        [frame] = self.sudo.handle(caller, pb.AuthorityRequestOperation(**fields)).frames  # type: ignore[arg-type]
+        return pb.DownstreamMessage.FromString(frame[PREFIX_BYTES:]).authority_request_response
+
+    def request(self, request_id: str) -> Request:
+        found = self.book._table.get(request_id)
+        assert found is not None
+        return found
 
     def all(self) -> list[Grant]:
         found = [self.grants.of_delegate((c.identity.kind.label, c.identity.canonical_id)) for c in self.callers]
@@ -108,6 +149,64 @@ class Authority(RuleBasedStateMachine):
         )
         response = self.ask(self.callers[0], G.EXCHANGE, exchange_request=request)
         assert response.success == (life > 0), response.error
+
+    @rule(
+        data=st.data(),
+        level=st.integers(2, 6),
+        workspaces=workspace_scopes,
+        operations=operation_scopes,
+        resources=resource_scopes,
+        to=st.integers(0, 4),
+    )
+    def request_authority(self, data, level, workspaces, operations, resources, to) -> None:
+        """By anybody, for anybody, decided by anybody."""
+        caller, target = data.draw(st.sampled_from(self.callers)), data.draw(st.sampled_from(self.callers))
+        routing = pb.AuthorityRequestRoutingTarget(capability=ON_CALL)
+        if to < len(self.callers):
+            routing = pb.AuthorityRequestRoutingTarget(principal=reference(self.callers[to]))
+        payload = pb.CreateAuthorityRequestPayload(
+            target_subject=reference(target),
+            desired_workspace_scope=workspaces,
+            desired_operation_scope=operations,
+            desired_resource_scope=[
+                pb.AuthorityRequestResourceScopeEntry(resource_type=entry.resource_type, patterns=entry.patterns)
+                for entry in resources
+            ],
+            requested_access_level=level,  # type: ignore[arg-type]
+            requested_duration_seconds=30,
+            routing_target=routing,
+        )
+        response = self.ask_sudo(caller, op=R.CREATE, create=payload)
+        assert response.success, response.error
+        self.requests.append(response.request.request_id)
+
+    @precondition(lambda self: self.requests)
+    @rule(
+        data=st.data(),
+        decision=st.sampled_from((Decide.APPROVE, Decide.APPROVE, Decide.DENY)),
+        workspaces=workspace_scopes,
+        operations=operation_scopes,
+        level=st.integers(0, 6),
+        hops=st.integers(0, 2),
+    )
+    def decide(self, data, decision, workspaces, operations, level, hops) -> None:
+        """By anybody, one of the last few."""
+        request = self.request(data.draw(st.sampled_from(self.requests[-3:])))
+        caller = data.draw(st.sampled_from(self.callers))
+        payload = pb.ResolveAuthorityRequestPayload(
+            decision=decision,
+            granted_workspace_scope=workspaces,
+            granted_operation_scope=operations,
+            granted_access_level=level,  # type: ignore[arg-type]
+            may_delegate=hops > 0,
+            remaining_hops=hops,
+        )
+        before = len(self.all())
+        response = self.ask_sudo(caller, op=R.RESOLVE, request_id=request.id, resolve=payload)
+        assert len(self.all()) == before + (response.success and decision == Decide.APPROVE)
+        if response.success:
+            assert request.status == "pending"
+            assert self.clock() < request.expires_ms
 
     @precondition(lambda self: self.all())
     @rule(
@@ -179,10 +278,11 @@ class Authority(RuleBasedStateMachine):
     def nothing_reaches_beyond_its_parent(self) -> None:
         grants = {grant.id: grant for grant in self.all()}
         for grant in grants.values():
-            assert grant.subject == ("user", "alice")
             if not grant.parent_id:
+                self.root_was_given(grant)
                 continue
             parent = grants[grant.parent_id]
+            assert grant.subject == parent.subject
             assert grant.expires_ms <= parent.expires_ms
             assert grant.remaining_hops < parent.remaining_hops
             if parent.revoked_ms:
@@ -190,6 +290,18 @@ class Authority(RuleBasedStateMachine):
             for (kind, name), level, operation, workspace in QUESTIONS:
                 if not grant.permits(kind, name, level, operation, workspace):
                     assert not parent.permits(kind, name, level, operation, workspace)
+
+    def root_was_given(self, grant: Grant) -> None:
+        """By the subject itself, or by somebody else who holds as much and is not the one who gets it."""
+        issuer = (grant.issued_by_type, grant.issued_by_id)
+        if issuer == grant.subject:
+            return
+        assert issuer != grant.delegate
+        for (kind, name), level, operation, workspace in QUESTIONS:
+            if not grant.permits(kind, name, level, operation, workspace):
+                assert Holdings().decide(*issuer, "workspace", workspace or "*", level, "").allowed
+                if kind not in ("workspace", "kv_scope", "kv_key", "agent", "task"):
+                    assert Holdings().decide(*issuer, kind, name, level, "").allowed
 
     @invariant()
     def revocation_is_final(self) -> None:
