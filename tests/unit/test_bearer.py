@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
@@ -41,9 +45,14 @@ key_fields = st.fixed_dictionaries(
 )
 
 
-def tokens(fetch: Any) -> BearerTokens:
+@asynccontextmanager
+async def tokens(fetch: Any) -> AsyncIterator[BearerTokens]:
     keys = IssuerKeys(ISSUER.url, "keys", fetch, KeyPolicy(), lambda url: True)
-    return BearerTokens([Known(ISSUER.url, AUDIENCE, keys)], ["RS256"], lambda: 0, skew_s=0)
+    bearer = BearerTokens([Known(ISSUER.url, AUDIENCE, keys)], ["RS256"], lambda: time.time_ns() // 1_000_000, skew_s=0)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bearer.run)
+        yield bearer
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
@@ -76,10 +85,12 @@ async def test_a_token_with_any_other_character_is_refused(place: int, character
 
     if changed == TOKEN:
         return
-    try:
-        identity = await tokens(fetch).verify(changed)
-    except Rejected:
-        return
+    async with tokens(fetch) as bearer:
+        assert (await bearer.verify(TOKEN)).id == "alice"
+        try:
+            identity = await bearer.verify(changed)
+        except Rejected:
+            return
     # The last character of a part has bits that stand for nothing.
     assert (identity.id, place) in {("alice", TOKEN.index(".") - 1), ("alice", len(TOKEN) - 1)}
 
@@ -89,8 +100,9 @@ async def test_any_text_is_refused(text: str) -> None:
     async def fetch(url: str) -> bytes:
         raise FetchFailed("no")
 
-    with pytest.raises((Rejected, StoreUnavailable)):
-        await tokens(fetch).verify(text)
+    async with tokens(fetch) as bearer:
+        with pytest.raises((Rejected, StoreUnavailable)):
+            await bearer.verify(text)
 
 
 def test_no_shared_secret_can_be_configured() -> None:
@@ -103,3 +115,47 @@ async def test_a_published_private_key_is_read_as_a_public_one() -> None:
     document = {"keys": [{**RSAKey.generate_key(2048).as_dict(private=True), "kid": "a"}]}
     [(name, key)] = _read_keys(document)
     assert (name, key.is_private) == ("a", False)
+
+
+async def test_whoever_leaves_does_not_end_the_fetch_for_others(autojump_clock: trio.testing.MockClock) -> None:
+    """A client that comes and goes while the issuer is slow, and many that wait."""
+    asked = 0
+
+    async def fetch(url: str) -> bytes:
+        nonlocal asked
+        asked += 1
+        await trio.sleep(4)
+        return ISSUER.publish()
+
+    async with tokens(fetch) as bearer:
+        with trio.move_on_after(1):
+            await bearer.verify(TOKEN)
+        admitted = []
+
+        async def verify() -> None:
+            admitted.append(await bearer.verify(TOKEN))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(50):
+                nursery.start_soon(verify)
+        assert (len(admitted), asked, trio.current_time()) == (50, 1, pytest.approx(4, abs=0.1))
+
+
+async def test_an_issuer_that_never_answers_holds_nobody_for_longer_than_a_fetch(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """However many wait, they are told together."""
+
+    async def fetch(url: str) -> bytes:
+        await trio.sleep(10)
+        raise FetchFailed("no answer within 10 s")
+
+    async with tokens(fetch) as bearer, trio.open_nursery() as nursery:
+
+        async def verify() -> None:
+            with pytest.raises(StoreUnavailable):
+                await bearer.verify(TOKEN)
+            assert trio.current_time() < 10.1
+
+        for _ in range(50):
+            nursery.start_soon(verify)

@@ -82,43 +82,44 @@ class IssuerKeys:
         self._clock = clock
         self._keys: tuple[tuple[str, PublicKey], ...] = ()
         self._fetched_s: float | None = None
-        self._tried_s: float | None = None
         self._is_away = False
-        self._busy = trio.Lock()
+        self._is_resting = False
+        self._wanted = trio.Event()
+        self._attempted = trio.Event()
 
     async def candidates(self, key_id: str, algorithm: str) -> Sequence[PublicKey]:
         """Keys that a token with this header may be signed with; none, one, or very few.
+
+        While :meth:`run` runs this waits for its next attempt to fetch where the answer is not known, unless the last
+        one was a moment ago. All who wait share one attempt, and leaving does not end it.
 
         :param key_id: empty when the token names none; then there has to be only one that fits.
         :raises StoreUnavailable: the issuer's keys are not known.
         """
         found = self._find(key_id, algorithm)
-        if not found or not self._is_good():
-            await self._refresh_for(key_id, algorithm)
+        if (not found or not self._is_good()) and not self._is_resting:
+            self._wanted.set()
+            await self._attempted.wait()
             found = self._find(key_id, algorithm)
         if not self._is_good() or (not found and self._is_away):
             raise StoreUnavailable(f"the keys of {self._issuer} are not known")
         return found
 
-    async def _refresh_for(self, key_id: str, algorithm: str) -> None:
-        """Fetch the keys, unless that was tried a moment ago; all who wait for it share one attempt."""
-        async with self._busy:
-            if self._find(key_id, algorithm) and self._is_good():
-                return  # somebody else fetched them meanwhile
-            if self._tried_s is not None and self._clock() - self._tried_s < RETRY_S:
-                return
-            await self._load()
-
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the keys fresh, for ever."""
         task_status.started()
         while True:
-            async with self._busy:
-                succeeded = await self._load()
-            await trio.sleep(self._policy.refresh_s if succeeded else min(self._policy.refresh_s, 2 * RETRY_S))
+            succeeded = await self._load()
+            attempted, self._attempted = self._attempted, trio.Event()
+            self._wanted = trio.Event()
+            self._is_resting = True
+            attempted.set()
+            await trio.sleep(RETRY_S)
+            self._is_resting = False
+            with trio.move_on_after(max(0.0, self._policy.refresh_s - RETRY_S) if succeeded else RETRY_S):
+                await self._wanted.wait()
 
     async def _load(self) -> bool:
-        self._tried_s = self._clock()
         self._is_away = True
         try:
             url = self._jwks_url or await self._discover()
