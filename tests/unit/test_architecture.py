@@ -13,7 +13,18 @@ PACKAGE = Path(__file__).resolve().parents[2] / "src/aether"
 SHARED = {"_fastpath", "_version", "access", "answers", "errors", "identity", "nurseries", "proto", "records", "topics"}
 """What everybody may use."""
 
-FEATURES = {"acl", "audit", "authentication", "authority", "checkpoints", "kv", "messaging", "sessions", "tokens"}
+FEATURES = {
+    "acl",
+    "audit",
+    "authentication",
+    "authority",
+    "checkpoints",
+    "kv",
+    "messaging",
+    "sessions",
+    "tasks",
+    "tokens",
+}
 
 MAY_IMPORT = {
     "rpc": set(),
@@ -42,7 +53,19 @@ MAY_IMPORT = {
 """Parts of the package by what they import at module level."""
 
 LOADED_ON_USE = {
-    "config": {"access", "acl", "audit", "authentication", "checkpoints", "identity", "tokens", "gateway", "kv", "rpc"},
+    "config": {
+        "access",
+        "acl",
+        "audit",
+        "authentication",
+        "checkpoints",
+        "identity",
+        "tasks",
+        "tokens",
+        "gateway",
+        "kv",
+        "rpc",
+    },
     "tiers": {"tiers"},
     "client": {"kv", "checkpoints", "nurseries", "gateway"},
 }

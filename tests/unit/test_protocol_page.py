@@ -17,7 +17,7 @@ from aether.topics import MATRIX, Prefix
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/protocol.md").read_text(encoding="utf-8")
 
-NEVER_SENT = {Code.CIRCUIT_OPEN, Code.INVALID_IDENTIFIER, Code.BACKPRESSURE}
+NEVER_SENT = {Code.CIRCUIT_OPEN, Code.BACKPRESSURE}
 """Reserved by the catalogue; the page leaves them out."""
 
 ALWAYS_OFFERED = {"init", "send", "switch_workspace", "progress"}
@@ -89,7 +89,7 @@ async def test_what_is_not_offered_is_listed_with_its_answer(tmp_path):
     payloads = {field.name for field in pb.UpstreamMessage.DESCRIPTOR.oneofs_by_name["payload"].fields}
     assert sorted(named) == sorted(payloads - offered)
     typed = {name for row in rows if "typed response" in row[1] for name in names(row[0])}
-    assert typed == (ANSWERED_BY.keys() - offered) - {"create_task"}
+    assert typed == (ANSWERED_BY.keys() - offered)
 
 
 def test_every_setting_that_is_named_exists():

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from aether.gateway.settings import Settings
     from aether.kv.service import KVLimits
     from aether.rpc.limits import Limits
+    from aether.tasks.creation import TaskLimits
+    from aether.tasks.machine import Lifetimes
+    from aether.tasks.upkeep import Retention
     from aether.tokens.keys import KeyHasher
 
 __all__ = ["DEV_DEFAULTS", "Config", "Section"]
@@ -197,6 +200,29 @@ class Quotas(Section):
     """Live keys in one KV namespace; 0 is unlimited."""
     max_kv_value_size: Size = 1 * MIB
     """Largest KV value, in bytes; 0 leaves it to ``gateway.max_receive_message``."""
+    max_task_payload_size: PositiveSize = 512 * KIB
+    """Largest payload of a task, in bytes; also with quotas off."""
+    max_tasks_per_workspace: Count = 0
+    """Unfinished tasks in a workspace; 0 is unlimited."""
+
+
+class Cleanup(Section):
+    """When tasks that nobody ends are cancelled, and how long those that ended are kept."""
+
+    interactive_task_ttl: Duration = 3600.0
+    """How long an interactive task may go without progress or change, unless it waits for something; 0 is forever."""
+    startup_task_ttl: Duration = 1800.0
+    """How long the start of an agent may wait for an orchestrator; 0 is forever."""
+    pool_task_ttl: Duration = 3600.0
+    """How long a task may wait for a worker of its pool; 0 is forever."""
+    task_purge_interval: Duration = 24 * 3600.0
+    """How often tasks that are kept no longer are removed; 0 is never."""
+    completed_task_retention: Duration = 168 * 3600.0
+    """How long completed tasks are kept; 0 is forever."""
+    failed_task_retention: Duration = 336 * 3600.0
+    """How long failed tasks are kept; 0 is forever."""
+    cancelled_task_retention: Duration = 168 * 3600.0
+    """How long cancelled and rejected tasks are kept; 0 is forever."""
 
 
 class Shutdown(Section):
@@ -388,6 +414,7 @@ class Config(Section):
     kv: KV = KV()
     checkpoint: Checkpoint = Checkpoint()
     quotas: Quotas = Quotas()
+    cleanup: Cleanup = Cleanup()
     shutdown: Shutdown = Shutdown()
     auth: Auth = Auth()
     acl: Acl = Acl()
@@ -565,6 +592,43 @@ class Config(Section):
             ttl_s_max=int(self.kv.max_ttl),
         )
 
+    def task_limits(self) -> TaskLimits:
+        """What may be asked of the task service."""
+        from aether.tasks.creation import TaskLimits
+
+        quotas = self.quotas
+        return TaskLimits(
+            payload_max=quotas.max_task_payload_size,
+            live_max=quotas.max_tasks_per_workspace if quotas.enabled else 0,
+            strict_identifiers=self.gateway.strict_identifiers,
+        )
+
+    def task_lifetimes(self) -> Lifetimes:
+        """How long tasks may go without anything happening."""
+        from aether.tasks.machine import Lifetimes
+
+        cleanup = self.cleanup
+        return Lifetimes(
+            interactive_ms=int(cleanup.interactive_task_ttl * 1000),
+            startup_ms=int(cleanup.startup_task_ttl * 1000),
+            pool_ms=int(cleanup.pool_task_ttl * 1000),
+        )
+
+    def task_retention(self) -> Retention:
+        """How long tasks that ended are kept."""
+        from aether.tasks.model import Status
+        from aether.tasks.upkeep import Retention
+
+        cleanup = self.cleanup
+        kept_s = {
+            Status.COMPLETED: cleanup.completed_task_retention,
+            Status.FAILED: cleanup.failed_task_retention,
+            Status.CANCELLED: cleanup.cancelled_task_retention,
+            Status.REJECTED: cleanup.cancelled_task_retention,
+        }
+        kept_ms = {status: int(seconds * 1000) for status, seconds in kept_s.items()}
+        return Retention(kept_ms, cleanup.task_purge_interval)
+
     def acl_semantics(self) -> Semantics:
         """What the rule engine needs."""
         from aether.acl.engine import Semantics
@@ -641,6 +705,7 @@ def _violations(config: Config) -> Any:
     for key, size in (
         ("quotas.max_kv_value_size", config.quotas.max_kv_value_size),
         ("checkpoint.max_size", config.checkpoint.max_size),
+        ("quotas.max_task_payload_size", config.quotas.max_task_payload_size),
     ):
         if size + ENVELOPE > gateway.max_receive_message:
             yield (

@@ -50,6 +50,7 @@ from aether.gateway.outbound import Confirmations, Durability
 from aether.gateway.reasons import CloseReason
 from aether.gateway.session import Session, serve_connect
 from aether.gateway.settings import Settings
+from aether.gateway.tasks import NoStartups, Tasks, compose_tasks
 from aether.kv.service import KVService
 from aether.kv.store import KVStore
 from aether.messaging.groups import Groups
@@ -91,6 +92,7 @@ class Services:
     tier: Tier
     access: Access
     task_tokens: TaskTokens
+    tasks: Tasks
     authenticator: Authenticator
     directory: Directory
     confirmations: Confirmations
@@ -278,11 +280,27 @@ class Gateway:
         authenticator = self._authenticator or self._compose_authenticator(
             tier, hasher, task_tokens, directory, access, recorder
         )
+        tasks = compose_tasks(
+            self.config,
+            tier,
+            access,
+            recorder,
+            directory,
+            task_tokens,
+            NoStartups(),
+            None,
+            self._wall_clock,
+            self._random,
+            self._new_id,
+            lambda: self.services.flush_all(),
+        )
+        self._tasks += tasks.services
         return Services(
             settings=settings,
             tier=tier,
             access=access,
             task_tokens=task_tokens,
+            tasks=tasks,
             authenticator=authenticator,
             directory=directory,
             confirmations=Confirmations(),
@@ -301,6 +319,7 @@ class Gateway:
                 "submit_audit_event": audit.submit,
                 "access_check": checks.check,
                 "batch_access_check": checks.check_batch,
+                **tasks.handlers,
                 **self._handlers,
             },
             wall_clock=self._wall_clock,

@@ -60,13 +60,6 @@ def absent(session: Session, kind: str, operation: Any) -> Answer:
     if kind == "workflow_response":
         return Answer(())  # only an engine that was asked may answer, and nobody asked
     request_id = request_id_of(operation)
-    if kind == "create_task":
-        text = "tasks are " + _NOT_AVAILABLE
-        # Without the request id: the Python client raises an error that carries one and drops the response (tasks 3.2).
-        frames = [refuse(Code.TASKS_NOT_ENABLED, text)]
-        if request_id:
-            frames.append(_typed("create_task", request_id, text, error_code=Code.TASKS_NOT_ENABLED))
-        return Answer(tuple(frames))
     if kind == "tunnel_open":
         closed = pb.TunnelClose(
             tunnel_id=operation.tunnel_id,

@@ -7,7 +7,7 @@ ends a session -- the client, a successor, an operator, a lost lock, a drain -- 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -335,8 +335,13 @@ class Session:
             services.observer.connected(self)
             stack.callback(services.observer.disconnected, self)
             stack.callback(services.note_end, self)
+            stack.callback(self._leave_tasks)
             if self.claim.admission.expires_ms:
                 nursery.start_soon(self._expire)
+            try:
+                services.tasks.connected(self)
+            except StoreUnavailable:
+                raise _store_away() from None
             self._start_reading()
             await self._ended.wait()
             nursery.cancel_scope.cancel()
@@ -358,6 +363,20 @@ class Session:
         self._release()
         self._services.directory.remove(self)
         self._ended.set()
+
+    def _leave_tasks(self) -> None:
+        """Tasks may go on without the session, for a while."""
+        self._services.tasks.disconnected(self, is_clean=self._reason is CloseReason.CLIENT_CLOSE)
+        self._services.flush_all()
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the client says that it was connected before."""
+        return bool(self.claim.resume_session_id)
+
+    @property
+    def consumes_pool_tasks(self) -> bool:
+        return self.claim.consumes_pool_tasks
 
     @property
     def end_reason(self) -> str:
@@ -508,6 +527,7 @@ class Session:
                 return _NOTHING
             case "progress":
                 self._services.router.report(self._port, self, operation, self._services.wall_clock())
+                self._services.tasks.heartbeats.on_report(self, operation)
                 return _NOTHING
             case "switch_workspace":
                 return self._switch_workspace(operation.new_workspace_id)
@@ -594,6 +614,21 @@ class Session:
             self._services.waiting_answers.discard(self)
 
     # ------------------------------------------------------------------------------------------------- outbound
+
+    @property
+    def has_room(self) -> bool:
+        """Less waits for the client than may."""
+        return self._call.pending < ANSWER_BYTES_MAX
+
+    async def wait_room(self) -> None:
+        """Until half of what may wait for the client has left."""
+        self._services.flush_all()
+        await self._call.wait_pending_below(ANSWER_BYTES_MAX // 2)
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
+        """Run something beside the session's operations, as long as it lasts."""
+        if self._nursery is not None and self._reason is None:
+            self._nursery.start_soon(function, *arguments)
 
     def on_lane_behind(self, lane: Lane) -> None:
         """A lane has no room or history to read: feed it from the log, at the reader's pace."""

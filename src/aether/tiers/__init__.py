@@ -14,6 +14,7 @@ from aether.kv.store import KVStore
 from aether.messaging.log import TopicLog
 from aether.records import RecordStore
 from aether.sessions.store import IdentityLocks
+from aether.tasks.store import TaskStore
 
 __all__ = ["Tier", "open_tier"]
 
@@ -34,6 +35,7 @@ class Tier:
     checkpoints: CheckpointStore
     locks: IdentityLocks
     records: RecordStore
+    tasks: TaskStore
     audit: AuditStore
     durability: Any
     probe: Callable[[], Awaitable[None]]

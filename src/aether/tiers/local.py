@@ -17,6 +17,7 @@ from aether.storage.sqlite.kv import SqliteKV
 from aether.storage.sqlite.locks import SqliteLocks
 from aether.storage.sqlite.log import SqliteLog
 from aether.storage.sqlite.records import SqliteRecords
+from aether.storage.sqlite.tasks import SqliteTasks
 from aether.tiers import Tier
 
 __all__ = ["open_local"]
@@ -61,6 +62,7 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
             checkpoints=KVCheckpoints(kv),
             locks=locks,
             records=SqliteRecords(database),
+            tasks=SqliteTasks(database),
             audit=SqliteAudit(database),
             durability=database,
             probe=probe,

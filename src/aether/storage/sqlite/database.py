@@ -81,6 +81,32 @@ CREATE INDEX audit_by_actor ON audit (actor_id, number);
 CREATE INDEX audit_by_kind ON audit (kind, number);
 CREATE INDEX audit_of_failures ON audit (number) WHERE success = 0;
 """,
+    """
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL, status TEXT NOT NULL,
+    updated_us INTEGER NOT NULL, next_retry_ms INTEGER NOT NULL, creator TEXT NOT NULL, assigned_to TEXT NOT NULL,
+    bound TEXT NOT NULL, parent_task_id TEXT NOT NULL, root_task_id TEXT NOT NULL, correlation_id TEXT NOT NULL,
+    context_id TEXT NOT NULL, subject_id TEXT NOT NULL, idempotency TEXT NOT NULL, record TEXT NOT NULL
+);
+CREATE INDEX tasks_by_change ON tasks (updated_us);
+CREATE INDEX tasks_by_workspace ON tasks (workspace, updated_us);
+CREATE INDEX tasks_by_status ON tasks (status, updated_us);
+CREATE INDEX tasks_by_creator ON tasks (creator);
+CREATE INDEX tasks_by_assignee ON tasks (assigned_to) WHERE assigned_to != '';
+CREATE INDEX tasks_by_worker ON tasks (bound) WHERE bound != '';
+CREATE INDEX tasks_by_parent ON tasks (parent_task_id) WHERE parent_task_id != '';
+CREATE INDEX tasks_by_root ON tasks (root_task_id);
+CREATE INDEX tasks_by_correlation ON tasks (correlation_id) WHERE correlation_id != '';
+CREATE INDEX tasks_by_context ON tasks (context_id) WHERE context_id != '';
+CREATE INDEX tasks_by_subject ON tasks (subject_id) WHERE subject_id != '';
+CREATE INDEX tasks_by_idempotency ON tasks (idempotency) WHERE idempotency != '';
+CREATE INDEX tasks_to_retry ON tasks (next_retry_ms) WHERE next_retry_ms > 0;
+CREATE TABLE task_payloads (task_id TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE task_events (
+    number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, time_ms INTEGER NOT NULL, event TEXT NOT NULL
+);
+CREATE INDEX task_events_by_task ON task_events (task_id, number);
+""",
 )
 """Scripts that bring a database from version *n*, as ``PRAGMA user_version`` tells, to *n + 1*. Never changed, only
 appended to."""

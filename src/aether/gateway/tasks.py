@@ -1,0 +1,176 @@
+"""Composes the task features and ties them to sessions (design 4)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aether.access import Access
+from aether.answers import Answer, Reply
+from aether.audit.events import Event, Recorder
+from aether.config import Config
+from aether.gateway.directory import Directory
+from aether.tasks.announcer import Announcer
+from aether.tasks.book import TaskBook
+from aether.tasks.creation import CreateService, Startups, TaskAuthority
+from aether.tasks.dependencies import Dependencies
+from aether.tasks.dispatch import Dispatcher
+from aether.tasks.ends import Ends
+from aether.tasks.inputs import Inputs
+from aether.tasks.liveness import Liveness
+from aether.tasks.model import Task
+from aether.tasks.operations import TaskService
+from aether.tasks.parties import Parties
+from aether.tasks.progress import Heartbeats
+from aether.tasks.timers import Timers
+from aether.tasks.upkeep import Upkeep
+from aether.tasks.watches import Watches
+from aether.tasks.wire import assignment_frame
+from aether.tiers import Tier
+from aether.tokens.tasks import TaskTokens
+
+if TYPE_CHECKING:
+    from aether.gateway.session import Session
+
+__all__ = ["Tasks", "compose_tasks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """What sessions need of tasks.
+
+    :ivar services: long-running tasks of the gateway's nursery.
+    """
+
+    book: TaskBook
+    liveness: Liveness
+    dispatcher: Dispatcher
+    watches: Watches
+    heartbeats: Heartbeats
+    timers: Timers
+    upkeep: Upkeep
+    handlers: Mapping[str, Callable[[Any, Any], Reply]]
+    services: tuple[Callable[..., Awaitable[Any]], ...]
+
+    def connected(self, session: Session) -> None:
+        """A session is ready to be given tasks."""
+        self.liveness.connected(session)
+
+    def disconnected(self, session: Session, *, is_clean: bool) -> None:
+        """A session has ended."""
+        self.watches.close_session(session.session_id)
+        self.liveness.disconnected(session, is_clean=is_clean)
+
+
+def compose_tasks(
+    config: Config,
+    tier: Tier,
+    access: Access,
+    recorder: Recorder,
+    directory: Directory,
+    tokens: TaskTokens,
+    startups: Startups,
+    authority: TaskAuthority | None,
+    wall_clock: Callable[[], int],
+    chooser: random.Random,
+    new_id: Callable[[], str],
+    flush: Callable[[], None],
+) -> Tasks:
+    """The task features of a gateway.
+
+    :param flush: sends what was queued for sessions by something that is not a session.
+    """
+    book = TaskBook(tier.tasks, wall_clock)
+    watches = Watches(book, tier.tasks)
+
+    def tell(identity: str, answer: Answer) -> None:
+        if (session := directory.holder(identity)) is not None:
+            session.put(answer)
+
+    def assignment(task: Task) -> Answer:
+        return Answer((assignment_frame(task, book.store.payload(task.task_id)),), book.ticket)
+
+    def on_overdue(task: Task) -> None:
+        recorder.routine(
+            Event(kind="task", operation="task_overdue", resource_type="task", resource_id=task.task_id, success=False)
+        )
+
+    announcer = Announcer(book, watches, tier.log, tell, wall_clock, config.gateway.gateway_id)
+    dispatcher = Dispatcher(book, wall_clock, chooser, assignment, flush=flush)
+    liveness = Liveness(book, dispatcher, wall_clock, chooser)
+    dependencies = Dependencies(book)
+    upkeep = Upkeep(book, liveness, wall_clock, chooser, config.task_retention(), on_overdue)
+    timers = Timers(book, upkeep.fire, wall_clock, config.task_lifetimes(), flush=flush)
+    inputs = Inputs(book, tier.log, flush=flush)
+    ends = Ends(tokens)
+    parties = Parties(access, recorder)
+    # In this order: what a change means is told before what follows from it, and the next worker comes last.
+    book.observers += [
+        timers.on_transition,
+        announcer.on_transition,
+        ends.on_transition,
+        liveness.on_transition,
+        inputs.on_transition,
+        dependencies.on_transition,
+        dispatcher.on_transition,
+    ]
+    liveness.begin()
+    creation = CreateService(
+        book,
+        access,
+        recorder,
+        tokens,
+        startups,
+        config.task_limits(),
+        wall_clock,
+        new_id,
+        lambda identity: dispatcher.worker(identity) is not None,
+        liveness.bound_task,
+        authority,
+    )
+    service = TaskService(
+        book,
+        parties,
+        dispatcher,
+        dependencies,
+        watches,
+        announcer,
+        tier.checkpoints,
+        recorder,
+        wall_clock,
+        chooser,
+        new_id,
+    )
+    handlers: dict[str, Callable[[Any, Any], Reply]] = {
+        "create_task": creation.handle,
+        "task_op": service.operate,
+        "task_query": service.query,
+        "task_subscription_op": service.subscribe,
+    }
+    return Tasks(
+        book,
+        liveness,
+        dispatcher,
+        watches,
+        Heartbeats(book, watches, wall_clock),
+        timers,
+        upkeep,
+        handlers,
+        (timers.run, dispatcher.run, liveness.run, upkeep.run, inputs.run),
+    )
+
+
+class NoStartups:
+    """A gateway that starts no agents."""
+
+    def is_registered(self, implementation: str) -> bool:
+        del implementation
+        return False
+
+    def start(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
+        del overrides, creator
+        raise ValueError(f"agent {target} cannot be started: this gateway starts no agents")
+
+    start_new = start

@@ -1,0 +1,379 @@
+"""Creating tasks (tasks 3): checks in the order clients can observe, and one task that is stored before anybody works
+on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aether.access import Access, InvalidAuthority, Level, Rights
+from aether.answers import Answer, Caller
+from aether.audit.events import Event, Lineage, Recorder, actor_of
+from aether.errors import AetherError, Code, StoreUnavailable
+from aether.identity import InvalidIdentity, PrincipalType, check_identifier, parse_identity
+from aether.proto import aether_pb2 as pb
+from aether.tasks import machine, wire
+from aether.tasks.book import TaskBook
+from aether.tasks.model import LIVE, PRIORITY_DEFAULT, STARTUP, Mode, Task, grace_ms_of
+
+__all__ = ["CreateService", "Rejected", "Startups", "TaskAuthority", "TaskLimits"]
+
+IDEMPOTENCY_MS = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLimits:
+    """Sizes in bytes; ``live_max`` is unfinished tasks in a workspace (0: any number)."""
+
+    payload_max: int = 512 * 1024
+    metadata_max: int = 64 * 1024
+    live_max: int = 0
+    strict_identifiers: bool = True
+
+
+class Rejected(AetherError):
+    """A task that is not created.
+
+    :ivar detail: what the response says beyond the error; the same where it is empty.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, detail: str = "", response_first: bool = False, retryable: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.detail = detail
+        self.response_first = response_first
+        self.retryable = retryable
+
+
+class Startups(Protocol):
+    """Starts agents that are not there (tasks 13)."""
+
+    def is_registered(self, implementation: str) -> bool: ...
+
+    def start(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
+        """The startup task of an agent: the one that is under way, or a new one.
+
+        :raises ValueError: it cannot be started; the text is fit for clients.
+        """
+
+    def start_new(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
+        """As :meth:`start`, but not one that is under way or connected already."""
+
+
+class TokenIssuer(Protocol):
+    @property
+    def ticket(self) -> int: ...
+
+    def issue_for(self, caller: Caller, target_identity: str, task_id: str) -> str: ...
+
+
+class TaskAuthority(Protocol):
+    """Gives tasks what they may do on behalf of others (tasks 3.6)."""
+
+    def inherited(self, caller: Caller, task: Task | None) -> Lineage | None:
+        """The authority of the caller's own task, where it can be passed on."""
+
+    def entrust(self, caller: Caller, lineage: Lineage, task: Task, hops: int) -> None:
+        """Make the grant of a new task and note it there.
+
+        :raises InvalidAuthority: it cannot be passed on.
+        """
+
+
+class CreateService:
+    """Answers ``create_task``.
+
+    :param wall_clock: current Unix time in milliseconds.
+    :param is_connected: whether an identity has a session anywhere.
+    :param bound_task: the task a session is bound to; empty for none.
+    :param authority: None where there are no grants, and hence no authority to pass on.
+    """
+
+    def __init__(
+        self,
+        book: TaskBook,
+        access: Access,
+        recorder: Recorder,
+        tokens: TokenIssuer,
+        startups: Startups,
+        limits: TaskLimits,
+        wall_clock: Callable[[], int],
+        new_id: Callable[[], str],
+        is_connected: Callable[[str], bool],
+        bound_task: Callable[[str], str],
+        authority: TaskAuthority | None = None,
+    ) -> None:
+        self._book = book
+        self._access = access
+        self._recorder = recorder
+        self._tokens = tokens
+        self._startups = startups
+        self._limits = limits
+        self._wall_clock = wall_clock
+        self._new_id = new_id
+        self._is_connected = is_connected
+        self._bound_task = bound_task
+        self._authority = authority
+
+    def handle(self, caller: Caller, request: pb.CreateTaskRequest) -> Answer:
+        """Create one task; every failure is an answer."""
+        request_id = request.request_id
+        try:
+            task, response, lineage = self._create(caller, request)
+        except Rejected as error:
+            self._record(caller, request, error=error.detail or error.message)
+            frames = wire.created_frames(
+                request_id,
+                code=error.code,
+                text=error.message,
+                detail=error.detail,
+                retryable=error.retryable,
+            )
+            return Answer(frames[::-1] if error.response_first else frames)
+        except StoreUnavailable:
+            return Answer(self._unavailable(request_id))
+        if response.status:
+            self._record(caller, request, task=task, lineage=lineage)
+        ticket = max(self._book.ticket, self._tokens.ticket)
+        # Without a request id there is no answer, but what was asked for next is not answered before this is safe.
+        return Answer(wire.created_frames(request_id, response), ticket, lambda: self._unavailable(request_id))
+
+    def _unavailable(self, request_id: str) -> tuple[bytes, ...]:
+        text = "the task store is unavailable, try again"
+        return wire.created_frames(request_id, code=Code.TASK_CREATE_FAILED, text=text, retryable=True)
+
+    # ------------------------------------------------------------------------------------------------------- steps
+
+    def _create(
+        self, caller: Caller, request: pb.CreateTaskRequest
+    ) -> tuple[Task, pb.CreateTaskResponse, Lineage | None]:
+        workspace = request.workspace or caller.identity.workspace
+        self._check_names(workspace, request.target_implementation)
+        self._check_sizes(request)
+        parent = self._parent(caller, request)
+        lineage = self._check_access(caller, request, workspace, parent)
+        idempotency = ""
+        if request.idempotency_key:
+            idempotency = hashlib.sha256(f"{workspace}\0{request.idempotency_key}".encode()).hexdigest()
+            known = self._book.by_idempotency(idempotency)
+            if known is not None and known.created_ms > self._wall_clock() - IDEMPOTENCY_MS:
+                return known, pb.CreateTaskResponse(success=True, task_id=known.task_id), None
+        live_max = self._limits.live_max
+        if live_max and self._book.live_in(workspace) >= live_max:
+            raise Rejected(
+                Code.QUOTA, f"quota exceeded for tasks in workspace '{workspace}': limit {live_max}", retryable=True
+            )
+        task = self._build(caller, request, workspace, parent)
+        task.idempotency = idempotency
+        return self._place(caller, request, task, lineage)
+
+    def _check_names(self, workspace: str, implementation: str) -> None:
+        try:
+            check_identifier("workspace", workspace, strict=self._limits.strict_identifiers, required=True)
+            check_identifier("target_implementation", implementation, strict=self._limits.strict_identifiers)
+        except InvalidIdentity as error:
+            if not workspace and not self._limits.strict_identifiers:
+                raise Rejected(Code.INVALID_ARGUMENT, "task workspace is required") from None
+            raise Rejected(Code.INVALID_IDENTIFIER, str(error)) from None
+
+    def _check_sizes(self, request: pb.CreateTaskRequest) -> None:
+        size = len(request.payload)
+        if size > self._limits.payload_max:
+            raise Rejected(
+                Code.TASK_PAYLOAD_TOO_LARGE,
+                f"task payload size {size} exceeds maximum {self._limits.payload_max} bytes",
+                response_first=True,
+            )
+        beside = sum(len(key) + len(value) for key, value in request.metadata.items())
+        beside += sum(len(key) + len(value) for key, value in request.launch_param_overrides.items())
+        if beside > self._limits.metadata_max:
+            raise Rejected(
+                Code.INVALID_ARGUMENT, f"task metadata size {beside} exceeds maximum {self._limits.metadata_max} bytes"
+            )
+
+    def _parent(self, caller: Caller, request: pb.CreateTaskRequest) -> Task | None:
+        """The task of which the new one is a part: a live one of the caller's, or what its session is bound to."""
+        if not request.parent_task_id:
+            task_id = self._bound_task(caller.session_id) or caller.task_id
+            return self._book.get(task_id) if task_id else None
+        parent = self._book.get(request.parent_task_id)
+        if parent is None or parent.status not in LIVE or caller.identity.key not in (parent.assigned_to, parent.bound):
+            raise Rejected(Code.PERMISSION_DENIED, "parent task not found")
+        return parent
+
+    def _check_access(
+        self, caller: Caller, request: pb.CreateTaskRequest, workspace: str, parent: Task | None
+    ) -> Lineage | None:
+        """Whose authority the task has; None for no other than the creator's."""
+        context = request.authorization if request.HasField("authorization") else None
+        try:
+            rights: Rights = self._access.rights(caller, context)
+        except InvalidAuthority:
+            raise Rejected(Code.PERMISSION_DENIED, "invalid authorization context") from None
+        if caller.identity.kind is not PrincipalType.WORKFLOW_ENGINE or rights.lineage is not None:
+            decision = rights.check("workspace", workspace, Level.READWRITE, "task_create", workspace)
+            if not decision.allowed:
+                raise Rejected(Code.PERMISSION_DENIED, f"not authorized to create tasks in workspace {workspace}")
+        if rights.lineage is None and self._authority is not None:
+            return self._authority.inherited(caller, parent)
+        return rights.lineage
+
+    def _build(self, caller: Caller, request: pb.CreateTaskRequest, workspace: str, parent: Task | None) -> Task:
+        policy = wire.retry_policy(request)
+        task_id = self._new_id()
+        task = Task(
+            task_id,
+            workspace,
+            caller.identity.key,
+            task_type=request.task_type,
+            task_class=request.task_class,
+            priority=request.priority or PRIORITY_DEFAULT,
+            mode=wire.MODES.get(request.assignment_mode, Mode.SELF_ASSIGN),
+            target=request.target_agent_id,
+            implementation=request.target_implementation,
+            parent_task_id=parent.task_id if parent is not None else "",
+            root_task_id=request.root_task_id or (parent.root_task_id if parent is not None else "") or task_id,
+            correlation_id=request.correlation_id or (parent.correlation_id if parent is not None else ""),
+            context_id=request.context_id,
+            retry_policy=policy,
+            metadata=dict(request.metadata),
+            grace_ms=grace_ms_of(request.task_class),
+            completion_event=wire.completion_event(request),
+        )
+        if policy is not None and policy.max_attempts > 0:
+            task.max_attempts = policy.max_attempts
+        if caller.identity.kind is PrincipalType.WORKFLOW_ENGINE:
+            task.schedule_id = request.originating_schedule_id
+        return task
+
+    # ---------------------------------------------------------------------------------------------------- assigning
+
+    def _place(
+        self, caller: Caller, request: pb.CreateTaskRequest, task: Task, lineage: Lineage | None
+    ) -> tuple[Task, pb.CreateTaskResponse, Lineage | None]:
+        status = self._plan(caller, request, task)
+        if status is None:  # the start of an agent was asked for, not work
+            started = self._start(request, caller, new=True)
+            response = pb.CreateTaskResponse(success=True, task_id=started.task_id, status="orchestration_triggered")
+            return started, response, lineage
+        if lineage is not None:
+            self._entrust(caller, lineage, task, request.required_downstream_authority_hops)
+        if status == "orchestration_triggered":
+            self._start(request, caller, new=False)
+        self._book.add(task, request.payload)
+        if task.mode is Mode.SELF_ASSIGN:
+            self._book.change(task, machine.assign(task, caller.identity.key, self._wall_clock()))
+        token = self._tokens.issue_for(caller, request.target_identity, task.task_id) if request.target_identity else ""
+        response = pb.CreateTaskResponse(
+            success=True,
+            task_id=task.task_id,
+            status=status,
+            assigned_to=task.assigned_to,
+            task_token=token,
+            authority_grant_id=task.grant_id,
+        )
+        return task, response, lineage
+
+    def _plan(self, caller: Caller, request: pb.CreateTaskRequest, task: Task) -> str | None:
+        """Check where the task is to go; returns the status of the answer, or None for the start of an agent."""
+        match task.mode:
+            case Mode.SELF_ASSIGN:
+                return "assigned"
+            case Mode.POOL:
+                if not task.implementation:
+                    raise _impossible("target_implementation required for pool assignment")
+                task.queued = True
+                return "pending_pool"
+        if not task.target:
+            raise _impossible("target_agent_id required for targeted assignment")
+        try:
+            target = parse_identity(task.target)
+        except InvalidIdentity as error:
+            raise _impossible(f"target_agent_id: {error}") from None
+        if task.task_type == STARTUP:
+            return None
+        task.implementation = task.implementation or target.implementation
+        task.queued = True
+        if self._is_connected(task.target):
+            return "assigned"
+        match request.target_offline_policy:
+            case pb.TARGET_OFFLINE_POLICY_REJECT:
+                raise Rejected(Code.TARGET_OFFLINE, f"target {task.target} is offline")
+            case pb.TARGET_OFFLINE_POLICY_QUEUE:
+                return "queued"
+        if not self._startups.is_registered(target.implementation):
+            raise _impossible(f"target agent implementation '{target.implementation}' not found in registry")
+        return "orchestration_triggered"
+
+    def _start(self, request: pb.CreateTaskRequest, caller: Caller, *, new: bool) -> Task:
+        start = self._startups.start_new if new else self._startups.start
+        try:
+            return start(request.target_agent_id, dict(request.launch_param_overrides), creator=caller.identity.key)
+        except ValueError as error:
+            raise _impossible(str(error)) from None
+
+    def _entrust(self, caller: Caller, lineage: Lineage, task: Task, hops: int) -> None:
+        try:
+            if self._authority is None:
+                raise InvalidAuthority("there is no authority to pass on")
+            self._authority.entrust(caller, lineage, task, hops)
+        except InvalidAuthority:
+            raise Rejected(Code.PERMISSION_DENIED, "unable to delegate task authority") from None
+
+    # ------------------------------------------------------------------------------------------------------- audit
+
+    def _record(
+        self,
+        caller: Caller,
+        request: pb.CreateTaskRequest,
+        *,
+        task: Task | None = None,
+        lineage: Lineage | None = None,
+        error: str = "",
+    ) -> None:
+        metadata: dict[str, object] = {
+            "task_type": request.task_type,
+            "assignment_mode": wire.MODES.get(request.assignment_mode, Mode.SELF_ASSIGN).value,
+            "workspace": request.workspace or caller.identity.workspace,
+            "payload_size": len(request.payload),
+            "metadata_entries": len(request.metadata),
+        }
+        if request.target_agent_id:
+            metadata["target_agent_id"] = request.target_agent_id
+        if request.target_implementation:
+            metadata["target_implementation"] = request.target_implementation
+        if request.launch_param_overrides:
+            metadata["launch_param_overrides"] = len(request.launch_param_overrides)
+        if task is not None:
+            metadata |= {
+                "status": task.status.value,
+                "queued_for_startup": task.queued,
+                "assigned_to": task.assigned_to,
+            }
+        event = Event(
+            kind="task",
+            operation="task_create",
+            success=not error,
+            **actor_of(caller.identity),
+            resource_type="task",
+            resource_id=task.task_id if task is not None else "",
+            workspace=request.workspace or caller.identity.workspace,
+            session_id=caller.session_id,
+            error=error,
+            metadata=metadata,
+            lineage=lineage,
+        )
+        if error:
+            self._recorder.record(event)
+        else:
+            self._recorder.routine(event)
+
+
+def _impossible(detail: str) -> Rejected:
+    """All causes have one text on the error, and their own on the response (tasks 3.2, step 8)."""
+    return Rejected(Code.TASK_CREATE_FAILED, "failed to create task", detail=detail)

@@ -1,0 +1,168 @@
+"""Workers come and go: which tasks they have in hand, and what becomes of those (tasks 9; weaknesses 2, 7 to 9).
+
+One authority for all kinds of tasks: a worker that goes leaves a mark on what it had in hand, and if it is not back
+when the grace of the task is over, the task is given to another or fails. Who reconnects takes the marks away.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from aether.errors import StoreUnavailable
+from aether.tasks import machine
+from aether.tasks.book import TaskBook, Transition
+from aether.tasks.dispatch import Dispatcher, Worker
+from aether.tasks.model import PAUSED, WORKED_ON, Mode, Status, Task
+
+__all__ = ["Liveness", "TaskSession"]
+
+RETRY_S = 1.0
+LOSSES_MAX = 10
+"""Workers that a task may outlive: one that ends all of them is not offered for ever."""
+
+
+class TaskSession(Worker, Protocol):
+    """A session, as far as tasks care."""
+
+    @property
+    def task_id(self) -> str:
+        """The task whose token it came with; empty for none."""
+
+    @property
+    def resumes(self) -> bool:
+        """The same process was connected before, so it still has what it was given."""
+
+
+class Liveness:
+    """Follows sessions for the tasks of the book; also an observer of it.
+
+    :param started_by: the unfinished startup task of an identity, if there is one.
+    :param chooser: of the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        book: TaskBook,
+        dispatcher: Dispatcher,
+        wall_clock: Callable[[], int],
+        chooser: random.Random,
+        started_by: Callable[[str], Task | None] = lambda _: None,
+    ) -> None:
+        self._book = book
+        self._dispatcher = dispatcher
+        self._wall_clock = wall_clock
+        self._random = chooser
+        self._started_by = started_by
+        self._bound: dict[str, str] = {}
+        self._gone: dict[str, tuple[str, str]] = {}
+        self._unsettled = trio.Event()
+
+    def begin(self) -> None:
+        """After a start nobody is connected: every worker has from now on to come back.
+
+        :raises StoreUnavailable: try again.
+        """
+        for task in self._book:
+            if not task.awaits_start:
+                self._book.change(task, machine.mark_gone(task, "", self._wall_clock()))
+
+    # ----------------------------------------------------------------------------------------------------- sessions
+
+    def connected(self, session: TaskSession) -> None:
+        """A session is ready; its tasks go on, and it gets what waits for it.
+
+        :raises StoreUnavailable: not all of that could be stored.
+        """
+        identity = session.identity.key
+        self._gone.pop(identity, None)
+        self._bind(session)
+        for task in self._book.held_by(identity):
+            self._book.change(task, machine.unmark_gone(task))
+            is_lost = not session.resumes and task.status in WORKED_ON and not task.is_startup
+            if is_lost and task.assigned_to == identity and task.mode is not Mode.SELF_ASSIGN:
+                # A new process knows nothing of what the old one was given.
+                session.put(self._dispatcher.assignment(task))
+        self._dispatcher.connect(session)
+
+    def _bind(self, session: TaskSession) -> None:
+        """The session works on the task whose token it has, or that it was started by (tasks 9.1)."""
+        identity = session.identity.key
+        task = self._book.get(session.task_id) if session.task_id else self._started_by(identity)
+        if task is None:
+            return
+        self._book.change(task, machine.bind(task, identity, self._wall_clock()))
+        self._bound[session.session_id] = task.task_id
+
+    def bound_task(self, session_id: str) -> str:
+        """The task a session is bound to; empty for none."""
+        return self._bound.get(session_id, "")
+
+    def disconnected(self, session: TaskSession, *, is_clean: bool) -> None:
+        """A session has ended.
+
+        :param is_clean: the client closed it, so that a worker with a task of its own has done it.
+        """
+        task_id = self._bound.pop(session.session_id, "")
+        self._dispatcher.disconnect(session)
+        identity = session.identity.key
+        if self._dispatcher.worker(identity) is not None:
+            return  # a successor has them
+        self._gone[identity] = (session.session_id, task_id if is_clean else "")
+        self._settle()
+
+    def _settle(self) -> None:
+        """Write down what follows from the sessions that ended."""
+        try:
+            while self._gone:
+                identity, (session_id, done) = next(iter(self._gone.items()))
+                task = self._book.get(done)
+                if task is not None and task.status in WORKED_ON and task.worker == identity:
+                    self._book.change(task, machine.complete(task, self._wall_clock()))
+                for task in self._book.held_by(identity):
+                    if task.worker == identity and not task.awaits_start:
+                        self._book.change(task, machine.mark_gone(task, session_id, self._wall_clock()))
+                del self._gone[identity]
+        except StoreUnavailable:
+            self._unsettled.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write down later what the store did not take, for ever."""
+        task_status.started()
+        while True:
+            await self._unsettled.wait()
+            self._unsettled = trio.Event()
+            await trio.sleep(RETRY_S)
+            self._settle()
+
+    # ---------------------------------------------------------------------------------------------------- its tasks
+
+    def on_transition(self, transition: Transition) -> None:
+        """An observer of the book: a task that goes on without its worker waits for it no longer than its grace."""
+        task = transition.task
+        if (
+            transition.before in PAUSED
+            and task.status in WORKED_ON
+            and not task.is_startup
+            and self._dispatcher.worker(task.worker) is None
+        ):
+            self._book.change(task, machine.mark_gone(task, "", self._wall_clock()))
+
+    def on_grace(self, task: Task) -> None:
+        """The worker has been gone for too long.
+
+        :raises StoreUnavailable: nothing was changed.
+        """
+        if self._dispatcher.worker(task.worker) is not None:
+            self._book.change(task, machine.unmark_gone(task))
+            return
+        if task.mode is Mode.POOL and not task.is_startup and task.losses < LOSSES_MAX:
+            self._book.change(task, {**machine.give_back(task), "losses": task.losses + 1}, "worker gone")
+        elif task.mode is Mode.TARGETED and task.status is Status.ASSIGNED:
+            self._book.change(task, machine.give_back(task), "worker gone")
+        else:
+            reason = f"worker disconnected and did not reconnect within grace window ({task.grace_ms}ms)"
+            self._book.change(task, machine.fail(task, self._wall_clock(), reason, self._random.uniform), reason)

@@ -1,0 +1,373 @@
+"""Operations on tasks and questions about them (tasks 4 to 7, 11, 12.4)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from aether.access import is_system
+from aether.answers import Answer, Caller
+from aether.audit.events import Event, Recorder, actor_of
+from aether.checkpoints.store import CheckpointStore
+from aether.errors import AetherError, StoreUnavailable
+from aether.identity import InvalidIdentity, canonical_reference
+from aether.proto import aether_pb2 as pb
+from aether.tasks import machine, wire
+from aether.tasks.announcer import Announcer
+from aether.tasks.book import TaskBook
+from aether.tasks.dependencies import Dependencies, InvalidDependency
+from aether.tasks.dispatch import Dispatcher
+from aether.tasks.machine import Change, IllegalTransition
+from aether.tasks.model import PAUSED, Status, Task, WaitReason, WaitSpec
+from aether.tasks.parties import Parties
+from aether.tasks.store import Filter, InvalidPageToken, page_token, read_page_token
+from aether.tasks.watches import Follower, Watch, Watches
+
+__all__ = ["TaskService"]
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1000
+WATCHES_MAX = 10_000
+NOT_FOUND = "task not found"
+UNAVAILABLE = "the task store is unavailable, try again"
+
+Op = pb.TaskOperation
+
+
+class _Refused(AetherError):
+    """An operation that is not carried out; the text is fit for clients."""
+
+
+class Watcher(Caller, Follower, Protocol):
+    """A session that asks and follows."""
+
+
+class TaskService:
+    """Answers ``task_op``, ``task_query`` and ``task_subscription_op``.
+
+    :param wall_clock: current Unix time in milliseconds.
+    :param chooser: of the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        book: TaskBook,
+        parties: Parties,
+        dispatcher: Dispatcher,
+        dependencies: Dependencies,
+        watches: Watches,
+        announcer: Announcer,
+        checkpoints: CheckpointStore,
+        recorder: Recorder,
+        wall_clock: Callable[[], int],
+        chooser: random.Random,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._book = book
+        self._parties = parties
+        self._dispatcher = dispatcher
+        self._dependencies = dependencies
+        self._watches = watches
+        self._announcer = announcer
+        self._checkpoints = checkpoints
+        self._recorder = recorder
+        self._wall_clock = wall_clock
+        self._random = chooser
+        self._new_id = new_id
+        self._changes: Mapping[int, tuple[str, Callable[[Caller, Task, pb.TaskOperation], Change]]] = {
+            Op.CANCEL: ("task cancelled", lambda _, task, op: machine.cancel(task, wall_clock(), op.reason)),
+            Op.RETRY: ("task queued for retry", lambda _, task, __: machine.retry(task)),
+            Op.COMPLETE: ("task completed", self._complete),
+            Op.FAIL: ("task marked as failed", self._fail),
+            Op.PAUSE: ("task paused", self._pause),
+            Op.WAIT_FOR: ("task waiting on dependencies", self._wait_for),
+            Op.RESUME: ("task resumed", self._resume),
+            Op.REJECT: ("task rejected", self._reject),
+            Op.CLAIM: ("task claimed", self._claim),
+        }
+
+    # -------------------------------------------------------------------------------------------------- operations
+
+    def operate(self, caller: Caller, operation: pb.TaskOperation) -> Answer | Awaitable[Answer]:
+        """One operation, one response."""
+        try:
+            task = self._admit(caller, operation)
+            if operation.op == Op.PAUSE and operation.wait_spec.reason == pb.WAIT_REASON_HIBERNATION:
+                return self._hibernate(caller, task, operation)
+            return self._run(caller, task, operation)
+        except (_Refused, IllegalTransition) as error:
+            return _refused(operation, str(error))
+        except StoreUnavailable:
+            return _refused(operation, UNAVAILABLE)
+
+    def _admit(self, caller: Caller, operation: pb.TaskOperation) -> Task:
+        """The task, if the caller may operate on it."""
+        if operation.op not in self._changes:
+            raise _Refused("unknown task operation")
+        if operation.op == Op.PAUSE and not operation.HasField("wait_spec"):
+            raise _Refused("invalid request: wait_spec required for PAUSE")
+        if operation.op == Op.WAIT_FOR and not any(operation.wait_spec.depends_on):
+            raise _Refused("invalid request: wait_spec.depends_on required for WAIT_FOR")
+        return self._find(caller, operation.task_id)
+
+    def _find(self, caller: Caller, task_id: str) -> Task:
+        """What a caller may not see does not exist for it."""
+        task = self._book.get(task_id) if task_id else None
+        if task is None or not self._parties.may_operate(caller, task):
+            raise _Refused(NOT_FOUND)
+        return task
+
+    def _run(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Answer:
+        message, decide = self._changes[operation.op]
+        change = decide(caller, task, operation)
+        reason = _reason(task, operation, change)
+        if self._book.change(task, change, reason) is not None:
+            self._record(caller, task, operation, reason)
+            if change.get("status") is Status.HIBERNATED:
+                self._tell_hibernated(task)
+        response = pb.TaskOperationResponse(
+            success=True, message=message, task=wire.task_info(task), request_id=operation.request_id
+        )
+        return Answer(
+            (wire.operation_frame(response),), self._book.ticket, lambda: _refused(operation, UNAVAILABLE).frames
+        )
+
+    def _check_holder(self, caller: Caller, task: Task) -> None:
+        """A worker that lost the task comes too late, whatever else it may do (tasks 6)."""
+        identity = caller.identity.key
+        if identity in task.former and identity not in (task.creator, task.assigned_to, task.bound):
+            raise _Refused(f"the task was given to another worker: {task.status}")
+
+    def _complete(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        self._check_holder(caller, task)
+        return machine.complete(task, self._wall_clock(), operation.reason)
+
+    def _reject(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        self._check_holder(caller, task)
+        return machine.reject(task, operation.reason)
+
+    def _fail(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        self._check_holder(caller, task)
+        return machine.fail(task, self._wall_clock(), operation.reason, self._random.uniform)
+
+    def _claim(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        identity = caller.identity.key
+        is_party = identity == task.creator or self._parties.is_subject(caller, task)
+        return machine.claim(task, identity, self._wall_clock(), is_party=is_party)
+
+    def _pause(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        self._check_holder(caller, task)
+        wait = wire.wait_spec(operation.wait_spec)
+        change = machine.pause(task, wait, self._wall_clock())
+        if machine.paused_status(wait) is Status.WAITING_DEPENDENCY:
+            self._check_dependencies(task, wait)
+        return change
+
+    def _wait_for(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        self._check_holder(caller, task)
+        wait = wire.wait_spec(operation.wait_spec)
+        wait.reason = WaitReason.DEPENDENCY
+        change = machine.pause(task, wait, self._wall_clock())
+        self._check_dependencies(task, wait)
+        return change
+
+    def _check_dependencies(self, task: Task, wait: WaitSpec) -> None:
+        try:
+            self._dependencies.check(task, wait.depends_on)
+        except InvalidDependency as error:
+            raise _Refused(str(error)) from None
+
+    def _resume(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        self._check_holder(caller, task)
+        if task.status is Status.HIBERNATED and self._dispatcher.worker(task.worker) is None:
+            return machine.wake(task)  # nobody would go on with it
+        return machine.resume(task)
+
+    async def _hibernate(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Answer:
+        """A pause that its worker may leave over needs the state to come back to (tasks 11.4)."""
+        try:
+            descriptor = operation.wait_spec.hibernation
+            if not operation.wait_spec.HasField("hibernation"):
+                raise _Refused("hibernation requires wait_spec.hibernation with a checkpoint_key")
+            if not descriptor.checkpoint_key:
+                raise _Refused("hibernation requires a non-empty wait_spec.hibernation.checkpoint_key")
+            if not task.worker:
+                raise _Refused("hibernation requires the task to have an assignee identity for checkpoint scoping")
+            self._pause(caller, task, operation)
+            key, worker = descriptor.checkpoint_key, task.worker
+            if await self._checkpoints.load(worker, key) is None:
+                raise _Refused(f'hibernation requires a saved checkpoint with key "{key}" for identity {worker}')
+            return self._run(caller, task, operation)  # decided anew: the task may have changed meanwhile
+        except (_Refused, IllegalTransition) as error:
+            return _refused(operation, str(error))
+        except StoreUnavailable:
+            return _refused(operation, UNAVAILABLE)
+
+    def _tell_hibernated(self, task: Task) -> None:
+        if (worker := self._dispatcher.worker(task.worker)) is not None:
+            worker.put(Answer((wire.hibernated_frame(task),), self._book.ticket))
+
+    def _record(self, caller: Caller, task: Task, operation: pb.TaskOperation, reason: str) -> None:
+        self._recorder.routine(
+            Event(
+                kind="task",
+                operation=f"task_{Op.OpType.Name(operation.op).lower()}",
+                **actor_of(caller.identity),
+                resource_type="task",
+                resource_id=task.task_id,
+                workspace=task.workspace,
+                session_id=caller.session_id,
+                metadata={"status": task.status.value, "reason": reason} if reason else {"status": task.status.value},
+            )
+        )
+
+    # ----------------------------------------------------------------------------------------------------- queries
+
+    def query(self, caller: Caller, query: pb.TaskQuery) -> Answer | Awaitable[Answer]:
+        """GET and LIST."""
+        response = pb.TaskQueryResponse(request_id=query.request_id)
+        try:
+            match query.op:
+                case pb.TaskQuery.GET:
+                    response.task.CopyFrom(wire.task_info(self._find(caller, query.task_id)))
+                    response.success = True
+                    return Answer((wire.query_frame(response),), self._book.ticket)
+                case pb.TaskQuery.LIST:
+                    return self._list(caller, query.filter, response)
+            response.error = "unknown task query operation"
+        except _Refused as error:
+            response.error = str(error)
+        except StoreUnavailable:
+            response.error = UNAVAILABLE
+        return Answer((wire.query_frame(response),))
+
+    async def _list(self, caller: Caller, wanted: pb.TaskFilter, response: pb.TaskQueryResponse) -> Answer:
+        limit = min(wanted.limit, PAGE_MAX) if wanted.limit > 0 else PAGE_DEFAULT
+        try:
+            after = read_page_token(wanted.page_token) if wanted.page_token else None
+            offset = max(0, wanted.offset) if after is None else 0
+            filter_ = await self._filter(caller, wanted)
+            tasks = await self._book.store.query(filter_, limit, offset, after)
+        except InvalidPageToken as error:
+            response.error = f"invalid page_token: {error}"
+        except StoreUnavailable:
+            response.error = UNAVAILABLE
+        else:
+            response.tasks.extend(wire.task_info(task) for task in tasks)
+            response.total_count = len(tasks)
+            if len(tasks) == limit:
+                response.next_page_token = page_token((tasks[-1].updated_us, tasks[-1].task_id))
+            response.success = True
+        return Answer((wire.query_frame(response),))
+
+    async def _filter(self, caller: Caller, wanted: pb.TaskFilter) -> Filter:
+        """What is asked for, within what the caller may see."""
+        equal: dict[str, str | int] = {
+            "task_type": wanted.task_type,
+            "subject_type": wanted.subject_type.strip().lower(),
+            "subject_id": wanted.subject_id,
+            "authority_mode": wanted.authority_mode,
+            "grant_id": wanted.authority_grant_id,
+            "root_grant_id": wanted.root_authority_grant_id,
+            "task_class": wanted.task_class,
+            "context_id": wanted.context_id,
+            "creator": wanted.creator_actor.principal_id,
+            "priority": wanted.priority,
+            "correlation_id": wanted.correlation_id,
+            "root_task_id": wanted.root_task_id,
+        }
+        try:
+            if wanted.subject_type:
+                equal["subject_type"], _ = canonical_reference(wanted.subject_type, wanted.subject_id or "any")
+        except InvalidIdentity:
+            pass  # no task has a subject of such a type
+        workspaces, own = await self._visible(caller, wanted.workspace or caller.identity.workspace)
+        if own and workspaces is not None and (name := wanted.workspace or caller.identity.workspace):
+            equal["workspace"] = name
+        return Filter(
+            workspaces=workspaces,
+            party=self._parties.party(caller) if own else None,
+            statuses=wire.statuses(wanted.statuses or [wanted.status]),
+            exclude_statuses=wire.statuses(wanted.exclude_statuses),
+            equal={name: value for name, value in equal.items() if value},
+            exclude_classes=frozenset(wanted.exclude_task_classes),
+            min_priority=wanted.min_priority,
+            changed_since_ms=wanted.status_timestamp_after_unix_ms,
+            parent_task_id=wanted.parent_task_id,
+            descendants=wanted.include_descendants,
+        )
+
+    async def _visible(self, caller: Caller, workspace: str) -> tuple[frozenset[str] | None, bool]:
+        """Workspaces whose tasks are shown (None: all), and whether besides them only the caller's own are."""
+        if workspace:
+            if self._parties.may_read(caller, workspace):
+                return frozenset([workspace]), False
+            return frozenset(), True
+        if is_system(caller.identity):
+            return None, False
+        names = await self._book.store.workspaces()
+        return frozenset(name for name in names if self._parties.may_read(caller, name)), True
+
+    # ----------------------------------------------------------------------------------------------- subscriptions
+
+    def subscribe(self, caller: Watcher, operation: pb.TaskSubscriptionOperation) -> Answer:
+        """SUBSCRIBE and UNSUBSCRIBE; the response comes before the first event."""
+        response = pb.TaskSubscriptionOperationResponse(
+            client_request_id=operation.client_request_id, task_id=operation.task_id
+        )
+        watch: Watch | None = None
+        try:
+            match operation.op:
+                case pb.TaskSubscriptionOperation.SUBSCRIBE:
+                    watch = self._watch(caller, operation)
+                    response.subscription_id = watch.watch_id
+                case pb.TaskSubscriptionOperation.UNSUBSCRIBE:
+                    if not operation.subscription_id:
+                        raise _Refused("subscription_id is required for UNSUBSCRIBE")
+                    self._watches.close(caller.session_id, operation.subscription_id)
+                    response.subscription_id = operation.subscription_id
+                case _:
+                    raise _Refused("unknown task subscription operation")
+            response.success = True
+        except _Refused as error:
+            response.error = str(error)
+        except StoreUnavailable:
+            response.error = UNAVAILABLE
+        if watch is not None:
+            caller.put(Answer((wire.subscription_frame(response),)))
+            self._watches.open(watch)
+            return Answer(())
+        return Answer((wire.subscription_frame(response),))
+
+    def _watch(self, caller: Watcher, operation: pb.TaskSubscriptionOperation) -> Watch:
+        if not operation.task_id:
+            raise _Refused("task_id is required")
+        task = self._find(caller, operation.task_id)
+        if self._watches.count(caller.session_id) >= WATCHES_MAX:
+            raise _Refused(f"a session may have no more than {WATCHES_MAX} subscriptions")
+        since_ms = max(0, operation.start_timestamp_unix_ms)
+        position = 0 if since_ms else self._announcer.last_event
+        return Watch(self._new_id(), caller, task.task_id, position, since_ms, recursive=operation.recursive)
+
+
+_WAIT_NAMES = {
+    WaitReason.UNSPECIFIED: "input",
+    WaitReason.INPUT: "input",
+    WaitReason.AUTHORITY: "authority",
+    WaitReason.DEPENDENCY: "dependency",
+    WaitReason.HIBERNATION: "hibernation",
+}
+
+
+def _reason(task: Task, operation: pb.TaskOperation, change: Change) -> str:
+    """What those who follow the task read as the reason of a change."""
+    if change.get("status") in PAUSED:
+        name = _WAIT_NAMES.get(change["wait"].reason, "input")
+        return f"{name}: {operation.reason}" if operation.reason else name
+    return operation.reason or str(change.get("error", ""))
+
+
+def _refused(operation: pb.TaskOperation, text: str) -> Answer:
+    response = pb.TaskOperationResponse(error=text, request_id=operation.request_id)
+    return Answer((wire.operation_frame(response),))
