@@ -143,6 +143,38 @@ def test_access_rules_with_the_synchronous_client(ruled: GatewayProcess) -> None
     }
 
 
+def test_authority_with_the_asynchronous_client(ruled: GatewayProcess) -> None:
+    assert run_scenario("authority.py", ruled.target) == {
+        "exchanged": [True, "alice", "sv::svc::s", "to help"],
+        "received": "for alice",
+        "kv": True,
+        "got": True,
+        "renewed": 60,
+        "derived": [True, True, ""],
+        "reused": ["existing authority grant reused", True],
+        "mine": [True],
+        "on_me": 2,
+        "resolved": [True, 10],
+        "batch": [False, 1, "index 1"],
+        "revoked": True,
+        "notice": [True, False, True],
+        "after": False,
+        "asked": [True, "capability/x", ["authority_request_approved", "authority_request_created"]],
+        "approved": "approved",
+    }
+
+
+def test_authority_with_the_synchronous_client(ruled: GatewayProcess) -> None:
+    assert run_scenario("authority_sync.py", ruled.target) == {
+        "exchanged": [True, "alice"],
+        "got": True,
+        "renewed": 60,
+        "derived": [True, "sv::svc::s"],
+        "revoked": True,
+        "after": True,
+    }
+
+
 @pytest.fixture
 def made(tmp_path: Path, engine: str) -> Iterator[tuple[str, str, str]]:
     """Target, authority and administrator's key of a gateway that `aether init` made."""
