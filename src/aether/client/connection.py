@@ -30,7 +30,7 @@ from aether.client.errors import (
     final,
     refused,
 )
-from aether.client.inbox import Inbox, Refusals
+from aether.client.inbox import Inbox, Recent
 from aether.nurseries import unwrapped_nursery
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import Channel, ClientCall, connect, connect_stream
@@ -87,11 +87,12 @@ class Connection(Coordinating):
     :ivar assigned_id: instance id of a pool worker, empty for others.
     :ivar resumed: the last reconnect took over the session that was lost.
     :ivar config: the state the gateway gave at connect (agents and tasks).
-    :ivar errors: refusals of messages, see :class:`aether.client.inbox.Refusals`.
+    :ivar errors: refusals of messages, see :class:`aether.client.inbox.Recent`.
     """
 
     def __init__(self, target: Target, init: pb.InitConnection, options: Options) -> None:
         from aether.client.acl import AccessRules
+        from aether.client.authority import Authority
         from aether.client.checkpoints import Checkpoints
         from aether.client.kv import KV
         from aether.client.progress import Progress
@@ -105,8 +106,9 @@ class Connection(Coordinating):
         self.assigned_id = ""
         self.resumed = False
         self.config = pb.ConfigSnapshot()
-        self.errors = Refusals()
+        self.errors: Recent[RequestRefused] = Recent()
         self.acl = AccessRules(self)
+        self.authority = Authority(self)
         self.kv = KV(self)
         self.checkpoints = Checkpoints(self)
         self.progress = Progress(self)
@@ -135,6 +137,8 @@ class Connection(Coordinating):
         *,
         app_workspace: str = "",
         only_if: pb.ResourceAccessRequest | None = None,
+        authorization: pb.AuthorizationContext | None = None,
+        continuation: pb.AuthorityContinuationRequest | None = None,
     ) -> None:
         """Send one message; waits while disconnected or while the transport is full.
 
@@ -143,6 +147,9 @@ class Connection(Coordinating):
 
         :param only_if: deliver only if this access is allowed, see :func:`aether.client.acl.question`; the receiver
             gets the decision with the message.
+        :param authorization: send for somebody else, see :func:`aether.client.authority.on_behalf`.
+        :param continuation: the receiver may go on acting for them, see :func:`aether.client.authority.continuation`;
+            it finds its ``authorization`` in the message's ``forwarded_authorization``.
         :raises ConnectionClosed: the block of this connection was left.
         """
         message = pb.SendMessage(
@@ -151,6 +158,8 @@ class Connection(Coordinating):
             message_type=message_type,  # type: ignore[arg-type]
             app_workspace=app_workspace,
             checked_access=only_if,
+            authorization=authorization,
+            authority_continuation=continuation,
         )
         await self.transmit(pb.UpstreamMessage(send=message))
 
@@ -226,7 +235,8 @@ class Connection(Coordinating):
         :raises RequestRefused: the gateway declined.
         :raises ConnectionLost: the stream ended before the answer.
         """
-        id_field = "request_id" if "request_id" in operation.DESCRIPTOR.fields_by_name else "client_request_id"
+        # Where there are both, the other one names what the operation is about.
+        id_field = "client_request_id" if "client_request_id" in operation.DESCRIPTOR.fields_by_name else "request_id"
         request_id = uuid.uuid4().hex
         setattr(operation, id_field, request_id)
         await self._transmit(pb.UpstreamMessage(**{member: operation}))
@@ -302,9 +312,11 @@ class Connection(Coordinating):
                     self.errors.put(refusal)
                     if not message.error.request_id:  # with one: of a request that was cancelled meanwhile
                         self._refused = self._refused or refusal
+            case "authority_request_event" | "authority_grant_revocation":
+                self.authority.notices.put(getattr(message, kind))
             case str():
                 response = getattr(message, kind)
-                request_id = getattr(response, "request_id", "") or getattr(response, "client_request_id", "")
+                request_id = getattr(response, "client_request_id", "") or getattr(response, "request_id", "")
                 self._resolve(request_id, response=response)
 
     def _resolve(self, request_id: str, *, response: Any = None, error: Exception | None = None) -> bool:
@@ -440,6 +452,7 @@ class Connection(Coordinating):
         self._messages.close()
         self._updates.close()
         self.errors.close()
+        self.authority.notices.close()
 
 
 class _Forced(Exception):

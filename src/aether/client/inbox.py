@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import trio
 
-from aether.client.errors import RequestRefused
+__all__ = ["Inbox", "Recent"]
 
-__all__ = ["Inbox", "Refusals"]
+RECENT_MAX = 1000
 
-REFUSALS_MAX = 1000
+T = TypeVar("T")
 
 
 class Inbox:
@@ -46,20 +46,20 @@ class Inbox:
         return size, item
 
 
-class Refusals(Sequence[RequestRefused]):
-    """``me.errors``: refusals of what was sent without waiting for an answer, such as messages.
+class Recent(Sequence[T]):
+    """What came without being asked for, such as ``me.errors``: the refusals of messages.
 
     A sequence, the newest last; the oldest are dropped beyond a thousand. ``async for`` takes them out as they come,
     until the connection is closed.
     """
 
     def __init__(self) -> None:
-        self._items: deque[RequestRefused] = deque(maxlen=REFUSALS_MAX)
+        self._items: deque[T] = deque(maxlen=RECENT_MAX)
         self._changed = trio.Event()
         self._closed = False
 
-    def put(self, refusal: RequestRefused) -> None:
-        self._items.append(refusal)
+    def put(self, item: T) -> None:
+        self._items.append(item)
         self._changed.set()
 
     def close(self) -> None:
@@ -70,16 +70,16 @@ class Refusals(Sequence[RequestRefused]):
         return len(self._items)
 
     @overload
-    def __getitem__(self, index: int) -> RequestRefused: ...
+    def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, index: slice) -> list[RequestRefused]: ...
-    def __getitem__(self, index: int | slice) -> RequestRefused | list[RequestRefused]:
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
         return list(self._items)[index]
 
-    def __aiter__(self) -> AsyncIterator[RequestRefused]:
+    def __aiter__(self) -> AsyncIterator[T]:
         return self
 
-    async def __anext__(self) -> RequestRefused:
+    async def __anext__(self) -> T:
         await trio.lowlevel.checkpoint()
         while not self._items:
             if self._closed:

@@ -30,8 +30,13 @@ class KV:
     ``scope`` chooses who shares it; ``user`` and ``workspace`` name whose it is where the scope needs them.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, authorization: pb.AuthorizationContext | None = None) -> None:
         self._connection = connection
+        self._authorization = authorization
+
+    def on_behalf(self, authorization: pb.AuthorizationContext) -> KV:
+        """The same operations for somebody else, see :func:`aether.client.authority.on_behalf`."""
+        return KV(self._connection, authorization)
 
     async def _run(self, op: Op, key: str, scope: Scope, user: str, workspace: str, **fields: Any) -> pb.KVResponse:
         operation = pb.KVOperation(
@@ -40,6 +45,7 @@ class KV:
             key=key,
             user_id=user,
             workspace=workspace,
+            authorization=self._authorization,
             **fields,
         )
         response: pb.KVResponse = await self._connection.request("kv_op", operation)

@@ -52,7 +52,7 @@ _NOT_AVAILABLE = "not available on this gateway"
 
 def request_id_of(operation: Any) -> str:
     """The id a client correlates by, empty when it sent none or the operation has no such field."""
-    return getattr(operation, "request_id", "") or getattr(operation, "client_request_id", "")
+    return getattr(operation, "client_request_id", "") or getattr(operation, "request_id", "")
 
 
 def absent(session: Session, kind: str, operation: Any) -> Answer:
