@@ -35,6 +35,7 @@ class Topic:
     staged: list[tuple[int, bytes]]
     lanes: list[Lane]
     group: Any
+    on_absent: Callable[[Any, str], None] | None
     record_id: int | None
     @property
     def name(self) -> str: ...
@@ -43,6 +44,7 @@ class Topic:
     def __init__(self, name: str, head: Head, last: int = 0) -> None: ...
     def append(self, frame: bytes) -> int: ...
     def publish(self, frame: bytes) -> int: ...
+    def is_followed(self) -> bool: ...
     def take(self) -> tuple[list[tuple[int, bytes]], bytes]: ...
 
 class Lane:
@@ -58,7 +60,7 @@ class Lane:
     def __init__(
         self,
         topic: Topic,
-        port: Port,
+        port: Port | None,
         sent: int,
         consumer: str = "",
         commit: Callable[[str, str, int], None] | None = None,

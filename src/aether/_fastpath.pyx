@@ -408,6 +408,7 @@ cdef class Topic:
     :ivar last: position of the newest record ever appended; 0 for none. ``durable``: of the newest one on disk.
     :ivar staged: ``(position, frame)`` not yet taken over by a batch.
     :ivar group: competing consumers (:class:`aether.messaging.groups.Group`) instead of broadcast lanes, or None.
+    :ivar on_absent: called with the sender's session and the topic's name after a message that no session follows.
     """
 
     cdef object __weakref__
@@ -417,6 +418,7 @@ cdef class Topic:
     cdef public list staged
     cdef public list lanes
     cdef public object group
+    cdef public object on_absent
     cdef public object record_id
     cdef readonly Head head
 
@@ -428,6 +430,7 @@ cdef class Topic:
         self.staged = []
         self.lanes = []
         self.group = None
+        self.on_absent = None
         self.record_id = None
 
     cpdef long long append(self, bytes frame):
@@ -480,6 +483,14 @@ cdef class Topic:
         if self.group is not None:
             self.group.offer(position, frame)
         return position
+
+    cpdef bint is_followed(self):
+        """Whether the lane of a session is here, live or behind; one without a port only listens."""
+        cdef Lane lane
+        for lane in self.lanes:
+            if lane.port is not None:
+                return True
+        return False
 
 
 def unpack(bytes packed):
@@ -687,6 +698,8 @@ cdef class Port:
             _build_frame(route.head, send.payload, send.payload_size, send.message_type, route.tail)
         )
         self.published = True
+        if route.topic.on_absent is not None and not route.topic.is_followed():
+            route.topic.on_absent(self.session, route.topic.name)
         return True
 
     cpdef int admit(self) except -1:

@@ -130,6 +130,18 @@ class Metrics:
         self._audit_left_out = Counter(
             "aether_audit_rows_left_out", "Rows of ordinary success that found no room.", registry=registry
         )
+        self._triggers = Counter(
+            "aether_orchestration_triggers",
+            "Agents whose start a message asked for.",
+            ["workspace"],
+            registry=registry,
+        )
+        self._not_started = Counter(
+            "aether_orchestration_not_started",
+            "Messages for absent agents that started none, or none yet, by reason.",
+            ["reason"],
+            registry=registry,
+        )
         build = Gauge("aether_build_info", "Always 1; the labels tell what runs.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._workspaces: set[str] = set()
@@ -157,6 +169,13 @@ class Metrics:
     def rejected(self, workspace: str, principal_type: str, status: str) -> None:
         """A connect failed: ``lock_failed``, ``quota_exceeded``, ``acl_denied`` or ``auth_failed``."""
         self._attempts.labels(self._workspace(workspace), principal_type, status).inc()
+
+    def startup_triggered(self, outcome: str, workspace: str) -> None:
+        """A message found its agent absent: ``started``, or why not."""
+        if outcome in ("started", "no_orchestrator"):
+            self._triggers.labels(self._workspace(workspace)).inc()
+        if outcome != "started":
+            self._not_started.labels(outcome).inc()
 
     def auth_failed(self, reason: str) -> None:
         """Credentials that admitted nobody; ``reason`` as in the audit log."""

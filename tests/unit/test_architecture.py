@@ -21,6 +21,8 @@ FEATURES = {
     "checkpoints",
     "kv",
     "messaging",
+    "orchestration",
+    "registry",
     "sessions",
     "tasks",
     "tokens",

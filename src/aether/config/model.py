@@ -213,6 +213,8 @@ class Cleanup(Section):
     """How long an interactive task may go without progress or change, unless it waits for something; 0 is forever."""
     startup_task_ttl: Duration = 1800.0
     """How long the start of an agent may wait for an orchestrator; 0 is forever."""
+    startup_timeout: Duration = 600.0
+    """How long an orchestrator has until the agent that it starts is connected; 0 is forever."""
     pool_task_ttl: Duration = 3600.0
     """How long a task may wait for a worker of its pool; 0 is forever."""
     task_purge_interval: Duration = 24 * 3600.0
@@ -612,6 +614,7 @@ class Config(Section):
             interactive_ms=int(cleanup.interactive_task_ttl * 1000),
             startup_ms=int(cleanup.startup_task_ttl * 1000),
             pool_ms=int(cleanup.pool_task_ttl * 1000),
+            start_ms=int(cleanup.startup_timeout * 1000),
         )
 
     def task_retention(self) -> Retention:

@@ -50,7 +50,7 @@ from aether.gateway.outbound import Confirmations, Durability
 from aether.gateway.reasons import CloseReason
 from aether.gateway.session import Session, serve_connect
 from aether.gateway.settings import Settings
-from aether.gateway.tasks import NoStartups, Tasks, compose_tasks
+from aether.gateway.tasks import Tasks, compose_tasks
 from aether.kv.service import KVService
 from aether.kv.store import KVStore
 from aether.messaging.groups import Groups
@@ -287,12 +287,12 @@ class Gateway:
             recorder,
             directory,
             task_tokens,
-            NoStartups(),
             None,
             self._wall_clock,
             self._random,
             self._new_id,
             lambda: self.services.flush_all(),
+            self.metrics.startup_triggered,
         )
         self._tasks += tasks.services
         return Services(
@@ -306,7 +306,16 @@ class Gateway:
             confirmations=Confirmations(),
             heartbeat=Heartbeat(tier.locks, directory),
             groups=Groups(tier.log),
-            router=Router(tier.log, access, directory.services, self._random, checks, recorder, self._continuations),
+            router=Router(
+                tier.log,
+                access,
+                directory.services,
+                self._random,
+                checks,
+                recorder,
+                self._continuations,
+                tasks.startups.on_absent,
+            ),
             observer=observer,
             audit=recorder,
             handlers={

@@ -325,11 +325,13 @@ class Session:
             self._nursery = nursery
             self.is_acknowledged = True
             self._call.send(ack)
-            if (snapshot := await config_snapshot(self.identity, services.kv_store)) is not None:
+            startups = services.tasks.startups
+            context = startups.context(self.identity.key)
+            if (snapshot := await config_snapshot(self.identity, services.kv_store, context)) is not None:
                 self._call.send(snapshot)
             try:
                 wanted = topics_of(self.identity, competing=services.settings.competing_pools)
-                await self._subscriptions.open(wanted, self.identity)
+                await self._subscriptions.open(wanted, self.identity, startups.hint_ms(self.identity.key))
             except StoreUnavailable:
                 raise RpcError(StatusCode.INTERNAL, "failed to setup subscriptions") from None
             services.observer.connected(self)
@@ -373,6 +375,11 @@ class Session:
     def resumes(self) -> bool:
         """Whether the client says that it was connected before."""
         return bool(self.claim.resume_session_id)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """What an orchestrator can start."""
+        return self.claim.profiles
 
     @property
     def consumes_pool_tasks(self) -> bool:

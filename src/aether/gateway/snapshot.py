@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 
 from aether.answers import down
@@ -18,11 +20,14 @@ SNAPSHOT_BYTES_MAX = 3_500_000
 """Official clients accept at most 4 MiB in one message; what does not fit is left out, and logged."""
 
 
-async def config_snapshot(identity: Identity, store: KVStore) -> bytes | None:
-    """The frame for ``identity``, or None for principals that get none. A store that fails leaves a map empty."""
+async def config_snapshot(identity: Identity, store: KVStore, task_context: Mapping[str, str]) -> bytes | None:
+    """The frame for ``identity``, or None for principals that get none. A store that fails leaves a map empty.
+
+    :param task_context: of the task that started it; empty for none.
+    """
     if identity.kind not in (PrincipalType.AGENT, PrincipalType.TASK):
         return None
-    snapshot = pb.ConfigSnapshot()
+    snapshot = pb.ConfigSnapshot(task_context=task_context)
     if identity.specifier:
         owner = (identity.implementation, identity.specifier)
         room = SNAPSHOT_BYTES_MAX

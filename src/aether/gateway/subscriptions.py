@@ -83,9 +83,10 @@ class Subscriptions:
         self._lanes: dict[str, Lane] = {}
         self._workers: list[tuple[Group, Worker]] = []
 
-    async def open(self, wanted: list[Subscription], identity: Identity) -> None:
+    async def open(self, wanted: list[Subscription], identity: Identity, hint_ms: int = 0) -> None:
         """Open all or none.
 
+        :param hint_ms: where a principal that never was here begins to resume, in Unix milliseconds (0: at the start).
         :raises StoreUnavailable: the log could not be read; nothing stays open.
         """
         opened: list[Lane] = []
@@ -95,7 +96,7 @@ class Subscriptions:
                     worker = await self._groups.join(subscription.topic, self._port)
                     self._workers.append((worker.group, worker))
                 else:
-                    opened.append(await self._open_lane(subscription, identity))
+                    opened.append(await self._open_lane(subscription, identity, hint_ms))
         except BaseException:
             for lane in opened:
                 lane.detach()
@@ -104,14 +105,16 @@ class Subscriptions:
             self._lanes[lane.topic.name] = lane
             lane.attach()
 
-    async def _open_lane(self, subscription: Subscription, identity: Identity) -> Lane:
+    async def _open_lane(self, subscription: Subscription, identity: Identity, hint_ms: int) -> Lane:
         name = subscription.topic
         consumer = identity.key
         keeps_cursor = subscription.start is not Start.LIVE
         position = await self._log.load_cursor(name, consumer) if keeps_cursor else None
         topic = self._log.topic(name)
         if position is None:
-            position = 0 if subscription.start is Start.RESUME else topic.last
+            position = topic.last
+            if subscription.start is Start.RESUME:
+                position = await self._log.first_at_or_after(name, hint_ms) if hint_ms else 0
             if subscription.start is Start.TAIL:
                 self._log.commit_cursor(name, consumer, position)
         accepts: Callable[[bytes], bool] | None = ProgressFilter(identity.topic) if subscription.progress else None

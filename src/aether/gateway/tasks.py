@@ -12,14 +12,19 @@ from aether.answers import Answer, Reply
 from aether.audit.events import Event, Recorder
 from aether.config import Config
 from aether.gateway.directory import Directory
+from aether.identity import PrincipalType
+from aether.orchestration.startups import Startups
+from aether.registry.registry import Registry
+from aether.registry.service import RegistryService
 from aether.tasks.announcer import Announcer
 from aether.tasks.book import TaskBook
-from aether.tasks.creation import CreateService, Startups, TaskAuthority
+from aether.tasks.creation import CreateService, TaskAuthority
 from aether.tasks.dependencies import Dependencies
 from aether.tasks.dispatch import Dispatcher
 from aether.tasks.ends import Ends
 from aether.tasks.inputs import Inputs
 from aether.tasks.liveness import Liveness
+from aether.tasks.machine import Due
 from aether.tasks.model import Task
 from aether.tasks.operations import TaskService
 from aether.tasks.parties import Parties
@@ -47,6 +52,7 @@ class Tasks:
     book: TaskBook
     liveness: Liveness
     dispatcher: Dispatcher
+    startups: Startups
     watches: Watches
     heartbeats: Heartbeats
     timers: Timers
@@ -57,11 +63,15 @@ class Tasks:
     def connected(self, session: Session) -> None:
         """A session is ready to be given tasks."""
         self.liveness.connected(session)
+        if session.identity.kind is PrincipalType.ORCHESTRATOR:
+            self.startups.connect(session)
 
     def disconnected(self, session: Session, *, is_clean: bool) -> None:
         """A session has ended."""
         self.watches.close_session(session.session_id)
         self.liveness.disconnected(session, is_clean=is_clean)
+        if session.identity.kind is PrincipalType.ORCHESTRATOR:
+            self.startups.disconnect(session)
 
 
 def compose_tasks(
@@ -71,16 +81,17 @@ def compose_tasks(
     recorder: Recorder,
     directory: Directory,
     tokens: TaskTokens,
-    startups: Startups,
     authority: TaskAuthority | None,
     wall_clock: Callable[[], int],
     chooser: random.Random,
     new_id: Callable[[], str],
     flush: Callable[[], None],
+    on_trigger: Callable[[str, str], None],
 ) -> Tasks:
-    """The task features of a gateway.
+    """The task features of a gateway, and what starts agents for them.
 
     :param flush: sends what was queued for sessions by something that is not a session.
+    :param on_trigger: counts how messages for absent agents went.
     """
     book = TaskBook(tier.tasks, wall_clock)
     watches = Watches(book, tier.tasks)
@@ -92,17 +103,44 @@ def compose_tasks(
     def assignment(task: Task) -> Answer:
         return Answer((assignment_frame(task, book.store.payload(task.task_id)),), book.ticket)
 
+    def open_max(implementation: str) -> int:
+        registration = registry.find(implementation)
+        return registration.limit("max_open_tasks") if registration is not None else 0
+
     def on_overdue(task: Task) -> None:
         recorder.routine(
             Event(kind="task", operation="task_overdue", resource_type="task", resource_id=task.task_id, success=False)
         )
 
     announcer = Announcer(book, watches, tier.log, tell, wall_clock, config.gateway.gateway_id)
-    dispatcher = Dispatcher(book, wall_clock, chooser, assignment, flush=flush)
-    liveness = Liveness(book, dispatcher, wall_clock, chooser)
+    dispatcher = Dispatcher(book, wall_clock, chooser, assignment, open_max=open_max, flush=flush)
+    registry = Registry(tier.records, wall_clock)
+
+    def is_connected(identity: str) -> bool:
+        return dispatcher.worker(identity) is not None
+
+    startups = Startups(
+        book,
+        tier.records,
+        registry,
+        tokens,
+        wall_clock,
+        new_id,
+        is_connected,
+        config.gateway.gateway_id,
+        on_trigger=on_trigger,
+    )
+    liveness = Liveness(book, dispatcher, wall_clock, chooser, startups.started_by)
     dependencies = Dependencies(book)
     upkeep = Upkeep(book, liveness, wall_clock, chooser, config.task_retention(), on_overdue)
-    timers = Timers(book, upkeep.fire, wall_clock, config.task_lifetimes(), flush=flush)
+
+    def fire(task: Task, due: Due) -> None:
+        if due is Due.GRACE and task.awaits_start:
+            startups.on_grace(task)
+        else:
+            upkeep.fire(task, due)
+
+    timers = Timers(book, fire, wall_clock, config.task_lifetimes(), flush=flush)
     inputs = Inputs(book, tier.log, flush=flush)
     ends = Ends(tokens)
     parties = Parties(access, recorder)
@@ -114,6 +152,7 @@ def compose_tasks(
         liveness.on_transition,
         inputs.on_transition,
         dependencies.on_transition,
+        startups.on_transition,
         dispatcher.on_transition,
     ]
     liveness.begin()
@@ -126,7 +165,7 @@ def compose_tasks(
         config.task_limits(),
         wall_clock,
         new_id,
-        lambda identity: dispatcher.worker(identity) is not None,
+        is_connected,
         liveness.bound_task,
         authority,
     )
@@ -148,11 +187,15 @@ def compose_tasks(
         "task_op": service.operate,
         "task_query": service.query,
         "task_subscription_op": service.subscribe,
+        "agent_op": RegistryService(
+            registry, startups, access, recorder, strict=config.gateway.strict_identifiers
+        ).handle,
     }
     return Tasks(
         book,
         liveness,
         dispatcher,
+        startups,
         watches,
         Heartbeats(book, watches, wall_clock),
         timers,
@@ -160,17 +203,3 @@ def compose_tasks(
         handlers,
         (timers.run, dispatcher.run, liveness.run, upkeep.run, inputs.run),
     )
-
-
-class NoStartups:
-    """A gateway that starts no agents."""
-
-    def is_registered(self, implementation: str) -> bool:
-        del implementation
-        return False
-
-    def start(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
-        del overrides, creator
-        raise ValueError(f"agent {target} cannot be started: this gateway starts no agents")
-
-    start_new = start

@@ -26,6 +26,9 @@ __all__ = ["MessageLog", "Router", "refuse_limited"]
 ROUTES_MAX = 1024
 """Routes one session may keep; one more clears them all."""
 
+_STARTABLE = frozenset({Prefix.AG, Prefix.TU})
+"""Who is started when a message is there for it."""
+
 _DENIALS = {
     Code.PERMISSION_DENIED: "acl_check_failed",
     Code.SV_UNAVAILABLE: "sv_wildcard_unavailable",
@@ -95,6 +98,7 @@ class Router:
     """Decides and publishes.
 
     :param services: the live services of an implementation, by topic; one is chosen for ``sv::{impl}``.
+    :param on_absent: told of a sender and a topic of an agent or unique task that is not connected, after each message.
     :param forwards: passes authority on; None where there are no grants, and hence no authority to pass on.
     """
 
@@ -107,6 +111,7 @@ class Router:
         receipts: Receipts,
         recorder: Recorder = NO_AUDIT,
         forwards: Forwards | None = None,
+        on_absent: Callable[[Caller, str], None] | None = None,
     ) -> None:
         self._log = log
         self._access = access
@@ -115,6 +120,7 @@ class Router:
         self._receipts = receipts
         self._recorder = recorder
         self._forwards = forwards
+        self._on_absent = on_absent
 
     def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
         """Check one message and publish it.
@@ -170,10 +176,14 @@ class Router:
             port.routes[message.target_topic.encode()] = route
         port.routed(message.message_type, len(message.payload))
         port.published = True
+        if target.prefix in _STARTABLE:
+            route.topic.on_absent = self._on_absent
         if is_plain:
             route.topic.publish(route.frame(message.payload, message.message_type))
         else:
             route.topic.publish(_attributed(identity, workspace, message, rights, receipt, forwarded))
+        if route.topic.on_absent is not None and not route.topic.is_followed():
+            route.topic.on_absent(caller, topic)
         return topic, rights
 
     def _record(

@@ -68,7 +68,7 @@ class Inputs:
                 self._wake.set()
             return False
 
-        lane = Lane(topic, None, topic.last, accepts=accepts)  # type: ignore[arg-type]
+        lane = Lane(topic, None, topic.last, accepts=accepts)
         lane.attach()
         return lane
 

@@ -67,8 +67,7 @@ class Liveness:
         :raises StoreUnavailable: try again.
         """
         for task in self._book:
-            if not task.awaits_start:
-                self._book.change(task, machine.mark_gone(task, "", self._wall_clock()))
+            self._book.change(task, machine.mark_gone(task, "", self._wall_clock()))
 
     # ----------------------------------------------------------------------------------------------------- sessions
 

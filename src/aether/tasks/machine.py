@@ -317,6 +317,8 @@ class Due(enum.Enum):
     TIMEOUT = "wait timeout"
     WAKE = "scheduled wake"
     GRACE = "worker gone"
+    START = "agent did not start"
+    HELD = "held back"
     STALE = "stale"
 
 
@@ -327,6 +329,8 @@ class Lifetimes:
     interactive_ms: int = 3_600_000
     startup_ms: int = 1_800_000
     pool_ms: int = 3_600_000
+    start_ms: int = 600_000
+    """How long an orchestrator has until the agent is connected."""
 
 
 def deadline(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
@@ -340,6 +344,10 @@ def deadline(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
     candidates = []
     if task.status in WORKED_ON and task.disconnected_ms:
         candidates.append((task.disconnected_ms + task.grace_ms, Due.GRACE))
+    if task.hold_ms and task.status is Status.PENDING:
+        candidates.append((task.hold_ms, Due.HELD))
+    if task.awaits_start and task.status is Status.ASSIGNED and lifetimes.start_ms:
+        candidates.append((task.assigned_ms + lifetimes.start_ms, Due.START))
     if lifetime_ms := _lifetime_ms(task, lifetimes):
         candidates.append((lifetime_ms, Due.STALE))
     return min(candidates, key=lambda candidate: candidate[0], default=None)
@@ -360,7 +368,8 @@ def _wait_deadline(task: Task) -> tuple[int, Due] | None:
 def _lifetime_ms(task: Task, lifetimes: Lifetimes) -> int:
     """When nobody cares for a task any more; 0: never."""
     ends = []
-    if task.task_class in (TaskClass.UNSPECIFIED, TaskClass.INTERACTIVE) and lifetimes.interactive_ms:
+    is_interactive = task.task_class in (TaskClass.UNSPECIFIED, TaskClass.INTERACTIVE) and not task.is_startup
+    if is_interactive and lifetimes.interactive_ms:
         ends.append(max(task.updated_us // 1000, task.heartbeat_ms) + lifetimes.interactive_ms)
     if task.status is Status.PENDING:
         if task.is_startup and lifetimes.startup_ms:

@@ -155,6 +155,7 @@ class Task:
     :ivar bound: worker that a startup task brought up: it acts for the task, while ``assigned_to`` is the orchestrator.
     :ivar attempts: failed attempts so far.
     :ivar former: workers that lost the task; what they say of it later does not count.
+    :ivar hold_ms: not handed out before this time.
     :ivar losses: how often it had to be taken from a worker that was gone.
     :ivar disconnected_session: session whose end set ``disconnected_ms``.
     :ivar updated_us: time of the last change in microseconds, unique and growing within a book.
@@ -176,6 +177,7 @@ class Task:
     profile: str = ""
     launch_params: dict[str, str] = field(default_factory=dict)
     queued: bool = False
+    hold_ms: int = 0
     assigned_to: str = ""
     bound: str = ""
     former: list[str] = field(default_factory=list)

@@ -78,6 +78,11 @@ class Upkeep:
                 self._book.change(task, machine.resume(task), "scheduled wake")
             case Due.GRACE:
                 self._liveness.on_grace(task)
+            case Due.HELD:
+                self._book.change(task, {"hold_ms": 0})
+            case Due.START:
+                reason = "the agent did not start in time"
+                self._book.change(task, machine.fail(task, self._wall_clock(), reason, self._random.uniform), reason)
             case Due.STALE:
                 self._book.change(task, machine.cancel(task, self._wall_clock(), "stale: nothing happened to it"))
 

@@ -1,0 +1,1 @@
+"""Starting agents that are not there, through orchestrators (tasks 13)."""

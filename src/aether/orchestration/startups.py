@@ -1,0 +1,358 @@
+"""Startup tasks: at most one for an agent at a time, handed to an orchestrator, over when the agent is there or cannot
+be (tasks 13.1 to 13.3; weaknesses 19 to 29, 33).
+
+A startup waits in the queue of its profile until an orchestrator serves it. An orchestrator that goes away before the
+agent came loses it to another one; one that stays has a time, and is not asked again: it may still be working on it. An
+agent that fails again and again is started less and less often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from aether.answers import Answer, Caller
+from aether.errors import StoreUnavailable
+from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
+from aether.orchestration.orchestrators import Orchestrator, Orchestrators, OrchestratorSession
+from aether.records import RecordStore, Table
+from aether.registry.registry import PROFILE, Registry
+from aether.tasks import machine
+from aether.tasks.book import TaskBook, Transition
+from aether.tasks.model import LIVE, PAUSED, STARTUP, Category, Mode, Status, Task
+from aether.tasks.wire import assignment_frame
+
+__all__ = ["ATTEMPT", "NOT_BEFORE", "TRIGGERED_AT", "Startups"]
+
+log = structlog.get_logger("aether.orchestration")
+
+LOSSES_MAX = 3
+"""Orchestrators that may lose a startup before it fails."""
+BACKOFF_MS_MAX = 300_000
+STABLE_MS = 60_000
+"""An agent that ran this long has not failed to start."""
+REMEMBERED_MAX = 10_000
+
+TRIGGERED_AT = "trigger_timestamp_ms"
+ATTEMPT = "startup_attempt"
+NOT_BEFORE = "startup_not_before_ms"
+"""Metadata of a startup task, for operators and for the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """What is kept of starts that came to nothing.
+
+    :ivar since_ms: when the first of them was asked for, in Unix milliseconds: messages since then are still waiting.
+    :ivar failures: how many failed, one after the other.
+    """
+
+    since_ms: int
+    failures: int
+
+
+class TokenSource(Protocol):
+    def issue(self, identity: str, task_id: str) -> str: ...
+
+
+class Startups:
+    """Implements :class:`aether.tasks.creation.Startups`; an observer of the book.
+
+    :param is_connected: whether an identity has a session anywhere.
+    :param authorize: gives a startup that a message asked for what the sender may do; nothing by default.
+    :param wall_clock: current Unix time in milliseconds.
+    :param on_trigger: told how a message for an absent agent went: ``started``, ``unregistered``, ``duplicate``,
+        ``no_orchestrator`` or ``invalid``, and the workspace.
+    """
+
+    def __init__(
+        self,
+        book: TaskBook,
+        records: RecordStore,
+        registry: Registry,
+        tokens: TokenSource,
+        wall_clock: Callable[[], int],
+        new_id: Callable[[], str],
+        is_connected: Callable[[str], bool],
+        gateway_id: str,
+        authorize: Callable[[Caller, Task], None] = lambda *_: None,
+        on_trigger: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
+        self._book = book
+        self._registry = registry
+        self._tokens = tokens
+        self._wall_clock = wall_clock
+        self._new_id = new_id
+        self._is_connected = is_connected
+        self._creator = f"sv::gateway::{gateway_id}"
+        self._authorize = authorize
+        self._on_trigger = on_trigger
+        self._orchestrators = Orchestrators()
+        self._active: dict[str, str] = {}
+        self._waiting: dict[str, dict[str, None]] = {}
+        self._attempts = Table(records, "startup_attempts", Attempts)
+        for task in book:
+            if task.is_startup and not task.is_final:
+                self._active[task.target] = task.task_id
+                if task.status is Status.PENDING:
+                    self._waiting.setdefault(task.profile, {})[task.task_id] = None
+
+    @property
+    def ticket(self) -> int:
+        return self._book.ticket
+
+    # ----------------------------------------------------------------------------------------------------- starting
+
+    def is_registered(self, implementation: str) -> bool:
+        return self._registry.find(implementation) is not None
+
+    def started_by(self, identity: str) -> Task | None:
+        """The unfinished startup of an agent or unique task."""
+        task_id = self._active.get(identity)
+        return self._book.get(task_id) if task_id is not None else None
+
+    def start(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
+        """The startup that is under way, or a new one.
+
+        :raises ValueError: it cannot be started; the text is fit for clients.
+        :raises StoreUnavailable: nothing was changed.
+        """
+        return self.started_by(target) or self._create(target, overrides, creator)
+
+    def start_new(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
+        """As :meth:`start`, but an error where the agent is connected or being started."""
+        if self._is_connected(target):
+            raise ValueError(f"agent {target} is already online")
+        if (known := self.started_by(target)) is not None:
+            raise ValueError(
+                f"startup task {known.task_id} already exists for {known.implementation}/{known.specifier} "
+                f"in workspace {known.workspace}"
+            )
+        return self._create(target, overrides, creator)
+
+    def launch(self, target: str, overrides: dict[str, str], *, creator: str) -> str:
+        """As :meth:`start_new`; the id of the task."""
+        return self.start_new(target, overrides, creator=creator).task_id
+
+    def on_absent(self, caller: Caller, topic: str) -> None:
+        """A message waits for somebody who is not connected; nobody who sends learns anything from this (tasks 13.1).
+
+        A store that takes nothing now is left alone: the message is there, and the next one asks again.
+        """
+        workspace = topic.split("::", 2)[1]
+        if topic in self._active:
+            self._on_trigger("duplicate", workspace)
+            return
+        try:
+            identity = parse_identity(topic)
+            if self._registry.find(identity.implementation) is None:
+                self._on_trigger("unregistered", workspace)
+                return
+            task = self._create(topic, {}, self._creator, caller)
+        except (InvalidIdentity, ValueError):
+            self._on_trigger("invalid", workspace)
+        except StoreUnavailable:
+            log.warning("agent not started: the store takes nothing", target=topic)
+        else:
+            self._on_trigger("started" if task.assigned_to else "no_orchestrator", workspace)
+
+    def _create(self, target: str, overrides: dict[str, str], creator: str, sender: Caller | None = None) -> Task:
+        identity = parse_identity(target)
+        if identity.kind not in (PrincipalType.AGENT, PrincipalType.TASK) or not identity.specifier:
+            raise ValueError(f"{target} is neither an agent nor a unique task")
+        registration = self._registry.find(identity.implementation)
+        if registration is None:
+            raise ValueError(f"target agent implementation '{identity.implementation}' not found in registry")
+        params = {**registration.launch_params, **overrides}
+        if not params.get(PROFILE):
+            raise ValueError("launch params missing 'profile' field")
+        now_ms = self._wall_clock()
+        task_id = self._new_id()
+        task = Task(
+            task_id,
+            identity.workspace,
+            creator,
+            task_type=STARTUP,
+            mode=Mode.POOL,
+            category=Category.ORCHESTRATED,
+            target=target,
+            implementation=identity.implementation,
+            specifier=identity.specifier,
+            profile=params[PROFILE],
+            launch_params=params,
+            queued=True,
+            root_task_id=task_id,
+            metadata={TRIGGERED_AT: str(now_ms)},
+        )
+        if (before := self._attempts.get(target)) is not None:
+            task.metadata[TRIGGERED_AT] = str(min(now_ms, before.since_ms))
+            if before.failures:
+                task.hold_ms = now_ms + min(BACKOFF_MS_MAX, 1000 << min(before.failures, 20))
+                task.metadata |= {ATTEMPT: str(before.failures + 1), NOT_BEFORE: str(task.hold_ms)}
+        if sender is not None:
+            self._name_subject(task, sender.identity)
+            self._authorize(sender, task)
+        return self._book.add(task)
+
+    def _name_subject(self, task: Task, sender: Identity) -> None:
+        """For whom the agent is started."""
+        task.subject_type = task.root_subject_type = sender.kind.label
+        task.subject_id = task.root_subject_id = sender.canonical_id
+
+    # ---------------------------------------------------------------------------------------------------- observing
+
+    def on_transition(self, transition: Transition) -> None:
+        """An observer of the book."""
+        task = transition.task
+        if not task.is_startup:
+            return
+        if task.is_final:
+            if self._active.get(task.target) == task.task_id:
+                del self._active[task.target]
+            self._judge(task)
+        else:
+            self._active[task.target] = task.task_id
+        if transition.worker_before and (before := self._orchestrators.get(transition.worker_before)) is not None:
+            before.starting.discard(task.task_id)
+        if task.status is Status.PENDING:
+            if not task.hold_ms:
+                self._hand_out(task)
+        else:
+            self._drop(task)
+
+    def _judge(self, task: Task) -> None:
+        """Remember a start that came to nothing, for the next one to come later and yet to find every message."""
+        ran_ms = self._wall_clock() - task.started_ms if task.started_ms else 0
+        is_failure = task.status is Status.FAILED and ran_ms < STABLE_MS
+        if not is_failure and task.status is not Status.CANCELLED:
+            self._attempts.delete(task.target)
+            return
+        before = self._attempts.get(task.target)
+        since_ms = int(task.metadata.get(TRIGGERED_AT, self._wall_clock()))
+        failures = (before.failures if before is not None else 0) + is_failure
+        self._attempts.put(task.target, Attempts(since_ms, failures))
+        if len(self._attempts) > REMEMBERED_MAX:
+            self._attempts.delete(next(iter(self._attempts)))
+
+    def _drop(self, task: Task) -> None:
+        waiting = self._waiting.get(task.profile)
+        if waiting is not None:
+            waiting.pop(task.task_id, None)
+            if not waiting:
+                del self._waiting[task.profile]
+
+    # -------------------------------------------------------------------------------------------------- dispatching
+
+    def _hand_out(self, task: Task) -> None:
+        orchestrator = self._orchestrators.choose(task.profile)
+        if orchestrator is None or not self._give(task, orchestrator):
+            self._waiting.setdefault(task.profile, {})[task.task_id] = None
+
+    def _give(self, task: Task, orchestrator: Orchestrator) -> bool:
+        """Assign and send; False when the store takes nothing now."""
+        session = orchestrator.session
+        try:
+            self._book.change(task, machine.assign(task, session.identity.key, self._wall_clock()))
+        except StoreUnavailable:
+            return False
+        params = dict(task.launch_params)
+        try:
+            params["auth_token"] = self._tokens.issue(task.target, task.task_id)
+        except StoreUnavailable:
+            log.warning("agent is started without a token", target=task.target)
+        orchestrator.starting.add(task.task_id)
+        frame = assignment_frame(task, self._book.store.payload(task.task_id), launch_params=params)
+        session.put(Answer((frame,), self._book.ticket))
+        return True
+
+    def _serve(self, profile: str) -> None:
+        """Hand out what waits for a profile, by priority, then by age."""
+        waiting = [task for task_id in self._waiting.get(profile, ()) if (task := self._book.get(task_id)) is not None]
+        for task in sorted(waiting, key=lambda task: (-task.priority, task.created_ms, task.updated_us)):
+            orchestrator = self._orchestrators.choose(profile)
+            if task.hold_ms or task.status is not Status.PENDING:
+                continue
+            if orchestrator is None or not self._give(task, orchestrator):
+                return
+
+    # -------------------------------------------------------------------------------------------------------- peers
+
+    def connect(self, session: OrchestratorSession) -> None:
+        """An orchestrator is there: it gets what waits for its profiles. What it was given before it still has, if it
+        is the same process."""
+        held = [task for task in self._book.held_by(session.identity.key) if task.awaits_start]
+        known = {task.task_id for task in held} if session.resumes else set()
+        self._orchestrators.connect(session, known)
+        for task in held:
+            if task.task_id not in known:
+                self._lose(task)
+        for profile in session.profiles:
+            self._serve(profile)
+
+    def disconnect(self, session: OrchestratorSession) -> None:
+        """An orchestrator is gone: what it had not finished is for others (weakness 26)."""
+        if not self._orchestrators.disconnect(session):
+            return
+        for task in self._book.held_by(session.identity.key):
+            if task.awaits_start:
+                self._lose(task)
+
+    def on_grace(self, task: Task) -> None:
+        """The orchestrator that a startup was with has not come back since the gateway started.
+
+        :raises StoreUnavailable: nothing was changed.
+        """
+        if self._orchestrators.get(task.assigned_to) is None:
+            self._lose(task)
+        else:
+            self._book.change(task, machine.unmark_gone(task))
+
+    def context(self, identity: str) -> dict[str, str]:
+        """What a started agent is told of its start when it connects (tasks 9.3)."""
+        task = self.started_by(identity)
+        if task is None or task.status not in LIVE - PAUSED:
+            return {}
+        context = {
+            **task.metadata,
+            "task_id": task.task_id,
+            "workspace": task.workspace,
+            "implementation": task.implementation,
+            "specifier": task.specifier,
+            PROFILE: task.profile,
+            **{f"lp.{name}": value for name, value in task.launch_params.items()},
+        }
+        if task.subject_type == "user":
+            context["user"] = task.subject_id
+        if task.root_subject_type == "user":
+            context["root_user"] = task.root_subject_id
+        return context
+
+    def hint_ms(self, identity: str) -> int:
+        """Since when messages for an agent that is being started are meant for it; 0: unknown (tasks 9.2)."""
+        task = self.started_by(identity)
+        text = task.metadata.get(TRIGGERED_AT, "") if task is not None else ""
+        return int(text) if text.isdecimal() else 0
+
+    def _lose(self, task: Task) -> None:
+        try:
+            if task.losses >= LOSSES_MAX:
+                reason = f"orchestrator disconnected before agent started ({task.losses + 1} times)"
+                self._book.change(task, machine.fail(task, self._wall_clock(), reason, _no_jitter), reason)
+            elif task.status is Status.ASSIGNED:
+                self._book.change(
+                    task, {**machine.give_back(task), "losses": task.losses + 1}, "orchestrator disconnected"
+                )
+        except StoreUnavailable:
+            log.warning("startup stays with an orchestrator that is gone, until its time is over", task=task.task_id)
+
+    def orchestrators(self) -> list[Orchestrator]:
+        """Those that are connected."""
+        return self._orchestrators.all()
+
+
+def _no_jitter(low: float, high: float) -> float:
+    """Startups have no retry policy, so there is nothing to vary."""
+    return (low + high) / 2

@@ -1,0 +1,239 @@
+"""Operations on registrations, and the start of agents by name (tasks 15.1, 15.2; weaknesses 45, 48)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from aether.access import Access, Level, is_system
+from aether.answers import Answer, Caller, down, refuse
+from aether.audit.events import Event, Recorder, actor_of
+from aether.errors import Code, StoreUnavailable
+from aether.identity import InvalidIdentity, check_identifier
+from aether.proto import aether_pb2 as pb
+from aether.registry.registry import PROFILE, Registration, Registry, RegistryError, ResourceSchema
+
+__all__ = ["ConnectedOrchestrator", "Launcher", "RegistryService"]
+
+Op = pb.AgentOperation
+
+_NOT_AUTHORIZED = "not authorized for agent operations"
+_UNAVAILABLE = "the registry is unavailable, try again"
+_DATA_REQUIRED = "agent data required for REGISTER/UPDATE"
+
+
+class ConnectedOrchestrator(Protocol):
+    @property
+    def identity_key(self) -> str: ...
+
+    @property
+    def profiles(self) -> tuple[str, ...]: ...
+
+    @property
+    def connected_ms(self) -> int: ...
+
+
+class Launcher(Protocol):
+    """Starts agents."""
+
+    @property
+    def ticket(self) -> int: ...
+
+    def launch(self, target: str, overrides: dict[str, str], *, creator: str) -> str:
+        """The id of the task that stands for the start of an agent.
+
+        :raises ValueError: it cannot be started; the text is fit for clients.
+        """
+
+    def orchestrators(self) -> Sequence[ConnectedOrchestrator]:
+        """Those that are connected, the longest first."""
+
+
+class RegistryService:
+    """Answers ``agent_op``; every failure is an answer."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        launcher: Launcher,
+        access: Access,
+        recorder: Recorder,
+        *,
+        strict: bool = True,
+    ) -> None:
+        self._registry = registry
+        self._launcher = launcher
+        self._access = access
+        self._recorder = recorder
+        self._strict = strict
+        self._handlers: Mapping[int, Callable[[Caller, pb.AgentOperation, pb.AgentResponse], None]] = {
+            Op.LIST: self._list,
+            Op.GET: self._get,
+            Op.REGISTER: self._register,
+            Op.UPDATE: self._update,
+            Op.DELETE: self._delete,
+            Op.LAUNCH: self._launch,
+            Op.LIST_ORCHESTRATORS: self._list_orchestrators,
+        }
+
+    def handle(self, caller: Caller, operation: pb.AgentOperation) -> Answer:
+        """Run one operation."""
+        response = pb.AgentResponse(request_id=operation.request_id)
+        try:
+            if not self._may_administer(caller):
+                # Both: some clients wait for the error, others for the response (tasks 15.1).
+                response.error = _NOT_AUTHORIZED
+                return Answer((refuse(Code.PERMISSION_DENIED, _NOT_AUTHORIZED), _frame(response)))
+            handler = self._handlers.get(operation.op)
+            if handler is None:
+                raise RegistryError("unknown agent operation")
+            handler(caller, operation, response)
+            response.success = True
+        except (RegistryError, ValueError) as error:
+            response.error = str(error)
+        except StoreUnavailable:
+            response.error = _UNAVAILABLE
+        ticket = max(self._registry.ticket, self._launcher.ticket)
+        return Answer((_frame(response),), ticket, functools.partial(_in_doubt, operation.request_id))
+
+    def _may_administer(self, caller: Caller) -> bool:
+        if is_system(caller.identity):
+            return True
+        rights = self._access.rights(caller)
+        workspace = caller.identity.workspace
+        return rights.check("admin", "admin/agents", Level.ADMIN, "agent_op", workspace).allowed
+
+    # -------------------------------------------------------------------------------------------------- operations
+
+    def _list(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
+        del caller
+        wanted = operation.filter
+        found = [
+            registration
+            for registration in self._registry.all()
+            if wanted.orchestrator_profile in ("", registration.profile)
+        ]
+        first = max(0, wanted.offset)
+        last = first + wanted.limit if wanted.limit > 0 else None
+        response.agents.extend(_info(registration) for registration in found[first:last])
+        response.total_count = len(found)
+
+    def _get(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
+        del caller
+        registration = self._registry.find(operation.implementation)
+        if registration is None:
+            raise RegistryError(f"agent implementation '{operation.implementation}' not found in registry")
+        response.agent.CopyFrom(_info(registration))
+
+    def _register(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
+        self._put(caller, operation, operation.agent.implementation, response)
+        response.message = "agent registered successfully"
+
+    def _update(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
+        self._put(caller, operation, operation.implementation or operation.agent.implementation, response)
+        response.message = "agent updated successfully"
+
+    def _put(
+        self, caller: Caller, operation: pb.AgentOperation, implementation: str, response: pb.AgentResponse
+    ) -> None:
+        if not operation.HasField("agent"):
+            raise RegistryError(_DATA_REQUIRED)
+        try:
+            check_identifier("implementation", implementation, strict=self._strict)
+        except InvalidIdentity as error:
+            raise RegistryError(str(error)) from None
+        registration = self._registry.put(_registration(operation.agent, implementation))
+        self._record(caller, operation, implementation)
+        response.agent.CopyFrom(_info(registration))
+
+    def _delete(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
+        self._registry.delete(operation.implementation)
+        self._record(caller, operation, operation.implementation)
+        response.message = "agent deleted successfully"
+
+    def _launch(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
+        params = operation.launch_params
+        workspace, specifier = params.workspace or "default", params.specifier or "default"
+        try:
+            check_identifier("workspace", workspace, strict=self._strict)
+            check_identifier("specifier", specifier, strict=self._strict)
+            check_identifier("implementation", operation.implementation, strict=self._strict, required=True)
+        except InvalidIdentity as error:
+            raise RegistryError(str(error)) from None
+        target = f"ag::{workspace}::{operation.implementation}::{specifier}"
+        overrides = {**params.param_overrides, "specifier": specifier}
+        task_id = self._launcher.launch(target, overrides, creator=caller.identity.key)
+        self._record(caller, operation, operation.implementation)
+        response.message = f"Agent {operation.implementation}.{specifier} launch triggered: {task_id}"
+        response.launch_result.task_id = task_id
+        response.launch_result.message = response.message
+
+    def _list_orchestrators(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
+        del caller, operation
+        for orchestrator in self._launcher.orchestrators():
+            response.orchestrators.add(
+                orchestrator_id=orchestrator.identity_key,
+                profiles=orchestrator.profiles,
+                connected_at=orchestrator.connected_ms // 1000,
+            )
+        response.total_count = len(response.orchestrators)
+
+    def _record(self, caller: Caller, operation: pb.AgentOperation, implementation: str) -> None:
+        self._recorder.record(
+            Event(
+                kind="admin",
+                operation=f"agent_{Op.OpType.Name(operation.op).lower()}",
+                **actor_of(caller.identity),
+                resource_type="agent",
+                resource_id=implementation,
+                workspace=caller.identity.workspace,
+                session_id=caller.session_id,
+            )
+        )
+
+
+def _registration(agent: pb.AgentRegistrationInfo, implementation: str) -> Registration:
+    params = dict(agent.launch_params)
+    if agent.orchestrator_profile:
+        params.setdefault(PROFILE, agent.orchestrator_profile)
+    return Registration(
+        implementation,
+        params,
+        agent.description,
+        tuple(
+            ResourceSchema(entry.resource_type_prefix, tuple(entry.permission_verbs), entry.resource_id_schema)
+            for entry in agent.resource_schema
+        ),
+        dict(agent.capabilities),
+        tuple(agent.extensions),
+    )
+
+
+def _info(registration: Registration) -> pb.AgentRegistrationInfo:
+    return pb.AgentRegistrationInfo(
+        implementation=registration.implementation,
+        orchestrator_profile=registration.profile,
+        description=registration.description,
+        launch_params=registration.launch_params,
+        registered_at=registration.registered_ms // 1000,
+        updated_at=registration.updated_ms // 1000,
+        resource_schema=[
+            pb.AgentResourceSchemaEntry(
+                resource_type_prefix=schema.prefix,
+                permission_verbs=schema.verbs,
+                resource_id_schema=schema.id_schema,
+            )
+            for schema in registration.resource_schema
+        ],
+        capabilities=registration.capabilities,
+        extensions=registration.extensions,
+    )
+
+
+def _frame(response: pb.AgentResponse) -> bytes:
+    return down(pb.DownstreamMessage(agent=response))
+
+
+def _in_doubt(request_id: str) -> tuple[bytes, ...]:
+    return (_frame(pb.AgentResponse(request_id=request_id, error=_UNAVAILABLE)),)

@@ -1,0 +1,442 @@
+"""Registered agents and their start on the wire: the checklist of the tasks chapter, items by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from tests.support.tasks import Desk, Op
+from tests.support.wire import Wire, agent, orchestrator, task, user
+from tests.unit.fakes import WallClock
+
+from aether import Config, Gateway
+from aether.proto import aether_pb2 as pb
+from aether.rpc.status import StatusCode
+
+Agent = pb.AgentOperation
+TARGET = "ag::w::lazy::1"
+
+Connect = Callable[..., Coroutine[Any, Any, Desk]]
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterator[Gateway]:
+    config = Config.development(tmp_path / "data", gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def connect(wire: Wire) -> Connect:
+    async def connect(init: pb.InitConnection) -> Desk:
+        return Desk(await wire.connect(init))
+
+    return connect
+
+
+def starter(specifier: str = "1", *profiles: str) -> pb.InitConnection:
+    """An orchestrator."""
+    identity = pb.OrchestratorIdentity(
+        implementation="o", specifier=specifier, supported_profiles=profiles or ("process",)
+    )
+    return pb.InitConnection(orchestrator=identity)
+
+
+@pytest.fixture
+async def admin(connect: Connect) -> Desk:
+    return await connect(orchestrator("admin"))
+
+
+@pytest.fixture
+async def boss(connect: Connect) -> Desk:
+    return await connect(agent("boss"))
+
+
+async def ask(desk: Desk, op: int, **fields: Any) -> pb.AgentResponse:
+    desk.peer.say(agent_op=Agent(op=op, request_id="a", **fields))  # type: ignore[arg-type]
+    response: pb.AgentResponse = await desk.next("agent")
+    assert response.request_id == "a"
+    assert response.success != bool(response.error), response
+    return response
+
+
+async def register(desk: Desk, implementation: str = "lazy", **params: str) -> None:
+    info = pb.AgentRegistrationInfo(implementation=implementation, launch_params={"profile": "process", **params})
+    response = await ask(desk, Agent.REGISTER, agent=info)
+    assert response.success, response.error
+
+
+def started(assignment: pb.TaskAssignment, **more: Any) -> pb.InitConnection:
+    """What a started agent connects with."""
+    credentials = {"token": assignment.launch_params["auth_token"]}
+    return agent(
+        assignment.specifier,
+        workspace=assignment.workspace,
+        implementation=assignment.target_implementation,
+        credentials=credentials,
+        **more,
+    )
+
+
+def advance(gateway: Gateway, clock: WallClock, seconds: float) -> None:
+    clock.advance(seconds)
+    gateway.services.tasks.timers.fire_due()
+    gateway.services.flush_all()
+
+
+# ------------------------------------------------------------------------------------------------------- registry
+
+
+async def test_117_118_119_registrations(admin: Desk, clock: WallClock) -> None:
+    assert "'profile'" in (await ask(admin, Agent.REGISTER, agent=pb.AgentRegistrationInfo(implementation="x"))).error
+    assert (await ask(admin, Agent.REGISTER)).error == "agent data required for REGISTER/UPDATE"
+    by_field = pb.AgentRegistrationInfo(implementation="x", orchestrator_profile="p", description="d")
+    response = await ask(admin, Agent.REGISTER, agent=by_field)
+    assert response.message == "agent registered successfully"
+    found = (await ask(admin, Agent.GET, implementation="x:suffix")).agent
+    assert (found.implementation, found.orchestrator_profile, found.launch_params) == ("x", "p", {"profile": "p"})
+    assert found.registered_at == found.updated_at == clock.now_ms // 1000
+    clock.advance(10)
+    await ask(admin, Agent.UPDATE, implementation="x", agent=by_field)
+    found = (await ask(admin, Agent.GET, implementation="x")).agent
+    assert found.updated_at - found.registered_at == 10
+    await register(admin, "a")
+    listed = await ask(admin, Agent.LIST)
+    assert ([one.implementation for one in listed.agents], listed.total_count) == (["a", "x"], 2)
+    page = await ask(admin, Agent.LIST, filter=pb.AgentFilter(limit=1, offset=1))
+    assert ([one.implementation for one in page.agents], page.total_count) == (["x"], 2)
+    of_profile = await ask(admin, Agent.LIST, filter=pb.AgentFilter(orchestrator_profile="process"))
+    assert [one.implementation for one in of_profile.agents] == ["a"]
+    assert (await ask(admin, Agent.DELETE, implementation="x")).message == "agent deleted successfully"
+    assert "not found in registry" in (await ask(admin, Agent.DELETE, implementation="x")).error
+    assert "not found in registry" in (await ask(admin, Agent.GET, implementation="x")).error
+
+
+async def test_118_prefixes_have_one_owner(admin: Desk) -> None:
+    def owner(name: str, *prefixes: str) -> pb.AgentRegistrationInfo:
+        schema = [pb.AgentResourceSchemaEntry(resource_type_prefix=prefix) for prefix in prefixes]
+        return pb.AgentRegistrationInfo(implementation=name, orchestrator_profile="p", resource_schema=schema)
+
+    await ask(admin, Agent.REGISTER, agent=owner("a", "mail/", "file/"))
+    taken = await ask(admin, Agent.REGISTER, agent=owner("b", "mail/"))
+    assert taken.error == 'ERR_PREFIX_CONFLICT: resource_type_prefix "mail/" already declared by agent "a"'
+    twice = await ask(admin, Agent.REGISTER, agent=owner("c", "x/", "x/"))
+    assert 'already declared by agent "(self)"' in twice.error
+    assert (await ask(admin, Agent.REGISTER, agent=owner("a", "file/"))).success
+    assert (await ask(admin, Agent.REGISTER, agent=owner("b", "mail/"))).success
+
+
+async def test_122_agents_do_not_administer(boss: Desk) -> None:
+    response = await ask(boss, Agent.LIST)
+    assert (response.success, response.error) == (False, "not authorized for agent operations")
+    assert (await boss.next("error")).code == "ERR_PERMISSION_DENIED"
+
+
+async def test_121_orchestrators_are_listed_while_they_are_there(
+    admin: Desk, connect: Connect, clock: WallClock
+) -> None:
+    clock.advance(60)
+    one = await connect(starter("1", "p", "q"))
+    listed = (await ask(admin, Agent.LIST_ORCHESTRATORS)).orchestrators
+    assert [entry.orchestrator_id for entry in listed] == ["orc::o::admin", "orc::o::1"]
+    assert (list(listed[1].profiles), listed[1].connected_at) == (["p", "q"], clock.now_ms // 1000)
+    await one.peer.close()
+    listed = (await ask(admin, Agent.LIST_ORCHESTRATORS)).orchestrators
+    assert [entry.orchestrator_id for entry in listed] == ["orc::o::admin"]
+
+
+# ----------------------------------------------------------------------------------------------------------- start
+
+
+async def test_104_116_a_message_starts_its_agent(admin: Desk, boss: Desk, connect: Connect) -> None:
+    await register(admin, image="busy")
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"work")
+    assignment = await orchestrator.assigned()
+    assert (assignment.task_type, assignment.profile) == ("agent_startup", "process")
+    assert (assignment.workspace, assignment.target_implementation, assignment.specifier) == ("w", "lazy", "1")
+    token = assignment.launch_params.pop("auth_token")
+    assert assignment.launch_params == {"profile": "process", "image": "busy"}
+    assert len(token) == 44
+    lazy = await connect(agent("1", implementation="lazy", credentials={"token": token}))
+    assert (await lazy.next("msg")).payload == b"work"
+    context = lazy.peer.snapshot.task_context
+    assert context["task_id"] == assignment.task_id
+    assert (context["profile"], context["lp.image"], context["specifier"]) == ("process", "busy", "1")
+    assert await admin.status(assignment.task_id) == "RUNNING"
+    assert (await boss.settled("error"), await boss.settled("progress_update")) == ([], [])
+
+
+async def test_116_the_user_it_is_for(admin: Desk, connect: Connect) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    alice = await connect(user("alice"))
+    alice.peer.send(TARGET, b"")
+    lazy = await connect(started(await orchestrator.assigned()))
+    assert lazy.peer.snapshot.task_context["user"] == "alice"
+
+
+async def test_105_one_start_for_many_messages(admin: Desk, connect: Connect) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    senders = [await connect(agent(f"s{number}")) for number in range(10)]
+    async with trio.open_nursery() as nursery:
+
+        async def send(desk: Desk) -> None:
+            for number in range(10):
+                desk.peer.send(TARGET, b"%d" % number)
+                await trio.lowlevel.checkpoint()
+
+        for sender in senders:
+            nursery.start_soon(send, sender)
+    for sender in senders:
+        await sender.settled("error")
+    assert len(await orchestrator.settled("task_assignment")) == 1
+    assert len(await admin.listed(task_type="agent_startup")) == 1
+
+
+async def test_106_nobody_is_told_of_an_agent_that_is_not_registered(boss: Desk, connect: Connect) -> None:
+    orchestrator = await connect(starter())
+    boss.peer.send("ag::w::unknown::1", b"later")
+    assert await boss.settled("error") == []
+    assert await orchestrator.settled("task_assignment") == []
+    unknown = await connect(agent("1", implementation="unknown"))
+    assert (await unknown.next("msg")).payload == b"later"
+
+
+async def test_107_108_a_start_waits_for_its_orchestrator(admin: Desk, boss: Desk, connect: Connect) -> None:
+    await register(admin)
+    for number in range(12):
+        await register(admin, f"other{number}", profile="nobody")
+        boss.peer.send(f"ag::w::other{number}::1", b"")
+    boss.peer.send(TARGET, b"")
+    await boss.settled("error")
+    [task_id] = [task.task_id for task in (await admin.page(task_type="agent_startup")).tasks if not task.assigned_to][
+        :1
+    ]
+    wrong = await connect(starter("wrong", "another"))
+    right = await connect(starter("right"))
+    assignment = await right.assigned()
+    assert assignment.target_implementation == "lazy"
+    assert await wrong.settled("task_assignment") == []
+    assert await admin.status(task_id) == "QUEUED"
+
+
+async def test_109_orchestrators_share(admin: Desk, boss: Desk, connect: Connect) -> None:
+    await register(admin)
+    both = [await connect(starter(name)) for name in "ab"]
+    for number in range(20):
+        boss.peer.send(f"ag::w::lazy::{number}", b"")
+    await boss.settled("error")
+    assert [len(await one.settled("task_assignment")) for one in both] == [10, 10]
+
+
+async def test_110_overrides(admin: Desk, boss: Desk, connect: Connect) -> None:
+    await register(admin, image="usual", cpus="1")
+    process, container = await connect(starter("p")), await connect(starter("c", "container"))
+    answer = await boss.create(
+        assignment_mode=pb.TARGETED,
+        target_agent_id=TARGET,
+        launch_param_overrides={"profile": "container", "image": "special"},
+    )
+    assert answer.status == "orchestration_triggered"
+    assignment = await container.assigned()
+    assignment.launch_params.pop("auth_token")
+    assert assignment.launch_params == {"profile": "container", "image": "special", "cpus": "1"}
+    assert await process.settled("task_assignment") == []
+
+
+async def test_8_9_work_for_an_agent_that_is_started(admin: Desk, boss: Desk, connect: Connect) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    target = {"assignment_mode": pb.TARGETED, "target_agent_id": TARGET}
+    work = [await boss.created(**target, payload=name) for name in (b"a", b"b")]
+    start = await orchestrator.assigned()
+    assert await orchestrator.settled("task_assignment") == []
+    lazy = await connect(started(start))
+    assert [(await lazy.assigned()).task_id for _ in work] == work
+
+
+async def test_111_an_orchestrator_that_dies(admin: Desk, boss: Desk, connect: Connect) -> None:
+    await register(admin)
+    first, second = await connect(starter("a")), await connect(starter("b"))
+    boss.peer.send(TARGET, b"")
+    given = await first.assigned()
+    await first.peer.abort()
+    again = await second.assigned()
+    assert again.task_id == given.task_id
+    lazy = await connect(started(given))  # it had been started after all: the first token is as good
+    assert await lazy.status(given.task_id) == "RUNNING"
+
+
+async def test_112_a_start_that_comes_to_nothing(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"1")
+    first = await orchestrator.assigned()
+    advance(gateway, clock, 601)
+    assert await admin.status(first.task_id) == "FAILED"
+    boss.peer.send(TARGET, b"2")
+    await boss.settled("error")
+    assert await orchestrator.settled("task_assignment") == []  # not at once: it failed just now
+    [second] = await admin.listed(status=pb.TASK_STATUS_QUEUED)
+    assert (await admin.get(second)).metadata["startup_attempt"] == "2"
+    advance(gateway, clock, 3)
+    assignment = await orchestrator.assigned()
+    lazy = await connect(started(assignment))
+    assert [(await lazy.next("msg")).payload for _ in range(2)] == [b"1", b"2"]
+
+
+async def test_112_crash_loops_get_slower(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    waits = []
+    for _ in range(6):
+        boss.peer.send(TARGET, b"")
+        await boss.settled("error")
+        waited = 0
+        while not (found := await orchestrator.settled("task_assignment")):
+            advance(gateway, clock, 1)
+            waited += 1
+        waits.append(waited)
+        assert (await orchestrator.do(Op.FAIL, found[0].task_id, "cannot")).status == pb.TASK_STATUS_FAILED
+    assert waits == [0, 2, 4, 8, 16, 32]
+
+
+async def test_113_who_comes_without_its_token_is_started_all_the_same(
+    admin: Desk, boss: Desk, connect: Connect
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"")
+    start = await orchestrator.assigned()
+    lazy = await connect(agent("1", implementation="lazy"))
+    assert await admin.status(start.task_id) == "RUNNING"
+    await lazy.peer.close()
+    assert await admin.status(start.task_id) == "COMPLETED"
+    boss.peer.send(TARGET, b"")
+    assert (await orchestrator.assigned()).task_id != start.task_id
+
+
+async def test_114_unique_tasks_are_started_too(admin: Desk, boss: Desk, connect: Connect, wire: Wire) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send("tu::w::lazy::1", b"work")
+    start = await orchestrator.assigned()
+    credentials = {"token": start.launch_params["auth_token"]}
+    await wire.refused(agent("1", implementation="lazy", credentials=credentials), StatusCode.PERMISSION_DENIED)
+    lazy = await connect(task("1", implementation="lazy", credentials=credentials))
+    assert (await lazy.next("msg")).payload == b"work"
+
+
+async def test_115_an_orchestrator_may_give_up(admin: Desk, boss: Desk, connect: Connect) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"")
+    start = await orchestrator.assigned()
+    info = await orchestrator.do(Op.FAIL, start.task_id, "no such image")
+    assert (info.status, info.error) == (pb.TASK_STATUS_FAILED, "no such image")
+
+
+async def test_120_launch(admin: Desk, connect: Connect) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    params = pb.AgentLaunchParams(param_overrides={"image": "x"})
+    launched = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
+    assignment = await orchestrator.assigned()
+    assert launched.launch_result.task_id == assignment.task_id
+    assert (assignment.workspace, assignment.specifier) == ("default", "default")
+    assert assignment.launch_params["image"] == "x"
+    again = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
+    assert "already exists for lazy/default in workspace default" in again.error
+    await connect(started(assignment))
+    online = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
+    assert online.error == "agent ag::default::lazy::default is already online"
+    unknown = await ask(admin, Agent.LAUNCH, implementation="unknown")
+    assert unknown.error == "target agent implementation 'unknown' not found in registry"
+
+
+async def test_91_a_started_agent_hibernates_and_is_started_again(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"")
+    start = await orchestrator.assigned()
+    lazy = await connect(started(start))
+    save = pb.CheckpointOperation(op=pb.CheckpointOperation.SAVE, key="K", data=b"state")
+    lazy.peer.say(checkpoint_op=save)
+    await lazy.next("checkpoint")
+    wait = pb.WaitSpec(
+        reason=pb.WAIT_REASON_HIBERNATION,
+        scheduled_wake_unix_ms=clock.now_ms + 60_000,
+        hibernation=pb.HibernationDescriptor(checkpoint_key="K", resume_session_id="s"),
+    )
+    lazy.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=start.task_id, wait_spec=wait))
+    assert (await lazy.next("task_op")).success
+    assert (await lazy.next("task_hibernated")).task_id == start.task_id
+    await lazy.peer.close()
+    assert await admin.status(start.task_id) == "HIBERNATED"
+    advance(gateway, clock, 61)
+    again = await orchestrator.assigned()
+    assert (again.task_id, again.checkpoint_key, again.resume_session_id) == (start.task_id, "K", "s")
+
+
+async def test_82_to_86_a_worker_with_a_token(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"")
+    start = await orchestrator.assigned()
+    lazy = await connect(started(start))
+    await lazy.peer.abort()
+    while not (await admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110 - nobody tells
+        await trio.sleep(0.01)
+    advance(gateway, clock, 20)
+    lazy = await connect(started(start))
+    info = await admin.get(start.task_id)
+    assert (info.status, info.disconnected_at) == (pb.TASK_STATUS_RUNNING, 0)
+    await lazy.peer.abort()
+    while not (await admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110
+        await trio.sleep(0.01)
+    advance(gateway, clock, 29)
+    assert await admin.status(start.task_id) == "RUNNING"
+    advance(gateway, clock, 2)
+    info = await admin.get(start.task_id)
+    assert (info.status, info.error) == (
+        pb.TASK_STATUS_FAILED,
+        "worker disconnected and did not reconnect within grace window (30000ms)",
+    )
+
+
+async def test_a_registration_and_a_start_survive_the_gateway(tmp_path: Path, clock: WallClock, engine: str) -> None:
+    from tests.support.wire import open_wire
+
+    config = Config.development(tmp_path / "kept", gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            admin = Desk(await wire.connect(orchestrator("admin")))
+            await register(admin)
+            boss = Desk(await wire.connect(agent("boss")))
+            boss.peer.send(TARGET, b"kept")
+            await boss.settled("error")
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            starter_ = Desk(await wire.connect(starter()))
+            lazy = Desk(await wire.connect(started(await starter_.assigned())))
+            assert (await lazy.next("msg")).payload == b"kept"
