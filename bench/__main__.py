@@ -14,12 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
+import trio
 from rich.console import Console
 from rich.table import Table
 from tests.support.gateway_process import GatewayProcess
 
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.tasks import SqliteTasks
+from aether.tasks.model import Status, Task, WaitSpec
 from bench.load import SUITES
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,15 +35,47 @@ GO_GATEWAY = {
     "fan-out-100": "133 k/s, 8.1 us",
     "kv-serial": "10 k/s, 65 us",
     "kv-20x8": "68 k/s, 15 us",
+    "tasks-1": "265/s, 3600 us",
+    "tasks-10": "258/s",
+    "tasks-10-of-1000000": "",
+    "task-dispatch": "",
+    "task-timers-100000": "",
     "idle-3000": "107 KiB, 1200 us",
     "slow-reader": "4880 lost",
 }
 """A Go gateway of the same protocol, measured on this kind of machine; its log is not synced to disk."""
 
 
+SEEDS = {"tasks-10-of-1000000": (1_000_000, False), "task-timers-100000": (100_000, True)}
+"""Tasks that are stored before the gateway starts: how many, and whether they are paused with a timer."""
+
+
+async def seed_tasks(directory: Path, count: int, paused: bool) -> None:
+    """Fill the task store as a gateway would have left it."""
+    async with Database.open(directory, "os") as database:
+        store = SqliteTasks(database)
+        now_ms = time.time_ns() // 1_000_000
+        for number in range(count):
+            task = Task(
+                str(uuid.uuid4()), "bench", "ag::bench::seed::s", "seed", created_ms=now_ms, root_task_id="seed"
+            )
+            task.updated_us = now_ms * 1000 + number
+            if paused:
+                task.status, task.assigned_to = Status.WAITING_INPUT, task.creator
+                task.wait, task.paused_ms = WaitSpec(timeout_ms=3_600_000 + number), now_ms
+            else:
+                task.status, task.completed_ms = Status.COMPLETED, now_ms
+            store.put(task)
+            if number % 5000 == 0:
+                await database.wait_durable(database.latest_ticket)
+        await database.wait_durable(database.latest_ticket)
+
+
 def run(suite: str, durability: str, seconds: float) -> dict[str, float]:
     """One round."""
     with tempfile.TemporaryDirectory(prefix="aether-bench-") as directory:
+        if suite in SEEDS:
+            trio.run(seed_tasks, Path(directory) / "data", *SEEDS[suite])
         gateway = GatewayProcess(Path(directory), "--durability", durability).start()
         try:
             command = [sys.executable, "-m", "bench.load", suite, str(gateway.port), str(gateway.pid), str(seconds)]
@@ -84,6 +121,10 @@ UNITS = {
     "per_second": "/s",
     "cpu_us": " us CPU",
     "kib_each": " KiB each",
+    "p50_ms": " ms p50",
+    "p99_ms": " ms p99",
+    "cpu_percent": " % of a core",
+    "resident_mib": " MiB",
     "lost": " lost",
     "gateway_grew_mib": " MiB more",
 }

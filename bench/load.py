@@ -193,6 +193,85 @@ async def slow_reader(load: Load, messages: int) -> dict[str, float]:
     return {"lost": messages - received, "gateway_grew_mib": grown / 2**20}
 
 
+async def tasks(load: Load, clients: int) -> dict[str, float]:
+    """Create, claim and complete a task, one after the other, in each client; counts whole tasks."""
+    create = upstream(create_task=pb.CreateTaskRequest(request_id="r", payload=PAYLOAD, task_type="bench"))
+    calls = []
+    for index in range(clients):
+        call = await load.agent("tasks", str(index))
+
+        def sink(batch: list[bytes], call: ClientCall = call) -> None:
+            for data in batch:
+                answer = pb.DownstreamMessage.FromString(data)
+                kind = answer.WhichOneof("payload")
+                if kind == "create_task":
+                    call.send(task_op(pb.TaskOperation.CLAIM, answer.create_task.task_id))
+                elif kind == "task_op" and answer.task_op.task.status == pb.TASK_STATUS_RUNNING:
+                    call.send(task_op(pb.TaskOperation.COMPLETE, answer.task_op.task.task_id))
+                elif kind == "task_op":
+                    load.count += 1
+                    call.send(create)
+            call.flush()
+
+        call.set_sink(sink, lambda: None)
+        calls.append(call)
+    for call in calls:
+        call.send(create)
+        call.flush()
+    return await load.measure()
+
+
+def task_op(op: int, task_id: str) -> bytes:
+    return upstream(task_op=pb.TaskOperation(op=op, task_id=task_id, request_id="r"))  # type: ignore[arg-type]
+
+
+async def dispatch(load: Load, seconds: float) -> dict[str, float]:
+    """From the create of a pool's task to its assignment at an idle worker, one at a time."""
+    boss, worker = await load.agent("boss", "b"), await load.agent("pool", "w")
+    create = upstream(
+        create_task=pb.CreateTaskRequest(
+            request_id="r", payload=PAYLOAD, assignment_mode=pb.POOL, target_implementation="pool"
+        )
+    )
+    latencies: list[float] = []
+    began = 0.0
+
+    def sink(batch: list[bytes]) -> None:
+        nonlocal began
+        for data in batch:
+            message = pb.DownstreamMessage.FromString(data)
+            if message.HasField("task_assignment"):
+                latencies.append(time.perf_counter() - began)
+                worker.send(task_op(pb.TaskOperation.COMPLETE, message.task_assignment.task_id))
+            elif message.HasField("task_op"):
+                began = time.perf_counter()
+                boss.send(create)
+                boss.flush()
+        worker.flush()
+
+    worker.set_sink(sink, lambda: None)
+    boss.set_sink(lambda _: None, lambda: None)
+    began = time.perf_counter()
+    boss.send(create)
+    boss.flush()
+    await trio.sleep(seconds)
+    latencies.sort()
+    return {
+        "p50_ms": latencies[len(latencies) // 2] * 1e3,
+        "p99_ms": latencies[len(latencies) * 99 // 100] * 1e3,
+        "per_second": len(latencies) / seconds,
+    }
+
+
+async def waiting(load: Load) -> dict[str, float]:
+    """Nothing happens; the gateway has what the runner put into its store."""
+    await trio.sleep(2)
+    cpu = cpu_seconds(load.pid)
+    await trio.sleep(load.seconds)
+    used = cpu_seconds(load.pid) - cpu
+    return {"cpu_percent": used / load.seconds * 100, "resident_mib": resident_bytes(load.pid) / 2**20}
+
+
 SUITES: dict[str, Callable[[Load], Awaitable[dict[str, float]]]] = {
     "pair-serial": lambda load: pairs(load, 1, 1),
     "pairs-50x8": lambda load: pairs(load, 50, 8),
@@ -200,6 +279,11 @@ SUITES: dict[str, Callable[[Load], Awaitable[dict[str, float]]]] = {
     "fan-out-100": lambda load: fan_out(load, 100),
     "kv-serial": lambda load: key_value(load, 1, 1),
     "kv-20x8": lambda load: key_value(load, 20, 8),
+    "tasks-1": lambda load: tasks(load, 1),
+    "tasks-10": lambda load: tasks(load, 10),
+    "tasks-10-of-1000000": lambda load: tasks(load, 10),
+    "task-dispatch": lambda load: dispatch(load, load.seconds),
+    "task-timers-100000": waiting,
     "idle-3000": lambda load: idle(load, 3000),
     "slow-reader": lambda load: slow_reader(load, 6000),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
@@ -52,10 +53,11 @@ class Row:
 
     def values(self) -> tuple[int | str | bool, ...]:
         """Every field in order, the hash last."""
-        return tuple(getattr(self, name) for name in FIELDS)
+        return _values(self)
 
 
 FIELDS = tuple(field.name for field in fields(Row))
+_values = operator.attrgetter(*FIELDS)
 
 
 def chain_hash(before: str, row: Row) -> str:

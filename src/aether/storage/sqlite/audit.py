@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aether.audit.store import FIELDS, GENESIS, Filter, Row
 from aether.storage.sqlite.database import Database, Statement
+from aether.storage.sqlite.rows import insert_rows
 
 __all__ = ["SqliteAudit", "open_offline", "read_rows", "select_rows"]
 
 _COLUMNS = ", ".join(FIELDS)
-_APPEND = (
-    f"INSERT INTO audit ({_COLUMNS}) SELECT {', '.join(f'value->>{n}' for n in range(len(FIELDS)))} FROM json_each(?)"
-)
+_INTO = f"audit ({_COLUMNS})"
 _READ = f"SELECT {_COLUMNS} FROM audit WHERE number > ? ORDER BY number LIMIT ?"
 _EQUAL = {
     "kind": "kind",
@@ -55,7 +53,7 @@ class SqliteAudit:
     def stage(self) -> Iterable[Statement]:
         self._committing = len(self._staged)
         if self._staged:
-            yield _APPEND, (json.dumps([row.values() for row in self._staged], ensure_ascii=False),)
+            yield from insert_rows(_INTO, [row.values() for row in self._staged])
             self._staged = []
 
     def on_committed(self) -> None:
@@ -121,7 +119,9 @@ def _conditions(wanted: Filter) -> tuple[list[str], list[str | int]]:
         if value := getattr(wanted, name):
             add(f"{column} = ?", value)
     if wanted.actor_id:
-        add("(actor_id = ? OR canonical_id = ?)", wanted.actor_id, wanted.actor_id)
+        # In this form for the index of those whose ids differ, who are few.
+        condition = "(canonical_id = ? OR (actor_id = ? AND actor_id != canonical_id))"
+        add(condition, wanted.actor_id, wanted.actor_id)
     if wanted.start_us:
         add("time_us >= ?", wanted.start_us)
     if wanted.end_us:

@@ -90,7 +90,8 @@ CREATE TABLE tasks (
 );
 CREATE INDEX tasks_by_change ON tasks (updated_us);
 CREATE INDEX tasks_by_workspace ON tasks (workspace, updated_us);
-CREATE INDEX tasks_by_status ON tasks (status, updated_us);
+CREATE INDEX tasks_by_live_status ON tasks (status, updated_us)
+WHERE status NOT IN ('cancelled', 'completed', 'failed', 'rejected');
 CREATE INDEX tasks_by_creator ON tasks (creator);
 CREATE INDEX tasks_by_assignee ON tasks (assigned_to) WHERE assigned_to != '';
 CREATE INDEX tasks_by_worker ON tasks (bound) WHERE bound != '';
@@ -106,6 +107,8 @@ CREATE TABLE task_events (
     number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, time_ms INTEGER NOT NULL, event TEXT NOT NULL
 );
 CREATE INDEX task_events_by_task ON task_events (task_id, number);
+DROP INDEX audit_by_actor;
+CREATE INDEX audit_by_actor ON audit (actor_id, number) WHERE actor_id != canonical_id;
 """,
 )
 """Scripts that bring a database from version *n*, as ``PRAGMA user_version`` tells, to *n + 1*. Never changed, only
@@ -404,6 +407,7 @@ class Database:
         connection.execute("PRAGMA busy_timeout=5000")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         connection.execute("PRAGMA cache_size=-16000")
+        connection.execute("PRAGMA temp_store=MEMORY")  # journals of statements with many rows, each a file otherwise
         if query_only:
             connection.execute("PRAGMA query_only=1")
         return connection

@@ -4,9 +4,11 @@ are made by."""
 from __future__ import annotations
 
 import json
+import operator
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -34,9 +36,20 @@ _COLUMNS = (
     "idempotency",
 )
 _INTO = f"tasks ({', '.join(_COLUMNS)}, record)"
-_REPLACE = "ON CONFLICT (task_id) DO UPDATE SET " + ", ".join(
-    f"{name} = excluded.{name}" for name in (*_COLUMNS[1:], "record")
-)
+_OFTEN = ("status", "updated_us", "record")
+_SELDOM = ("next_retry_ms", "assigned_to", "bound")
+"""Columns that change; all others stay as they were created. An index is written when a statement names one of its
+columns, changed or not."""
+
+
+def _replace(names: Iterable[str]) -> str:
+    return "ON CONFLICT (task_id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in names)
+
+
+_CHANGE = _replace(_OFTEN)
+_CHANGE_ALL = _replace((*_OFTEN, *_SELDOM))
+_seldom = operator.attrgetter(*_SELDOM)
+_columns = operator.attrgetter(*_COLUMNS)
 _EVENTS = "task_events (number, task_id, time_ms, event)"
 _LATER = "ON CONFLICT DO UPDATE SET value = excluded.value"
 _BY_IDEMPOTENCY = """
@@ -69,6 +82,7 @@ class SqliteTasks:
         self._database = database
         self._staged: dict[str, Task] = {}
         self._committing: dict[str, str] = {}
+        self._written: dict[str, tuple[object, ...]] = {}
         self._staged_payloads: dict[str, bytes] = {}
         self._payloads: OrderedDict[str, bytes] = OrderedDict()
         self._payload_bytes = 0
@@ -112,12 +126,19 @@ class SqliteTasks:
         staged, self._staged = self._staged, {}
         payloads, self._staged_payloads = self._staged_payloads, {}
         events, self._staged_events = self._staged_events, []
-        rows = [
-            (*(getattr(task, name) for name in _COLUMNS), _task.dump_json(task, exclude_defaults=True).decode())
-            for task in staged.values()
-        ]
-        self._committing = {row[0]: row[-1] for row in rows}
-        yield from insert_rows(_INTO, rows, _REPLACE)
+        often: list[tuple[Any, ...]] = []
+        seldom: list[tuple[Any, ...]] = []
+        for task_id, task in staged.items():
+            row = (*_columns(task), _task.dump_json(task, exclude_defaults=True).decode())
+            self._committing[task_id] = row[-1]
+            values = _seldom(task)
+            (often if self._written.get(task_id) == values else seldom).append(row)
+            if task.is_final:
+                self._written.pop(task_id, None)
+            else:
+                self._written[task_id] = values
+        yield from insert_rows(_INTO, often, _CHANGE)
+        yield from insert_rows(_INTO, seldom, _CHANGE_ALL)
         for task_id, payload in payloads.items():
             yield _PUT_PAYLOAD, (task_id, payload)
         if events:
