@@ -17,10 +17,13 @@ from aether.storage.checkpoints import KVCheckpoints
 from aether.storage.memory.kv import MemoryKV
 from aether.storage.memory.locks import MemoryLocks
 from aether.storage.memory.log import MemoryLog
+from aether.storage.memory.tasks import MemoryTasks
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.kv import SqliteKV
 from aether.storage.sqlite.locks import SqliteLocks
 from aether.storage.sqlite.log import SqliteLog
+from aether.storage.sqlite.tasks import SqliteTasks
+from aether.tasks.store import TaskStore
 
 
 class WallClock:
@@ -42,6 +45,7 @@ class Stores:
     kv: KVStore
     checkpoints: CheckpointStore
     locks: IdentityLocks
+    tasks: TaskStore
     clock: WallClock
 
 
@@ -52,11 +56,12 @@ Open = Callable[[], "AsyncIterator[Stores]"]
 async def open_stores(adapter: str, directory: Path, clock: WallClock) -> AsyncIterator[Stores]:
     if adapter == "memory":
         memory = MemoryKV(clock)
-        yield Stores(MemoryLog(clock), memory, KVCheckpoints(memory), MemoryLocks(clock), clock)
+        yield Stores(MemoryLog(clock), memory, KVCheckpoints(memory), MemoryLocks(clock), MemoryTasks(), clock)
         return
     async with Database.open(directory, "batch" if adapter == "sqlite-batch" else "os") as database:
         kv = SqliteKV(database, clock)
-        yield Stores(SqliteLog(database, clock), kv, KVCheckpoints(kv), SqliteLocks(database, clock), clock)
+        locks, tasks = SqliteLocks(database, clock), SqliteTasks(database)
+        yield Stores(SqliteLog(database, clock), kv, KVCheckpoints(kv), locks, tasks, clock)
 
 
 ADAPTERS = ["memory", "sqlite-batch", "sqlite-os"]

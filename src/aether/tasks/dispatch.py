@@ -154,6 +154,12 @@ class Dispatcher:
         """The session of an identity."""
         return self._by_identity.get(identity)
 
+    def is_waiting(self, task: Task) -> bool:
+        """Whether a task is in the queue of its pool, or of whom it is for."""
+        if task.mode is Mode.POOL:
+            return task.task_id in self._queued
+        return task.task_id in self._for_identity.get(_addressee(task), ())
+
     def waiting(self, pool: Pool) -> int:
         """How many tasks wait in a pool."""
         return sum(self._queued.get(task_id) == mark for _, mark, task_id in self._queues.get(pool, ()))
@@ -330,15 +336,19 @@ class Dispatcher:
             await self._wake.wait()
             self._wake = trio.Event()
             await trio.sleep(REFILL_S)
-            hungry, self._hungry = self._hungry, {}
-            for whom in hungry:
-                if isinstance(whom, str):
-                    self._serve_identity(whom)
-                    continue
-                for seat in self._seats(whom):
-                    seat.credit = BATCH
-                self._serve(whom)
+            self.refill()
             self._flush()
+
+    def refill(self) -> None:
+        """Give more to the workers of every pool with a backlog."""
+        hungry, self._hungry = self._hungry, {}
+        for whom in hungry:
+            if isinstance(whom, str):
+                self._serve_identity(whom)
+                continue
+            for seat in self._seats(whom):
+                seat.credit = BATCH
+            self._serve(whom)
 
 
 def _addressee(task: Task) -> str:

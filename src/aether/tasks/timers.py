@@ -57,6 +57,10 @@ class Timers:
     def __len__(self) -> int:
         return len(self._due)
 
+    def due(self, task_id: str) -> tuple[int, Due] | None:
+        """When a task is to change by itself, and why."""
+        return self._due.get(task_id)
+
     def on_transition(self, transition: Transition) -> None:
         """An observer of the book."""
         self.arm(transition.task)
