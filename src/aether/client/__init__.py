@@ -30,6 +30,7 @@ from aether.client.errors import (
     Unauthenticated,
 )
 from aether.client.lease import Lease
+from aether.client.tasks import TaskFailed, TaskRefused, Work
 from aether.kv.store import Scope
 from aether.proto import aether_pb2 as pb
 
@@ -51,7 +52,10 @@ __all__ = [
     "PermissionDenied",
     "RequestRefused",
     "Scope",
+    "TaskFailed",
+    "TaskRefused",
     "Unauthenticated",
+    "Work",
     "connect_agent",
     "connect_bridge",
     "connect_metrics_bridge",

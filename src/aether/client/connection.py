@@ -97,6 +97,7 @@ class Connection(Coordinating):
         from aether.client.kv import KV
         from aether.client.progress import Progress
         from aether.client.sessions import Sessions
+        from aether.client.tasks import Tasks
         from aether.client.tokens import Tokens
 
         self._target = target
@@ -113,9 +114,10 @@ class Connection(Coordinating):
         self.checkpoints = Checkpoints(self)
         self.progress = Progress(self)
         self.sessions = Sessions(self)
+        self.tasks = Tasks(self)
         self.tokens = Tokens(self)
         self._messages = Inbox()
-        self._updates = Inbox()
+        self._updates = Inbox(keep_bytes=INBOX_BYTES_MAX)
         self._call: ClientCall | None = None
         self._connected = trio.Event()
         self._pending: dict[str, _Pending] = {}
@@ -267,21 +269,34 @@ class Connection(Coordinating):
         return self
 
     async def __anext__(self) -> pb.IncomingMessage:
-        _, message = await self._messages.get()
-        self._read_on()
-        result: pb.IncomingMessage = message
-        return result
+        message: pb.IncomingMessage = await self.take(self._messages)
+        return message
 
     async def next_update(self) -> pb.ProgressUpdate:
         """The next progress update; see :class:`aether.client.progress.Progress`."""
-        _, update = await self._updates.get()
+        update: pb.ProgressUpdate = await self.take(self._updates)
+        return update
+
+    async def take(self, inbox: Inbox) -> Any:
+        """The oldest item of one of this connection's inboxes."""
+        _, item = await inbox.get()
         self._read_on()
-        result: pb.ProgressUpdate = update
-        return result
+        return item
+
+    @property
+    def stream_ended(self) -> trio.Event:
+        """Set when the stream that is open now has ended."""
+        return self._ended
+
+    def forget_refusal(self, code: str) -> None:
+        """An error without request id that came with a response, which says it already."""
+        if self._refused is not None and self._refused.code == code:
+            self._refused = None
+        self.errors.remove_last(lambda refusal: refusal.code == code)
 
     def _read_on(self) -> None:
         """Resume reading when there is room, or when an answer is awaited that may be behind what fills it."""
-        room = self._messages.size + self._updates.size < INBOX_BYTES_MAX // 2
+        room = self._messages.size + self.tasks.size < INBOX_BYTES_MAX // 2
         if self._paused and self._call is not None and (room or self._pending):
             self._paused = False
             self._call.resume_reading()
@@ -290,7 +305,7 @@ class Connection(Coordinating):
     def _on_batch(self, batch: list[bytes]) -> None:
         for data in batch:
             self._on_message(len(data), pb.DownstreamMessage.FromString(data))
-        full = self._messages.size + self._updates.size > INBOX_BYTES_MAX
+        full = self._messages.size + self.tasks.size > INBOX_BYTES_MAX
         if full and not self._pending and not self._paused and self._call is not None:
             self._paused = True
             self._call.pause_reading()
@@ -312,6 +327,10 @@ class Connection(Coordinating):
                     self.errors.put(refusal)
                     if not message.error.request_id:  # with one: of a request that was cancelled meanwhile
                         self._refused = self._refused or refusal
+            case "task_assignment":
+                self.tasks.on_assignment(size, message.task_assignment)
+            case "task_event":
+                self.tasks.on_event(message.task_event)
             case "authority_request_event" | "authority_grant_revocation":
                 self.authority.notices.put(getattr(message, kind))
             case str():
@@ -451,6 +470,7 @@ class Connection(Coordinating):
                 await self._ended.wait()
         self._messages.close()
         self._updates.close()
+        self.tasks.close()
         self.errors.close()
         self.authority.notices.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar, overload
 
 import trio
@@ -16,9 +16,13 @@ T = TypeVar("T")
 
 
 class Inbox:
-    """What arrived for one kind of reader, in order."""
+    """What arrived for one kind of reader, in order.
 
-    def __init__(self) -> None:
+    :param keep_bytes: forget the oldest items beyond this; 0: keep all, whoever fills it stops in time.
+    """
+
+    def __init__(self, keep_bytes: int = 0) -> None:
+        self._keep_bytes = keep_bytes
         self.items: deque[tuple[int, Any]] = deque()
         self.size = 0
         self.closed = False
@@ -27,6 +31,8 @@ class Inbox:
     def put(self, size: int, item: Any) -> None:
         self.items.append((size, item))
         self.size += size
+        while self._keep_bytes and self.size > self._keep_bytes and len(self.items) > 1:
+            self.size -= self.items.popleft()[0]
         self._changed.set()
 
     def close(self) -> None:
@@ -61,6 +67,11 @@ class Recent(Sequence[T]):
     def put(self, item: T) -> None:
         self._items.append(item)
         self._changed.set()
+
+    def remove_last(self, condition: Callable[[T], bool]) -> None:
+        """Take the newest item out, if it is one of these."""
+        if self._items and condition(self._items[-1]):
+            self._items.pop()
 
     def close(self) -> None:
         self._closed = True

@@ -14,7 +14,8 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """``me.progress``: report one's own, and iterate over that of others."""
+    """``me.progress``: report one's own, and iterate over that of others. Updates are news: of those that nobody takes,
+    the newest megabyte is kept."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

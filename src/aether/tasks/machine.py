@@ -29,6 +29,7 @@ from aether.tasks.model import (
 
 __all__ = [
     "CHECKPOINT_KEY",
+    "NEXT_RETRY",
     "RESULT_SUMMARY",
     "RESUME_SESSION",
     "Change",
@@ -59,6 +60,7 @@ Change = Mapping[str, Any]
 CHECKPOINT_KEY = "_hibernation_checkpoint_key"
 RESUME_SESSION = "_hibernation_resume_session_id"
 RESULT_SUMMARY = "_result_summary"
+NEXT_RETRY = "_next_retry_ms"
 """Keys of metadata that the gateway writes."""
 
 SUMMARY_BYTES_MAX = 4096
@@ -185,6 +187,7 @@ def fail(task: Task, now_ms: int, reason: str, uniform: Callable[[float, float],
     if task.retry_policy is not None and attempts < task.max_attempts:
         # 0 would be "never": a retry without delay is due at once, which is a millisecond ago.
         change["next_retry_ms"] = max(1, now_ms + retry_delay_ms(task.retry_policy, attempts, uniform))
+        change["metadata"] = {**task.metadata, NEXT_RETRY: str(change["next_retry_ms"])}
     return change
 
 
@@ -198,6 +201,7 @@ def cancel(task: Task, now_ms: int, reason: str = "") -> Change:
         "completed_ms": now_ms,
         "error": _cut(reason, REASON_BYTES_MAX) or "Task cancelled",
         "error_type": "CANCELLED",
+        "metadata": _without_retry(task),
     }
 
 
@@ -224,7 +228,12 @@ def retry(task: Task) -> Change:
         "next_retry_ms": 0,
         "error": "",
         "error_type": "",
+        "metadata": _without_retry(task),
     }
+
+
+def _without_retry(task: Task) -> dict[str, str]:
+    return {name: value for name, value in task.metadata.items() if name != NEXT_RETRY}
 
 
 def retry_delay_ms(policy: RetryPolicy, attempt: int, uniform: Callable[[float, float], float]) -> int:
