@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 from tests.support.gateway_process import GatewayProcess
+
+import aether
+from aether.proto import aether_pb2 as pb
 
 from .conftest import SCENARIOS, Play, interpreter, run_scenario
 
@@ -229,3 +235,60 @@ def test_administration_with_the_synchronous_client(made: tuple[str, str, str]) 
         "decisions": True,
         "cleaned": 0,
     }
+
+
+def test_tasks_and_started_agents_with_the_asynchronous_client(play: Play) -> None:
+    seen = play("tasks.py")
+    assert seen["created"] == [True, "pending_pool"]
+    assert seen["assigned"] == [True, "1+1", "w", {"a": "b"}]
+    assert (seen["subscribed"], seen["unsubscribed"]) == (True, True)
+    assert (seen["claimed"], seen["waiting"]) == ([True, 2], [True, 8])
+    assert seen["statuses"] == [2, 8, 2, 3]
+    assert seen["progress"] == ["working", "half"]
+    notices = [state for state in seen["notices"] if state != "working"]
+    assert notices == ["assigned", "running", "waiting_dependency", "running", "completed"]
+    assert seen["failed"] == [4, 2, "broke"]
+    assert (seen["retried"], seen["rejected"]) == (True, 10)
+    assert [seen[name] for name in ("paused", "resumed", "hibernated", "cancelled")] == [6, 2, 9, 5]
+    assert seen["listed"] == ["own", "part", "sum"]
+    assert seen["unknown"] == [False, "task not found"]
+    assert (seen["registered"], seen["agents"]) == (True, ["lazy"])
+    assert seen["start"] == ["agent_startup", "python", "1", "m"]
+    assert (seen["held"], seen["running"]) == ("wake up", 2)
+    assert (seen["launched"], seen["deleted"]) == (True, True)
+
+
+def test_tasks_with_the_synchronous_client(play: Play) -> None:
+    seen = play("tasks_sync.py")
+    assert (seen["created"], seen["assigned"]) == ([True, "pending_pool"], [True, "1+1"])
+    assert (seen["subscribed"], seen["completed"], seen["told"]) == (True, True, 3)
+    assert seen["quiet"] == "quiet"
+    assert (seen["rejected"], seen["failed"], seen["retried"], seen["cancelled"]) == (10, "broke", 1, 5)
+    assert seen["listed"] == ["sum"]
+
+
+async def test_the_published_orchestrator_starts_the_published_agent(gateway: GatewayProcess) -> None:
+    """The flow that comes with the client (sdk 10): a message for an agent that is not there starts it."""
+    environment = {**os.environ, "AETHER_GATEWAY": gateway.target}
+    command = [interpreter(), "-m", "scitrera_aether_client.echo_test.echo_orchestrator"]
+    run = functools.partial(
+        trio.run_process, command, env=environment, capture_stdout=True, capture_stderr=True, check=False
+    )
+    with trio.fail_after(60):
+        async with (
+            trio.open_nursery() as nursery,
+            aether.connect_orchestrator(gateway.target, implementation="o", specifier="a", profiles=()) as admin,
+        ):
+            process = await nursery.start(run)
+            info = pb.AgentRegistrationInfo(implementation="echo-agent", launch_params={"profile": "echo"})
+            register = pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=info)
+            assert (await admin.request("agent_op", register)).success
+            await admin.send("ag::default::echo-agent::e1", b"hello to the one who is asleep")
+            await admin.confirm()
+            [start] = [task async for task in admin.tasks.find(task_type="agent_startup")]
+            async with admin.tasks.watch(start.task_id, since_ms=1) as events:
+                async for event in events:
+                    if event.status_changed.to_status == pb.TASK_STATUS_RUNNING:
+                        break
+            assert await admin.connection_status("agent", "ag::default::echo-agent::e1")
+            process.terminate()
