@@ -19,8 +19,10 @@ class LazyGroup(click.Group):
 
     _MODULES: ClassVar[dict[str, str]] = {
         "acl": "aether.cli.acl",
+        "agents": "aether.cli.agents",
         "audit": "aether.cli.audit",
         "init": "aether.cli.init",
+        "tasks": "aether.cli.tasks",
         "token": "aether.cli.token",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -46,15 +47,18 @@ class Remote:
     api_key: str = field(default="", repr=False)
     as_json: bool = False
 
-    def run(self, command: Callable[[Connection], Awaitable[Any]]) -> Any:
-        """Connect, run a command and return its result; failures end the process with a message and code 1."""
+    def run(self, command: Callable[[Connection], Awaitable[Any]], *, patience_s: float | None = PATIENCE_S) -> Any:
+        """Connect, run a command and return its result; failures end the process with a message and code 1.
+
+        :param patience_s: how long it may take; None: until it is interrupted.
+        """
         try:
-            return trio.run(self._run, command)
+            return trio.run(self._run, command, patience_s)
         except* (ClientError, OSError, TimeoutError) as group:
             raise SystemExit(_explain(group, self.address)) from None
 
-    async def _run(self, command: Callable[[Connection], Awaitable[Any]]) -> Any:
-        with trio.fail_after(PATIENCE_S):
+    async def _run(self, command: Callable[[Connection], Awaitable[Any]], patience_s: float | None) -> Any:
+        with trio.fail_after(math.inf if patience_s is None else patience_s):
             async with self._connect() as me:
                 return await command(me)
 

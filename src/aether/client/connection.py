@@ -92,6 +92,7 @@ class Connection(Coordinating):
 
     def __init__(self, target: Target, init: pb.InitConnection, options: Options) -> None:
         from aether.client.acl import AccessRules
+        from aether.client.agents import Agents
         from aether.client.authority import Authority
         from aether.client.checkpoints import Checkpoints
         from aether.client.kv import KV
@@ -109,6 +110,7 @@ class Connection(Coordinating):
         self.config = pb.ConfigSnapshot()
         self.errors: Recent[RequestRefused] = Recent()
         self.acl = AccessRules(self)
+        self.agents = Agents(self)
         self.authority = Authority(self)
         self.kv = KV(self)
         self.checkpoints = Checkpoints(self)

@@ -19,7 +19,7 @@ from aether.proto import aether_pb2 as pb
 if TYPE_CHECKING:
     from aether.client.connection import Connection
 
-__all__ = ["TERMINAL", "TaskFailed", "TaskRefused", "Tasks", "Work"]
+__all__ = ["TERMINAL", "TaskFailed", "TaskRefused", "Tasks", "Work", "is_final"]
 
 Op = pb.TaskOperation
 
@@ -165,7 +165,7 @@ class Tasks:
         """The task once it has ended for good: one that will be tried again has not."""
         async with self.watch(task_id) as events:
             task = await self.get(task_id)
-            while not _is_final(task):
+            while not is_final(task):
                 await anext(events)
                 task = await self.get(task_id)
             return task
@@ -524,7 +524,7 @@ class _Watch:
             pass  # it ended with its stream
 
 
-def _is_final(task: pb.TaskInfo) -> bool:
+def is_final(task: pb.TaskInfo) -> bool:
     """It has ended, and nothing will try it again by itself."""
     return task.status in TERMINAL and not task.metadata.get("_next_retry_ms")
 

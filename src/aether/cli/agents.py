@@ -1,0 +1,118 @@
+"""``aether agents``: registered agents of a running gateway, and those who start them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from google.protobuf.json_format import MessageToDict
+
+from aether.cli.remote import Remote, remote_options, show
+from aether.client import Connection
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["agents"]
+
+COLUMNS = ("implementation", "profile", "description", "launch_params", "updated")
+
+
+@click.group()
+def agents() -> None:
+    """Agents that can be started: how, and by whom."""
+
+
+@agents.command("ls")
+@click.option("--profile", default="", help="Only of this profile.")
+@remote_options
+def list_agents(remote: Remote, profile: str) -> None:
+    """Show registered agents."""
+
+    async def run(me: Connection) -> Sequence[pb.AgentRegistrationInfo]:
+        return await me.agents.list(profile=profile)
+
+    show((_row(agent, remote.as_json) for agent in remote.run(run)), COLUMNS, as_json=remote.as_json)
+
+
+@agents.command("show")
+@click.argument("implementation")
+@remote_options
+def show_agent(remote: Remote, implementation: str) -> None:
+    """Show one registration."""
+    found = remote.run(lambda me: me.agents.get(implementation))
+    show([_row(found, remote.as_json)], COLUMNS, as_json=remote.as_json)
+
+
+@agents.command()
+@click.argument("implementation")
+@click.argument("profile")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A launch parameter; repeat for more.")
+@click.option("--description", default="")
+@remote_options
+def register(remote: Remote, implementation: str, profile: str, params: tuple[str, ...], description: str) -> None:
+    """Let orchestrators of PROFILE start agents of IMPLEMENTATION."""
+    launch_params = _params(params)
+    found = remote.run(lambda me: me.agents.register(implementation, profile, launch_params, description=description))
+    show([_row(found, remote.as_json)], COLUMNS, as_json=remote.as_json)
+
+
+@agents.command()
+@click.argument("implementation")
+@remote_options
+def rm(remote: Remote, implementation: str) -> None:
+    """Forget a registration; agents that run are left alone."""
+    remote.run(lambda me: me.agents.delete(implementation))
+    click.echo(f"removed {implementation}", err=True)
+
+
+@agents.command()
+@click.argument("implementation")
+@click.option("--workspace", "-w", default="default", show_default=True)
+@click.option("--specifier", default="default", show_default=True)
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Overrides a launch parameter.")
+@remote_options
+def launch(remote: Remote, implementation: str, workspace: str, specifier: str, params: tuple[str, ...]) -> None:
+    """Start an agent; prints the id of the task that stands for it."""
+    overrides = _params(params)
+    click.echo(remote.run(lambda me: me.agents.launch(implementation, workspace, specifier, overrides)))
+
+
+@agents.command()
+@remote_options
+def orchestrators(remote: Remote) -> None:
+    """Show who can start agents."""
+    found = remote.run(lambda me: me.agents.orchestrators())
+    rows = [
+        {"orchestrator": one.orchestrator_id, "profiles": " ".join(one.profiles), "connected": _time(one.connected_at)}
+        for one in found
+    ]
+    show(rows, ("orchestrator", "profiles", "connected"), as_json=remote.as_json)
+
+
+def _params(pairs: tuple[str, ...]) -> dict[str, str]:
+    params = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise click.BadParameter(f"{pair} is not NAME=VALUE", param_hint="--param")
+        params[name] = value
+    return params
+
+
+def _row(agent: pb.AgentRegistrationInfo, as_json: bool) -> dict[str, Any]:
+    if as_json:
+        row: dict[str, Any] = MessageToDict(agent, preserving_proto_field_name=True)
+        return row
+    params = {name: value for name, value in agent.launch_params.items() if name != "profile"}
+    return {
+        "implementation": agent.implementation,
+        "profile": agent.orchestrator_profile,
+        "description": agent.description,
+        "launch_params": " ".join(f"{name}={value}" for name, value in sorted(params.items())),
+        "updated": _time(agent.updated_at),
+    }
+
+
+def _time(unix_s: int) -> str:
+    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat().replace("+00:00", "Z") if unix_s else ""

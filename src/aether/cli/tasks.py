@@ -1,0 +1,193 @@
+"""``aether tasks``: the tasks of a running gateway."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import trio
+from google.protobuf.json_format import MessageToDict
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from aether.cli.remote import Remote, remote_options, show
+from aether.client import Connection
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["tasks"]
+
+COLUMNS = ("id", "type", "status", "workspace", "assigned_to", "priority", "attempt", "created", "error")
+STATUSES = [
+    value.name.removeprefix("TASK_STATUS_").lower() for value in pb.TaskStatus.DESCRIPTOR.values if value.number
+]
+LIVE_ROWS = 30
+SILENCE_S = 0.5
+"""After the end of a task: how long what belongs to it may take to arrive."""
+
+
+@click.group()
+def tasks() -> None:
+    """Tasks: what is to be done, by whom, and how far it is."""
+
+
+@tasks.command("ls")
+@click.option("--workspace", "-w", default="", help="Only of this workspace.")
+@click.option("--status", "-s", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only with this status.")
+@click.option("--type", "task_type", default="", help="Only of this type.")
+@click.option("--parent", default="", help="Only below this task.")
+@click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+@click.option("--watch", "live", is_flag=True, help="Keep showing them, until Ctrl-C.")
+@remote_options
+def list_tasks(
+    remote: Remote, workspace: str, statuses: tuple[str, ...], task_type: str, parent: str, limit: int, live: bool
+) -> None:
+    """Show tasks, those that changed last first."""
+    wanted = {
+        "workspace": workspace,
+        "statuses": [pb.TaskStatus.Value(f"TASK_STATUS_{status.upper()}") for status in statuses],
+        "task_type": task_type,
+        "parent_task_id": parent,
+        "include_descendants": bool(parent),
+    }
+
+    async def run(me: Connection) -> Sequence[pb.TaskInfo]:
+        return [task async for task in me.tasks.find(**wanted, limit=limit)]
+
+    if live:
+        remote.run(lambda me: _keep_showing(me, wanted, min(limit, LIVE_ROWS)), patience_s=None)
+        return
+    show((_row(task, remote.as_json) for task in remote.run(run)), COLUMNS, as_json=remote.as_json)
+
+
+@tasks.command("show")
+@click.argument("task_id")
+@remote_options
+def show_task(remote: Remote, task_id: str) -> None:
+    """Show everything about one task."""
+    _show_one(remote, remote.run(lambda me: me.tasks.get(task_id)))
+
+
+@tasks.command()
+@click.argument("task_id")
+@click.option("--recursive", "-r", is_flag=True, help="And everything below it.")
+@click.option("--history", is_flag=True, help="Begin with what happened before.")
+@remote_options
+def watch(remote: Remote, task_id: str, recursive: bool, history: bool) -> None:
+    """Print the events of a task as they happen, until it ends."""
+
+    async def run(me: Connection) -> None:
+        since_ms = 1 if history else 0
+        async with me.tasks.watch(task_id, recursive=recursive, since_ms=since_ms) as events:
+            while True:
+                patience_s = SILENCE_S if _is_over(await me.tasks.get(task_id)) else math.inf
+                with trio.move_on_after(patience_s) as scope:
+                    event = await anext(events)
+                if scope.cancelled_caught:
+                    return
+                click.echo(json.dumps(_plain(event)) if remote.as_json else _line(event))
+
+    try:
+        remote.run(run, patience_s=None)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+@tasks.command()
+@click.argument("task_id")
+@remote_options
+def retry(remote: Remote, task_id: str) -> None:
+    """Have a failed or cancelled task done again."""
+    _show_one(remote, remote.run(lambda me: me.tasks.retry(task_id)))
+
+
+@tasks.command()
+@click.argument("task_id")
+@click.option("--reason", default="cancelled by an operator", show_default=True, help="Kept with the task.")
+@remote_options
+def cancel(remote: Remote, task_id: str, reason: str) -> None:
+    """End a task that nobody wants any more."""
+    _show_one(remote, remote.run(lambda me: me.tasks.cancel(task_id, reason)))
+
+
+async def _keep_showing(me: Connection, wanted: dict[str, Any], limit: int) -> None:
+    console = Console()
+    with Live(console=console, auto_refresh=False) as view:
+        while True:
+            table = Table(box=None, pad_edge=False)
+            for column in COLUMNS:
+                table.add_column(column.replace("_", " "))
+            async for task in me.tasks.find(**wanted, limit=limit):
+                row = _row(task, as_json=False)
+                table.add_row(*(str(row[column]) for column in COLUMNS))
+            view.update(table, refresh=True)
+            await trio.sleep(1)
+
+
+def _show_one(remote: Remote, task: pb.TaskInfo) -> None:
+    row = _plain(task)
+    if remote.as_json:
+        click.echo(json.dumps(row, indent=2))
+        return
+    for name, value in row.items():
+        if name.endswith("_at") and value:
+            value = _time(int(value))
+        click.echo(f"{name.replace('_', ' '):24} {value if not isinstance(value, dict | list) else json.dumps(value)}")
+
+
+def _is_over(task: pb.TaskInfo) -> bool:
+    from aether.client.tasks import is_final
+
+    return is_final(task)
+
+
+def _status(number: int) -> str:
+    return pb.TaskStatus.Name(number).removeprefix("TASK_STATUS_").lower()
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    row: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    if "status" in row:
+        row["status"] = _status(message.status)
+    return row
+
+
+def _row(task: pb.TaskInfo, as_json: bool) -> dict[str, Any]:
+    if as_json:
+        return _plain(task)
+    return {
+        "id": task.task_id,
+        "type": task.task_type,
+        "status": _status(task.status),
+        "workspace": task.workspace,
+        "assigned_to": task.assigned_to,
+        "priority": task.priority,
+        "attempt": f"{task.attempt}/{task.max_attempts}",
+        "created": _time(task.created_at),
+        "error": task.error,
+    }
+
+
+def _line(event: pb.TaskEvent) -> str:
+    when = dt.datetime.fromtimestamp(event.emitted_at_unix_ms / 1000, dt.UTC).strftime("%H:%M:%S.%f")[:-3]
+    what = ""
+    match event.WhichOneof("event"):
+        case "status_changed":
+            change = event.status_changed
+            what = f"{_status(change.from_status)} → {_status(change.to_status)}"
+            what += f"  {change.reason}" if change.reason else ""
+        case "progress":
+            percent = f" {event.progress.progress:.0%}" if event.progress.progress >= 0 else ""
+            what = f"{event.progress.state}{percent}  {event.progress.message}"
+        case "child_lifecycle":
+            child = event.child_lifecycle
+            what = f"child {child.child_task_id} {child.lifecycle}, {_status(child.child_status)}"
+    return f"{when}  {event.task_id}  {what}"
+
+
+def _time(unix_s: int) -> str:
+    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat().replace("+00:00", "Z") if unix_s else ""

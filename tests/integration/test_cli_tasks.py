@@ -1,0 +1,96 @@
+"""``aether tasks`` and ``aether agents`` as an operator types them, against a gateway in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from tests.support.gateway_process import GatewayProcess
+
+import aether
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[GatewayProcess]:
+    process = GatewayProcess(tmp_path).start()
+    yield process
+    assert process.stop() == 0, process.log.read_text()
+
+
+@pytest.fixture
+def run(gateway: GatewayProcess) -> Run:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "aether", *arguments]
+        environment = {**os.environ, "AETHER_ADDRESS": gateway.target}
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+
+    return run
+
+
+async def make_tasks(gateway: GatewayProcess) -> tuple[str, str]:
+    """One that waits for a worker, and a completed one with a child."""
+    async with aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me:
+        waiting = (await me.tasks.create("waiting", pool="nobody", priority=40)).task_id
+        done = (await me.tasks.create("done")).task_id
+        async with me.tasks.claim(done) as work:
+            await work.progress("working", 0.5, "half")
+            child = (await me.tasks.create("child", parent=done)).task_id
+            await me.tasks.complete(child)
+            work.result = "all of it"
+    return waiting, done
+
+
+def test_tasks(gateway: GatewayProcess, run: Run) -> None:
+    waiting, done = trio.run(make_tasks, gateway)
+    listed = json.loads(run("tasks", "ls", "--json").stdout)
+    assert [task["task_type"] for task in listed] == ["done", "child", "waiting"]
+    assert [task["status"] for task in json.loads(run("tasks", "ls", "-s", "queued", "--json").stdout)] == ["queued"]
+    table = run("tasks", "ls", "--type", "waiting", "-w", "w").stdout
+    assert waiting in table
+    assert "queued" in table
+    assert done not in table
+    [child] = json.loads(run("tasks", "ls", "--parent", done, "--json").stdout)
+    assert child["task_type"] == "child"
+    shown = run("tasks", "show", done).stdout
+    assert "all of it" in shown
+    assert "ag::w::i::me" in shown
+    cancelled = json.loads(run("tasks", "cancel", waiting, "--reason", "enough", "--json").stdout)
+    assert (cancelled["status"], cancelled["error"]) == ("cancelled", "enough")
+    again = run("tasks", "cancel", waiting)
+    assert again.returncode == 1
+    assert again.stderr.startswith("refused: ")
+    assert "already completed/failed/cancelled" in again.stderr
+    assert json.loads(run("tasks", "retry", waiting, "--json").stdout)["status"] == "queued"
+    events = run("tasks", "watch", done, "--history", "-r").stdout
+    assert "queued → running" in events
+    assert "running → completed" in events
+    assert "spawned" in events
+    assert run("tasks", "show", "unknown").stderr == "refused: task not found\n"
+
+
+def test_agents(gateway: GatewayProcess, run: Run) -> None:
+    register = ("agents", "register", "lazy", "process")
+    assert run(*register, "--param", "image=busy", "--description", "Sleeps").returncode == 0
+    [listed] = json.loads(run("agents", "ls", "--json").stdout)
+    assert (listed["implementation"], listed["orchestrator_profile"]) == ("lazy", "process")
+    assert listed["launch_params"] == {"profile": "process", "image": "busy"}
+    table = run("agents", "show", "lazy").stdout
+    assert "image=busy" in table
+    assert "Sleeps" in table
+    task_id = run("agents", "launch", "lazy", "-w", "w", "--specifier", "1").stdout.strip()
+    start = json.loads(run("tasks", "show", task_id, "--json").stdout)
+    assert (start["task_type"], start["status"], start["workspace"]) == ("agent_startup", "queued", "w")
+    assert "already exists" in run("agents", "launch", "lazy", "-w", "w", "--specifier", "1").stderr
+    assert run("agents", "register", "lazy", "process", "--param", "broken").returncode == 2
+    assert run("agents", "rm", "lazy").returncode == 0
+    assert run("agents", "show", "lazy").returncode == 1
+    [one] = json.loads(run("agents", "orchestrators", "--json").stdout)
+    assert one["orchestrator"].startswith("orc::aether-admin::")
