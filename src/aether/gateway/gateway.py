@@ -66,6 +66,7 @@ from aether.rpc.reflection import Reflection
 from aether.rpc.server import ServerCall
 from aether.sessions.service import SessionService
 from aether.sessions.store import IdentityLocks
+from aether.tasks.authority import TaskGrants
 from aether.tiers import Tier, open_tier
 from aether.tokens.keys import KeyHasher
 from aether.tokens.service import TokenService
@@ -200,6 +201,7 @@ class Gateway:
         self._handlers: dict[str, Callable[[Session, Any], Reply]] = {}
         self._tasks: list[Callable[..., Awaitable[Any]]] = []
         self._continuations: Continuations | None = None
+        self._grants: Grants | None = None
         self._tls: ServerTls | None = None
         self._manager: AbstractAsyncContextManager[None] | None = None
         self._closed = trio.Event()
@@ -287,7 +289,7 @@ class Gateway:
             recorder,
             directory,
             task_tokens,
-            None,
+            self._task_grants(recorder),
             self._wall_clock,
             self._random,
             self._new_task_id,
@@ -378,7 +380,14 @@ class Gateway:
         self._handlers["authority_grant_op"] = service.handle
         self._handlers["resolve_authority_request"] = service.resolve
         self._tasks.append(grants.run)
+        self._grants = grants
         self._continuations = Continuations(grants, recorder, self._wall_clock, self._new_id)
+
+    def _task_grants(self, recorder: Recorder) -> TaskGrants | None:
+        """The authority of tasks; None where there are no grants."""
+        if self._grants is None:
+            return None
+        return TaskGrants(self._grants, recorder, self._wall_clock, self._new_id, self.config.gateway.gateway_id)
 
     def _compose_requests(
         self, tier: Tier, directory: Directory, control: AccessControl, recorder: Recorder, grants: Grants

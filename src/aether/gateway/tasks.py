@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aether.access import Access
-from aether.answers import Answer, Reply
+from aether.access import Access, InvalidAuthority
+from aether.answers import Answer, Caller, Reply
 from aether.audit.events import Event, Recorder
 from aether.config import Config
 from aether.gateway.directory import Directory
@@ -16,11 +16,13 @@ from aether.identity import PrincipalType
 from aether.orchestration.startups import Startups
 from aether.registry.registry import Registry
 from aether.registry.service import RegistryService
+from aether.tasks import machine
 from aether.tasks.announcer import Announcer
+from aether.tasks.authority import TaskGrants
 from aether.tasks.book import TaskBook
-from aether.tasks.creation import CreateService, TaskAuthority
+from aether.tasks.creation import CreateService
 from aether.tasks.dependencies import Dependencies
-from aether.tasks.dispatch import Dispatcher
+from aether.tasks.dispatch import Dispatcher, Worker
 from aether.tasks.ends import Ends
 from aether.tasks.inputs import Inputs
 from aether.tasks.liveness import Liveness
@@ -63,6 +65,7 @@ class Tasks:
     def connected(self, session: Session) -> None:
         """A session is ready to be given tasks."""
         self.liveness.connected(session)
+        session.task_id = self.liveness.bound_task(session.session_id) or session.task_id
         if session.identity.kind is PrincipalType.ORCHESTRATOR:
             self.startups.connect(session)
 
@@ -81,7 +84,7 @@ def compose_tasks(
     recorder: Recorder,
     directory: Directory,
     tokens: TaskTokens,
-    authority: TaskAuthority | None,
+    authority: TaskGrants | None,
     wall_clock: Callable[[], int],
     chooser: random.Random,
     new_id: Callable[[], str],
@@ -101,7 +104,19 @@ def compose_tasks(
             session.put(answer)
 
     def assignment(task: Task) -> Answer:
-        return Answer((assignment_frame(task, book.store.payload(task.task_id)),), book.ticket)
+        context = authority.context(task) if authority is not None else None
+        frame = assignment_frame(task, book.store.payload(task.task_id), authorization=context)
+        return Answer((frame,), book.ticket)
+
+    def prepare(task: Task, worker: Worker) -> bool:
+        if authority is None:
+            return True
+        try:
+            authority.prepare(task, worker)
+        except InvalidAuthority as error:
+            book.change(task, machine.fail(task, wall_clock(), str(error), chooser.uniform), str(error))
+            return False
+        return True
 
     def open_max(implementation: str) -> int:
         registration = registry.find(implementation)
@@ -113,11 +128,15 @@ def compose_tasks(
         )
 
     announcer = Announcer(book, watches, tier.log, tell, wall_clock, config.gateway.gateway_id)
-    dispatcher = Dispatcher(book, wall_clock, chooser, assignment, open_max=open_max, flush=flush)
+    dispatcher = Dispatcher(book, wall_clock, chooser, assignment, prepare, open_max, flush)
     registry = Registry(tier.records, wall_clock)
 
     def is_connected(identity: str) -> bool:
         return dispatcher.worker(identity) is not None
+
+    def authorize(sender: Caller, task: Task) -> None:
+        if authority is not None:
+            authority.authorize_startup(sender, task)
 
     startups = Startups(
         book,
@@ -128,7 +147,8 @@ def compose_tasks(
         new_id,
         is_connected,
         config.gateway.gateway_id,
-        on_trigger=on_trigger,
+        authorize,
+        on_trigger,
     )
     liveness = Liveness(book, dispatcher, wall_clock, chooser, startups.started_by)
     dependencies = Dependencies(book)
@@ -142,7 +162,7 @@ def compose_tasks(
 
     timers = Timers(book, fire, wall_clock, config.task_lifetimes(), flush=flush)
     inputs = Inputs(book, tier.log, flush=flush)
-    ends = Ends(tokens)
+    ends = Ends(tokens, authority.revoke) if authority is not None else Ends(tokens)
     parties = Parties(access, recorder)
     # In this order: what a change means is told before what follows from it, and the next worker comes last.
     book.observers += [
@@ -166,7 +186,6 @@ def compose_tasks(
         wall_clock,
         new_id,
         is_connected,
-        liveness.bound_task,
         authority,
     )
     service = TaskService(
@@ -197,7 +216,7 @@ def compose_tasks(
         dispatcher,
         startups,
         watches,
-        Heartbeats(book, watches, wall_clock),
+        Heartbeats(book, watches, wall_clock, authority.renew if authority is not None else None),
         timers,
         upkeep,
         handlers,

@@ -90,7 +90,6 @@ class CreateService:
 
     :param wall_clock: current Unix time in milliseconds.
     :param is_connected: whether an identity has a session anywhere.
-    :param bound_task: the task a session is bound to; empty for none.
     :param authority: None where there are no grants, and hence no authority to pass on.
     """
 
@@ -105,7 +104,6 @@ class CreateService:
         wall_clock: Callable[[], int],
         new_id: Callable[[], str],
         is_connected: Callable[[str], bool],
-        bound_task: Callable[[str], str],
         authority: TaskAuthority | None = None,
     ) -> None:
         self._book = book
@@ -117,7 +115,6 @@ class CreateService:
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._is_connected = is_connected
-        self._bound_task = bound_task
         self._authority = authority
 
     def handle(self, caller: Caller, request: pb.CreateTaskRequest) -> Answer:
@@ -199,8 +196,7 @@ class CreateService:
     def _parent(self, caller: Caller, request: pb.CreateTaskRequest) -> Task | None:
         """The task of which the new one is a part: a live one of the caller's, or what its session is bound to."""
         if not request.parent_task_id:
-            task_id = self._bound_task(caller.session_id) or caller.task_id
-            return self._book.get(task_id) if task_id else None
+            return self._book.get(caller.task_id) if caller.task_id else None
         parent = self._book.get(request.parent_task_id)
         if parent is None or parent.status not in LIVE or caller.identity.key not in (parent.assigned_to, parent.bound):
             raise Rejected(Code.PERMISSION_DENIED, "parent task not found")

@@ -257,7 +257,7 @@ class Dispatcher:
         """Assign and send; False when it cannot be this worker's now."""
         try:
             if not self._prepare(task, worker):
-                return False
+                return task.status is not Status.PENDING  # it may have ended over this
             self._book.change(task, machine.assign(task, worker.identity.key, self._wall_clock()))
         except StoreUnavailable:
             return False

@@ -218,6 +218,8 @@ class Task:
     grant_id: str = ""
     root_grant_id: str = ""
     parent_grant_id: str = ""
+    anchor_grant_id: str = ""
+    """The grant that was made with the task; those of its workers are derived from it and end with it."""
 
     @property
     def is_final(self) -> bool:

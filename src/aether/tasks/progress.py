@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aether.answers import Caller
 from aether.proto import aether_pb2 as pb
 from aether.tasks.book import TaskBook
-from aether.tasks.model import LIVE
+from aether.tasks.model import LIVE, Task
 from aether.tasks.watches import Watches
 
 __all__ = ["Heartbeats"]
@@ -17,9 +17,19 @@ NOTED_EVERY_MS = 10_000
 
 
 class Heartbeats:
-    """Takes the reports of workers on their tasks."""
+    """Takes the reports of workers on their tasks.
 
-    def __init__(self, book: TaskBook, watches: Watches, wall_clock: Callable[[], int]) -> None:
+    :param renew: lets the authority of a task live longer.
+    """
+
+    def __init__(
+        self,
+        book: TaskBook,
+        watches: Watches,
+        wall_clock: Callable[[], int],
+        renew: Callable[[Task], None] | None = None,
+    ) -> None:
+        self._renew = renew
         self._book = book
         self._watches = watches
         self._wall_clock = wall_clock
@@ -40,5 +50,7 @@ class Heartbeats:
             is_due = now_ms - task.heartbeat_ms >= NOTED_EVERY_MS
             task.heartbeat_ms = now_ms
             if is_due:
+                if self._renew is not None:
+                    self._renew(task)
                 self._book.note(task)
         self._watches.on_progress(task, report, now_ms)

@@ -1,0 +1,283 @@
+"""Who may do what with tasks, and what tasks may do for others: the checklist of the tasks chapter, by number."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.protocol.test_access import ALICE, Admin
+from tests.integration.protocol.test_authority import on_behalf
+from tests.support.tasks import Desk, Op
+from tests.support.wire import Wire, agent, engine, orchestrator, service, user
+from tests.unit.fakes import WallClock
+
+from aether import Config, Gateway
+from aether.proto import aether_pb2 as pb
+from aether.rpc.status import StatusCode
+
+G = pb.AuthorityGrantOperation
+BOSS = ("agent", "ag::w::i::boss")
+WORKER = ("agent", "ag::w::pool::1")
+WORKSPACE = ("workspace", "w")
+
+Connect = Callable[..., Coroutine[Any, Any, Desk]]
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterator[Gateway]:
+    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def admin(wire: Wire) -> Admin:
+    return Admin(await wire.connect(orchestrator("admin")))
+
+
+@pytest.fixture
+def connect(wire: Wire) -> Connect:
+    async def connect(init: pb.InitConnection) -> Desk:
+        return Desk(await wire.connect(init))
+
+    return connect
+
+
+@pytest.fixture
+async def boss(connect: Connect) -> Desk:
+    return await connect(agent("boss"))
+
+
+# --------------------------------------------------------------------------------------------------------- access
+
+
+async def test_10_creating_needs_write_access(admin: Admin, boss: Desk) -> None:
+    await admin.grant(BOSS, WORKSPACE, 10)
+    answer = await boss.create()
+    assert (answer.success, answer.error_code) == (False, "ERR_PERMISSION_DENIED")
+    assert answer.error_message == "not authorized to create tasks in workspace w"
+    error = await boss.next("error")
+    assert (error.code, error.request_id) == ("ERR_PERMISSION_DENIED", "")
+    await admin.grant(BOSS, WORKSPACE, 20)
+    assert (await boss.create()).success
+
+
+async def test_11_the_workflow_engine_needs_no_rule(connect: Connect) -> None:
+    watcher = await connect(engine())
+    assert (await watcher.create(workspace="anywhere")).success
+
+
+async def test_25_to_28_task_tokens(admin: Admin, boss: Desk, connect: Connect, wire: Wire) -> None:
+    for target in ("ag::w::x::1", "ag::_system::x::1", "nonsense", "sv::x::1"):
+        answer = await boss.create(target_identity=target)
+        assert (answer.success, answer.task_token) == (True, ""), target
+    await admin.grant(BOSS, WORKSPACE, 30)
+    assert (await boss.create(target_identity="sv::x::1")).task_token == ""
+    await admin.grant(BOSS, ("service_impl", "x"), 30)
+    assert len((await boss.create(target_identity="sv::x::1")).task_token) == 44
+    answer = await boss.create(target_identity="ag::w::x::1", assignment_mode=pb.POOL, target_implementation="nobody")
+    credentials = {"token": answer.task_token}
+    for _ in range(2):
+        worker = await connect(agent("1", implementation="x", credentials=credentials))
+        assert await boss.status(answer.task_id) == "RUNNING"
+        child = await worker.created()
+        assert (await worker.get(child)).parent_task_id == answer.task_id  # 24
+        await worker.peer.abort()
+    await wire.refused(agent("2", implementation="x", credentials=credentials), StatusCode.PERMISSION_DENIED)
+    await boss.do(Op.CANCEL, answer.task_id)
+    await wire.refused(agent("1", implementation="x", credentials=credentials), StatusCode.UNAUTHENTICATED)
+
+
+async def test_33_34_managers_of_the_workspace_and_nobody_else(admin: Admin, boss: Desk, connect: Connect) -> None:
+    task_id = await boss.created()
+    other, elsewhere, anywhere = [
+        await connect(init) for init in (agent("other"), agent("x", workspace="w2"), service("1", implementation="s"))
+    ]
+    for desk in (other, elsewhere, anywhere):
+        assert await desk.refused(Op.CLAIM, task_id) == "task not found"
+        assert (await desk.subscribe(task_id)).error == "task not found"
+    for who in (("agent", "ag::w::i::other"), ("agent", "ag::w2::i::x"), ("service", "sv::s::1")):
+        await admin.grant(who, WORKSPACE, 30)
+    assert await elsewhere.refused(Op.CANCEL, task_id) == "task not found"  # a manager, but at home elsewhere
+    assert (await other.subscribe(task_id)).success
+    assert (await anywhere.do(Op.CANCEL, task_id)).status == pb.TASK_STATUS_CANCELLED
+
+
+async def test_69_lists_show_what_may_be_read(admin: Admin, boss: Desk, connect: Connect) -> None:
+    hidden = await boss.created(task_type="hidden")
+    await admin.fallback("agent_workspace", 0)
+    for who in (("agent", "ag::w2::i::x"), BOSS):
+        await admin.grant(who, ("workspace", who[1].split("::")[1]), 20)
+    stranger = await connect(agent("x", workspace="w2"))
+    page = await stranger.page(workspace="w")
+    assert (page.success, len(page.tasks)) == (True, 0)
+    await admin.grant(("agent", "ag::w2::i::x"), WORKSPACE, 20)
+    mine = await stranger.created(workspace="w")
+    assert set(await stranger.listed(workspace="w")) == {hidden, mine}
+    await admin.grant(("agent", "ag::w2::i::x"), WORKSPACE, 0)
+    assert await stranger.listed(workspace="w") == [mine]
+    alice = await connect(user("alice"))
+    await admin.grant(ALICE, WORKSPACE, 0)
+    assert await alice.listed() == []
+    await admin.grant(ALICE, WORKSPACE, 10)
+    assert set(await alice.listed()) == {hidden, mine}
+
+
+# ------------------------------------------------------------------------------------------------------- authority
+
+
+async def lent(connect: Connect, clock: WallClock, delegate: str, *, hops: int = 3) -> pb.ACLAuthorityGrantInfo:
+    """A grant of Alice's for an agent, which it can pass on ``hops - 1`` times."""
+    alice = await connect(user("alice"))
+    end = clock.now_ms // 1000 + 3600
+    request = pb.AuthorityGrantExchangeRequest(
+        max_access_level=30, expires_at=end, renewable_until=end + 3600, may_delegate=True, remaining_hops=hops
+    )
+    alice.peer.say(authority_grant_op=G(op=G.EXCHANGE, exchange_request=request))
+    made = await alice.next("authority_grant")
+    assert made.success, made.error
+    derive = pb.AuthorityGrantDeriveRequest(
+        parent_grant_id=made.grant.grant_id,
+        delegate=pb.PrincipalRef(principal_type="agent", principal_id=delegate),
+        audience_type="agent",
+        audience_id=delegate,
+        max_access_level=30,
+        may_delegate=hops > 1,
+        remaining_hops=hops - 1,
+    )
+    alice.peer.say(authority_grant_op=G(op=G.DERIVE, derive_request=derive))
+    made = await alice.next("authority_grant")
+    assert made.success, made.error
+    grant: pb.ACLAuthorityGrantInfo = made.grant
+    return grant
+
+
+async def test_29_a_task_on_behalf_of_somebody(admin: Admin, boss: Desk, connect: Connect, clock: WallClock) -> None:
+    await admin.fallback("agent_workspace", 10)
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker, receiver = await connect(agent("1", implementation="pool")), await connect(agent("receiver"))
+    grant = await lent(connect, clock, BOSS[1])
+    assert (await boss.create()).error_code == "ERR_PERMISSION_DENIED"  # in its own right
+    answer = await boss.create(assignment_mode=pb.POOL, target_implementation="pool", authorization=on_behalf(grant))
+    assert answer.success, answer.error_message
+    assignment = await worker.assigned()
+    assert assignment.metadata["authority_grant_id"] == answer.authority_grant_id == assignment.authorization.grant_id
+    assert assignment.metadata["creator_authority_grant_id"] == grant.grant_id
+    assert assignment.metadata["subject_type"] == "User"
+    assert assignment.authorization.resolved.root_subject.principal_id == "alice"
+    info = await worker.get(answer.task_id)
+    assert (info.authority_mode, info.subject_type, info.subject_id) == ("on_behalf_of", "User", "alice")
+    assert await boss.listed(subject_type="user", subject_id="alice") == [answer.task_id]
+
+    worker.peer.send("ag::w::i::receiver", b"for alice", authorization=assignment.authorization)
+    assert (await receiver.next("msg")).on_behalf_subject.principal_id == "alice"
+    await worker.do(Op.COMPLETE, answer.task_id)
+    assert (await worker.next("authority_grant_revocation")).grant_id == answer.authority_grant_id
+    worker.peer.send("ag::w::i::receiver", b"too late", authorization=assignment.authorization)
+    assert (await worker.next("error")).code == "ERR_PERMISSION_DENIED"
+
+
+async def test_59_authority_and_tokens_outlive_what_will_be_tried_again(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock, gateway: Gateway
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker = await connect(agent("1", implementation="pool"))
+    grant = await lent(connect, clock, BOSS[1])
+    policy = pb.RetryPolicy(max_attempts=2, backoff=pb.BACKOFF_STRATEGY_FIXED, initial_delay_ms=1000)
+    task_id = await boss.pool(retry_policy=policy, authorization=on_behalf(grant))
+    first = await worker.assigned()
+    await worker.do(Op.FAIL, task_id)
+    assert await worker.settled("authority_grant_revocation") == []
+    clock.advance(2)
+    gateway.services.tasks.timers.fire_due()
+    gateway.services.flush_all()
+    second = await worker.assigned()
+    assert second.authorization.grant_id == first.authorization.grant_id
+    await worker.do(Op.FAIL, task_id)
+    assert (await worker.next("authority_grant_revocation")).grant_id == first.authorization.grant_id
+
+
+async def test_another_worker_gets_a_grant_of_its_own(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    first = await connect(agent("1", implementation="pool"))
+    grant = await lent(connect, clock, BOSS[1])
+    task_id = await boss.pool(authorization=on_behalf(grant))
+    before = (await first.assigned()).authorization.grant_id
+    await boss.do(Op.CANCEL, task_id)
+    await first.peer.close()
+    second = await connect(agent("2", implementation="pool"))
+    await boss.do(Op.RETRY, task_id)
+    info = await boss.get(task_id)
+    assert info.status == pb.TASK_STATUS_FAILED  # what it was to do on behalf of Alice ended with it
+    assert info.error == "the authority of the task has ended"
+    assert before
+    assert await second.settled("task_assignment") == []
+
+
+async def test_hops_are_counted(admin: Admin, boss: Desk, connect: Connect, clock: WallClock) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    grant = await lent(connect, clock, BOSS[1], hops=2)
+    pool = {"assignment_mode": pb.POOL, "target_implementation": "pool"}
+    refused = await boss.create(**pool, authorization=on_behalf(grant))  # one hop left, and a pool needs two
+    assert (refused.error_code, refused.error_message) == (
+        "ERR_PERMISSION_DENIED",
+        "unable to delegate task authority",
+    )
+    assert (await boss.create(authorization=on_behalf(grant))).success
+    wanted = await boss.create(authorization=on_behalf(grant), required_downstream_authority_hops=1)
+    assert wanted.error_message == "unable to delegate task authority"
+
+
+async def test_a_task_passes_its_authority_to_its_parts(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker = await connect(agent("1", implementation="pool"))
+    grant = await lent(connect, clock, BOSS[1], hops=5)
+    task_id = await boss.pool(authorization=on_behalf(grant))
+    await worker.assigned()
+    part = await worker.created(parent_task_id=task_id)
+    info = await worker.get(part)
+    assert (info.subject_id, info.parent_task_id) == ("alice", task_id)
+    assert info.root_authority_grant_id == (await boss.get(task_id)).root_authority_grant_id
+
+
+async def test_an_agent_started_by_a_user_may_act_for_it(
+    admin: Admin, connect: Connect, wire: Wire, clock: WallClock
+) -> None:
+    await admin.fallback("agent_workspace", 10)
+    await admin.grant(ALICE, WORKSPACE, 20)
+    keeper = Desk(
+        await wire.connect(
+            pb.InitConnection(
+                orchestrator=pb.OrchestratorIdentity(implementation="o", specifier="1", supported_profiles=["p"])
+            )
+        )
+    )
+    agent_info = pb.AgentRegistrationInfo(implementation="lazy", orchestrator_profile="p")
+    keeper.peer.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=agent_info))
+    assert (await keeper.next("agent")).success
+    alice, receiver = await connect(user("alice")), await connect(agent("receiver"))
+    alice.peer.send("ag::w::lazy::1", b"help")
+    start = await keeper.assigned()
+    credentials = {"token": start.launch_params["auth_token"]}
+    lazy = await connect(agent("1", implementation="lazy", credentials=credentials))
+    context = lazy.peer.snapshot.task_context
+    authorization = pb.AuthorizationContext(
+        authority_mode="on_behalf_of",
+        subject=pb.PrincipalRef(principal_type="user", principal_id=context["user"]),
+        grant_id=context["authority_grant_id"],
+    )
+    lazy.peer.send("ag::w::i::receiver", b"for alice", authorization=authorization)
+    assert (await receiver.next("msg")).on_behalf_subject.principal_id == "alice"
+    await lazy.peer.close()
+    assert (await keeper.get(start.task_id)).status == pb.TASK_STATUS_COMPLETED
