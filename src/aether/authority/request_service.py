@@ -236,12 +236,16 @@ def request_info(request: Request) -> pb.AuthorityRequest:
     return info
 
 
-def event_frame(request: Request, now_ms: int) -> bytes:
+def event_of(request: Request, now_ms: int) -> pb.AuthorityRequestEvent:
     """The event of a request that was just made, decided, cancelled or expired."""
-    event = pb.AuthorityRequestEvent(
+    return pb.AuthorityRequestEvent(
         event_type=_EVENTS[request.status], request=request_info(request), emitted_at=now_ms // 1000
     )
-    return down(pb.DownstreamMessage(authority_request_event=event))
+
+
+def event_frame(request: Request, now_ms: int) -> bytes:
+    """Its frame."""
+    return down(pb.DownstreamMessage(authority_request_event=event_of(request, now_ms)))
 
 
 def _level(number: int) -> int:

@@ -202,6 +202,11 @@ class Requests:
         who = (identity.kind.label, identity.canonical_id)
         return self._access.decide(*who, "capability", capability, Level.MANAGE, "").allowed
 
+    def outcome(self, request_id: str) -> tuple[str, str] | None:
+        """Status and reason of a request as it is now; None when there is none. For the gateway itself."""
+        request = self._table.get(request_id)
+        return None if request is None else (self._current(request).status, request.resolution_reason)
+
     def _current(self, request: Request) -> Request:
         """As it is now: past its time it is expired, whether or not somebody looked (weakness 33)."""
         if request.status == PENDING and request.expires_ms <= self._wall_clock():

@@ -34,7 +34,7 @@ from aether.authentication.chain import CredentialChain
 from aether.authority.continuation import Continuations
 from aether.authority.grants import Grants
 from aether.authority.model import Grant
-from aether.authority.request_service import RequestService, event_frame
+from aether.authority.request_service import RequestService, event_frame, event_of
 from aether.authority.requests import Request, Requests
 from aether.authority.service import AuthorityService
 from aether.authority.wire import revocation_frame
@@ -202,6 +202,7 @@ class Gateway:
         self._tasks: list[Callable[..., Awaitable[Any]]] = []
         self._continuations: Continuations | None = None
         self._grants: Grants | None = None
+        self._requests: Requests | None = None
         self._tls: ServerTls | None = None
         self._manager: AbstractAsyncContextManager[None] | None = None
         self._closed = trio.Event()
@@ -290,6 +291,7 @@ class Gateway:
             directory,
             task_tokens,
             self._task_grants(recorder),
+            self._requests,
             self._wall_clock,
             self._random,
             self._new_task_id,
@@ -317,6 +319,7 @@ class Gateway:
                 recorder,
                 self._continuations,
                 tasks.startups.on_absent,
+                tasks.is_party,
             ),
             observer=observer,
             audit=recorder,
@@ -404,8 +407,10 @@ class Gateway:
             event = Answer((event_frame(request, self._wall_clock()),), requests.ticket)
             for session in told.values():
                 session.put(event)
+            self.services.tasks.approvals.on_request(request.id, request.task_id, event_of(request, self._wall_clock()))
 
         requests = Requests(tier.records, grants, control, recorder, on_event, self._wall_clock, self._new_id)
+        self._requests = requests
         return requests
 
     def _compose_authenticator(

@@ -25,7 +25,7 @@ from aether.gateway.inbound import absent, request_id_of
 from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
 from aether.gateway.reasons import CloseReason
 from aether.gateway.snapshot import config_snapshot
-from aether.gateway.subscriptions import Subscriptions, topics_of, workspace_topics
+from aether.gateway.subscriptions import Start, Subscription, Subscriptions, topics_of, workspace_topics
 from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier, parse_identity
 from aether.messaging.router import refuse_limited
 from aether.proto import aether_pb2 as pb
@@ -299,6 +299,7 @@ class Session:
         self._answers = Answers(call, self._port, services.durability)
         self._catch_up = CatchUp(call, self._port, services.log)
         self._subscriptions = Subscriptions(self._port, services.log, services.groups)
+        self._followed: set[str] = set()
         self._reason: CloseReason | None = None
         self._reason_text = ""
         self._ended = trio.Event()
@@ -641,6 +642,26 @@ class Session:
         """A lane has no room or history to read: feed it from the log, at the reader's pace."""
         if self._reason is None and self._nursery is not None and self._catch_up.add(lane):
             self._nursery.start_soon(self._catch_up.run)
+
+    def follow(self, topic: str, since_ms: int) -> None:
+        """See :class:`aether.tasks.participants.LaneFollower`."""
+        if topic not in self._followed:
+            self._followed.add(topic)
+            self.start_soon(self._follow, topic, since_ms)
+
+    async def _follow(self, topic: str, since_ms: int) -> None:
+        try:
+            await self._subscriptions.open([Subscription(topic, Start.ALL)], self.identity, since_ms)
+        except StoreUnavailable:
+            log.warning("lane not followed", topic=topic, identity=self.lock_key)
+            self._followed.discard(topic)
+        if topic not in self._followed:  # it was over before it began
+            self._subscriptions.close([topic])
+        self._services.flush_all()
+
+    def unfollow(self, topic: str) -> None:
+        self._followed.discard(topic)
+        self._subscriptions.close([topic])
 
     # ------------------------------------------------------------------------------------------------ workspace
 

@@ -1,8 +1,8 @@
 """Which topics a session follows, and from where (routing 4.1 and 4.2).
 
-Three ways to start a lane: *resume* continues at the committed cursor and begins with the whole retained log (or at a
+Ways to start a lane: *resume* continues at the committed cursor and begins with the whole retained log (or at a
 hint); *tail* is like it but begins at the end, and stores that at once so that the first gap is not lost; *live*
-keeps no cursor and follows from now on.
+keeps no cursor and follows from now on; *all* keeps none either, and begins at the start or at a hint.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Start(enum.Enum):
     TAIL = "tail"
     LIVE = "live"
     COMPETE = "compete"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +109,12 @@ class Subscriptions:
     async def _open_lane(self, subscription: Subscription, identity: Identity, hint_ms: int) -> Lane:
         name = subscription.topic
         consumer = identity.key
-        keeps_cursor = subscription.start is not Start.LIVE
+        keeps_cursor = subscription.start not in (Start.LIVE, Start.ALL)
         position = await self._log.load_cursor(name, consumer) if keeps_cursor else None
         topic = self._log.topic(name)
         if position is None:
             position = topic.last
-            if subscription.start is Start.RESUME:
+            if subscription.start in (Start.RESUME, Start.ALL):
                 position = await self._log.first_at_or_after(name, hint_ms) if hint_ms else 0
             if subscription.start is Start.TAIL:
                 self._log.commit_cursor(name, consumer, position)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aether.access import Access, InvalidAuthority
 from aether.answers import Answer, Caller, Reply
 from aether.audit.events import Event, Recorder
+from aether.authority.requests import Requests
 from aether.config import Config
 from aether.gateway.directory import Directory
 from aether.identity import PrincipalType
@@ -18,6 +19,7 @@ from aether.registry.registry import Registry
 from aether.registry.service import RegistryService
 from aether.tasks import machine
 from aether.tasks.announcer import Announcer
+from aether.tasks.approvals import Approvals
 from aether.tasks.authority import TaskGrants
 from aether.tasks.book import TaskBook
 from aether.tasks.creation import CreateService
@@ -29,6 +31,7 @@ from aether.tasks.liveness import Liveness
 from aether.tasks.machine import Due
 from aether.tasks.model import Task
 from aether.tasks.operations import TaskService
+from aether.tasks.participants import Participants, lane_of
 from aether.tasks.parties import Parties
 from aether.tasks.progress import Heartbeats
 from aether.tasks.timers import Timers
@@ -55,6 +58,9 @@ class Tasks:
     liveness: Liveness
     dispatcher: Dispatcher
     startups: Startups
+    parties: Parties
+    participants: Participants
+    approvals: Approvals
     watches: Watches
     heartbeats: Heartbeats
     timers: Timers
@@ -66,8 +72,16 @@ class Tasks:
         """A session is ready to be given tasks."""
         self.liveness.connected(session)
         session.task_id = self.liveness.bound_task(session.session_id) or session.task_id
-        if session.identity.kind is PrincipalType.ORCHESTRATOR:
-            self.startups.connect(session)
+        match session.identity.kind:
+            case PrincipalType.ORCHESTRATOR:
+                self.startups.connect(session)
+            case PrincipalType.USER:
+                self.participants.connected(session.identity.id, session)
+
+    def is_party(self, caller: Caller, topic: str) -> bool:
+        """Whether a sender may write to the lane of a task because of its part in it."""
+        task = self.book.get(topic.split("::")[2])
+        return task is not None and lane_of(task) == topic and self.parties.is_party(caller, task)
 
     def disconnected(self, session: Session, *, is_clean: bool) -> None:
         """A session has ended."""
@@ -85,6 +99,7 @@ def compose_tasks(
     directory: Directory,
     tokens: TaskTokens,
     authority: TaskGrants | None,
+    requests: Requests | None,
     wall_clock: Callable[[], int],
     chooser: random.Random,
     new_id: Callable[[], str],
@@ -161,16 +176,21 @@ def compose_tasks(
             upkeep.fire(task, due)
 
     timers = Timers(book, fire, wall_clock, config.task_lifetimes(), flush=flush)
+    outcome = requests.outcome if requests is not None else (lambda _: None)
+    approvals = Approvals(book, watches, wall_clock, chooser, outcome)
     inputs = Inputs(book, tier.log, flush=flush)
     ends = Ends(tokens, authority.revoke) if authority is not None else Ends(tokens)
     parties = Parties(access, recorder)
+    participants = Participants(book, lambda user: directory.sessions_of(("user", user)))
     # In this order: what a change means is told before what follows from it, and the next worker comes last.
     book.observers += [
         timers.on_transition,
         announcer.on_transition,
+        participants.on_transition,
         ends.on_transition,
         liveness.on_transition,
         inputs.on_transition,
+        approvals.on_transition,
         dependencies.on_transition,
         startups.on_transition,
         dispatcher.on_transition,
@@ -215,6 +235,9 @@ def compose_tasks(
         liveness,
         dispatcher,
         startups,
+        parties,
+        participants,
+        approvals,
         watches,
         Heartbeats(book, watches, wall_clock, authority.renew if authority is not None else None),
         timers,

@@ -99,6 +99,7 @@ class Router:
 
     :param services: the live services of an implementation, by topic; one is chosen for ``sv::{impl}``.
     :param on_absent: told of a sender and a topic of an agent or unique task that is not connected, after each message.
+    :param is_party: whether a sender has a part in the task of a lane, and so may write there without any rule.
     :param forwards: passes authority on; None where there are no grants, and hence no authority to pass on.
     """
 
@@ -112,6 +113,7 @@ class Router:
         recorder: Recorder = NO_AUDIT,
         forwards: Forwards | None = None,
         on_absent: Callable[[Caller, str], None] | None = None,
+        is_party: Callable[[Caller, str], bool] = lambda *_: False,
     ) -> None:
         self._log = log
         self._access = access
@@ -121,6 +123,7 @@ class Router:
         self._recorder = recorder
         self._forwards = forwards
         self._on_absent = on_absent
+        self._is_party = is_party
 
     def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
         """Check one message and publish it.
@@ -161,7 +164,9 @@ class Router:
         is_metric = message.message_type == pb.METRIC or target.prefix is Prefix.METRIC
         has_negative = check_metric(message.payload) if is_metric else False
         rights = self._rights(caller, message, topic)
-        self._check_access(identity, rights, target, topic)
+        is_task_lane = target.prefix is Prefix.TK
+        if not (is_task_lane and rights.lineage is None and self._is_party(caller, topic)):
+            self._check_access(identity, rights, target, topic)
         if has_negative:
             self._check_metric_credit(rights, declared or identity.workspace)
         receipt = self._check_condition(caller, rights, message, topic)
@@ -170,7 +175,8 @@ class Router:
         workspace = declared or target.workspace or message.app_workspace or identity.workspace
         route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode())
         is_plain = receipt is None and rights.lineage is None
-        if is_plain and self._recorder.coalesces and not (is_metric or is_wildcard or message.app_workspace):
+        may_be_kept = not (is_metric or is_wildcard or is_task_lane or message.app_workspace)
+        if is_plain and self._recorder.coalesces and may_be_kept:
             if len(port.routes) >= ROUTES_MAX:
                 port.routes.clear()
             port.routes[message.target_topic.encode()] = route

@@ -15,6 +15,7 @@ from aether.messaging.log import TopicLog
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.machine import RESULT_SUMMARY
 from aether.tasks.model import Task
+from aether.tasks.participants import takes_part
 from aether.tasks.store import TaskEvent
 from aether.tasks.watches import Watches
 from aether.tasks.wire import completion_frame, notice_frame
@@ -22,8 +23,6 @@ from aether.tasks.wire import completion_frame, notice_frame
 __all__ = ["Announcer"]
 
 EVENTS_TOPIC = "event::receiver0"
-PARTICIPANT = "subject_participant"
-_YES = ("true", "1")
 _SHOWN = ("thread_id", "message_id", "started_at_ms", "task_type")
 
 
@@ -94,7 +93,7 @@ class Announcer:
             self._tell(task.creator, Answer((frame,), self._book.ticket))
 
     def _notify_subject(self, task: Task) -> None:
-        if task.subject_type != "user" or task.metadata.get(PARTICIPANT, "").lower() not in _YES:
+        if not takes_part(task):
             return
         metadata = {"status": str(task.status)}
         metadata |= {name: task.metadata[name] for name in _SHOWN if name in task.metadata}

@@ -16,6 +16,7 @@ from aether.proto import aether_pb2 as pb
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.model import Status, Task
+from aether.tasks.participants import lane_of
 
 __all__ = ["Inputs"]
 
@@ -49,7 +50,7 @@ class Inputs:
     def _listen(self, task: Task) -> None:
         if task.status is not Status.WAITING_INPUT:
             return
-        names = [f"tk::{task.workspace}::{task.task_id}::msg"]
+        names = [lane_of(task)]
         try:
             names.append(parse_identity(task.worker).topic)
         except InvalidIdentity:

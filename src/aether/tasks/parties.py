@@ -30,6 +30,12 @@ class Parties:
         identity = caller.identity
         return identity.kind is PrincipalType.USER and (task.subject_type, task.subject_id) == ("user", identity.id)
 
+    def is_party(self, caller: Caller, task: Task) -> bool:
+        """It created the task, works on it, or is whom it is for."""
+        return self.is_owner(caller, task) or (
+            self.is_subject(caller, task) and not barred_from(caller, task.workspace)
+        )
+
     def may_operate(self, caller: Caller, task: Task) -> bool:
         """The rules of tasks 4, the first that matches; a denial is recorded.
 

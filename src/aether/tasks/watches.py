@@ -18,7 +18,7 @@ from aether.proto import aether_pb2 as pb
 from aether.tasks.book import TaskBook
 from aether.tasks.model import Task
 from aether.tasks.store import Filter, TaskEvent, TaskStore
-from aether.tasks.wire import event_frame, progress_frame
+from aether.tasks.wire import authority_request_frame, event_frame, progress_frame
 
 __all__ = ["Follower", "Watch", "Watches"]
 
@@ -133,6 +133,12 @@ class Watches:
         for watch in self._watching(task) if self._by_id else ():
             if watch.is_live and watch.follower.has_room:
                 watch.follower.put(Answer((progress_frame(task, report, now_ms, watch.watch_id),)))
+
+    def on_authority_request(self, task: Task, event: pb.AuthorityRequestEvent, now_ms: int) -> None:
+        """News of a request that names the task, for those who watch just now: the request itself is kept elsewhere."""
+        for watch in self._watching(task) if self._by_id else ():
+            if watch.is_live and watch.follower.has_room:
+                watch.follower.put(Answer((authority_request_frame(task, event, now_ms, watch.watch_id),)))
 
     def _watching(self, task: Task) -> Iterator[Watch]:
         yield from list(self._by_task.get(task.task_id, {}).values())

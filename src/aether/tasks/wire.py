@@ -23,6 +23,7 @@ from aether.tasks.store import TaskEvent
 __all__ = [
     "MODES",
     "assignment_frame",
+    "authority_request_frame",
     "completion_event",
     "completion_frame",
     "created_frames",
@@ -298,6 +299,18 @@ def progress_frame(task: Task, report: pb.ProgressReport, now_ms: int, subscript
             )
         )
     )
+
+
+def authority_request_frame(task: Task, event: pb.AuthorityRequestEvent, now_ms: int, subscription_id: str) -> bytes:
+    shown = pb.TaskEvent(
+        task_id=task.task_id,
+        emitted_at_unix_ms=now_ms,
+        workspace=task.workspace,
+        parent_task_id=task.parent_task_id,
+        subscription_id=subscription_id,
+        authority_request=pb.TaskAuthorityRequestEventRelay(event=event),
+    )
+    return down(pb.DownstreamMessage(task_event=shown))
 
 
 def notice_frame(task: Task, gateway: str, now_ms: int, recipient: str, metadata: dict[str, str]) -> bytes:

@@ -133,9 +133,11 @@ async def test_69_lists_show_what_may_be_read(admin: Admin, boss: Desk, connect:
 # ------------------------------------------------------------------------------------------------------- authority
 
 
-async def lent(connect: Connect, clock: WallClock, delegate: str, *, hops: int = 3) -> pb.ACLAuthorityGrantInfo:
+async def lent(
+    connect: Connect, clock: WallClock, delegate: str, *, hops: int = 3, window: str = "w1"
+) -> pb.ACLAuthorityGrantInfo:
     """A grant of Alice's for an agent, which it can pass on ``hops - 1`` times."""
-    alice = await connect(user("alice"))
+    alice = await connect(user("alice", window))
     end = clock.now_ms // 1000 + 3600
     request = pb.AuthorityGrantExchangeRequest(
         max_access_level=30, expires_at=end, renewable_until=end + 3600, may_delegate=True, remaining_hops=hops
@@ -182,6 +184,100 @@ async def test_29_a_task_on_behalf_of_somebody(admin: Admin, boss: Desk, connect
     assert (await worker.next("authority_grant_revocation")).grant_id == answer.authority_grant_id
     worker.peer.send("ag::w::i::receiver", b"too late", authorization=assignment.authorization)
     assert (await worker.next("error")).code == "ERR_PERMISSION_DENIED"
+
+
+async def sudo(desk: Desk, task_id: str) -> str:
+    """The id of a request of an agent that Alice is asked to decide."""
+    create = pb.CreateAuthorityRequestPayload(
+        target_subject=pb.PrincipalRef(principal_type="user", principal_id="alice"),
+        routing_target=pb.AuthorityRequestRoutingTarget(
+            principal=pb.PrincipalRef(principal_type="user", principal_id="alice")
+        ),
+        requested_access_level=pb.ACCESS_LEVEL_READWRITE,
+        requested_duration_seconds=600,
+        desired_workspace_scope=["w"],
+        task_id=task_id,
+        audience_type="agent",
+        audience_id="ag::w::i::boss",
+    )
+    operation = pb.AuthorityRequestOperation(op=pb.AuthorityRequestOperation.CREATE, create=create)
+    desk.peer.say(authority_request_op=operation)
+    made = await desk.next("authority_request_response")
+    assert made.success, made.error
+    request_id: str = made.request.request_id
+    return request_id
+
+
+async def test_101_a_user_who_takes_part(admin: Admin, connect: Connect, clock: WallClock) -> None:
+    await admin.fallback("service_workspace", 0)
+    await admin.grant(ALICE, WORKSPACE, 30)
+    alice, window = await connect(user("alice")), await connect(user("alice", "w2"))
+    helper = await connect(service("1", implementation="pool"))
+    grant = await lent(connect, clock, BOSS[1], hops=5, window="w3")
+    boss = await connect(agent("boss"))
+    task_id = await boss.pool(
+        authorization=on_behalf(grant), metadata={"subject_participant": "true", "thread_id": "t"}
+    )
+    await helper.do(Op.CLAIM, task_id)
+    for desk in (alice, window):
+        update = await desk.next("progress_update")
+        while update.state != "running":
+            update = await desk.next("progress_update")
+        assert (update.kind, update.metadata["thread_id"]) == (pb.PROGRESS_KIND_TASK, "t")
+    lane = f"tk::w::{task_id}::msg"
+    helper.peer.send(lane, b"news")
+    for desk in (alice, window):
+        assert (await desk.next("msg")).payload == b"news"
+    later = await connect(user("alice", "late"))
+    assert (await later.next("msg")).payload == b"news"
+    stranger = await connect(service("2", implementation="other"))
+    stranger.peer.send(lane, b"spam")
+    assert (await stranger.next("error")).code == "ERR_PERMISSION_DENIED"
+    await helper.do(Op.COMPLETE, task_id)
+    boss.peer.send(lane, b"too late")
+    await boss.settled("error")
+    assert [await desk.settled("msg") for desk in (alice, window, later)] == [[], [], []]
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize(
+    ("verdict", "status", "error"),
+    [
+        (pb.ResolveAuthorityRequestPayload.APPROVE, "RUNNING", ""),
+        (pb.ResolveAuthorityRequestPayload.DENY, "FAILED", "authority request denied: because"),
+    ],
+)
+async def test_50_a_task_waits_for_a_decision(
+    admin: Admin, boss: Desk, connect: Connect, verdict: int, status: str, error: str, early: bool
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    alice = await connect(user("alice"))
+    task_id = await boss.created()
+    await boss.do(Op.CLAIM, task_id)
+    await boss.subscribe(task_id)
+    request_id = await sudo(boss, task_id)
+    relayed = await boss.next("task_event")
+    assert relayed.authority_request.event.request.request_id == request_id
+
+    async def pause() -> None:
+        wait = pb.WaitSpec(reason=pb.WAIT_REASON_AUTHORITY, authority_request_id=request_id)
+        boss.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=task_id, wait_spec=wait))
+        assert (await boss.next("task_op")).success
+
+    if not early:
+        await pause()
+        assert await boss.status(task_id) == "WAITING_AUTHORITY"
+    decide = pb.ResolveAuthorityRequestPayload(decision=verdict, reason="because")  # type: ignore[arg-type]
+    resolve = pb.AuthorityRequestOperation(
+        op=pb.AuthorityRequestOperation.RESOLVE, request_id=request_id, resolve=decide
+    )
+    alice.peer.say(authority_request_op=resolve)
+    response = await alice.next("authority_request_response")
+    assert response.success, response.error
+    if early:
+        await pause()
+    info = await boss.get(task_id)
+    assert (pb.TaskStatus.Name(info.status), info.error) == (f"TASK_STATUS_{status}", error)
 
 
 async def test_59_authority_and_tokens_outlive_what_will_be_tried_again(
