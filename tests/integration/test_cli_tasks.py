@@ -94,3 +94,15 @@ def test_agents(gateway: GatewayProcess, run: Run) -> None:
     assert run("agents", "show", "lazy").returncode == 1
     [one] = json.loads(run("agents", "orchestrators", "--json").stdout)
     assert one["orchestrator"].startswith("orc::aether-admin::")
+
+
+def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
+    assert run("workspaces", "create", "prod", "--name", "Production", "--tenant", "t").returncode == 0
+    trio.run(make_tasks, gateway)
+    listed = json.loads(run("workspaces", "ls", "--json").stdout)
+    assert [info["workspace_id"] for info in listed] == ["prod", "w"]
+    assert "Live" in run("workspaces", "rename", "prod", "Live").stdout
+    assert "prod" in run("workspaces", "ls", "--tenant", "t").stdout
+    assert json.loads(run("workspaces", "show", "prod", "--json").stdout)[0]["connected"] == []
+    assert run("workspaces", "rm", "prod").returncode == 0
+    assert [info["workspace_id"] for info in json.loads(run("workspaces", "ls", "--json").stdout)] == ["w"]

@@ -26,6 +26,7 @@ FEATURES = {
     "sessions",
     "tasks",
     "tokens",
+    "workspaces",
 }
 
 MAY_IMPORT = {

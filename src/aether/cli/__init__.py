@@ -24,6 +24,7 @@ class LazyGroup(click.Group):
         "init": "aether.cli.init",
         "tasks": "aether.cli.tasks",
         "token": "aether.cli.token",
+        "workspaces": "aether.cli.workspaces",
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

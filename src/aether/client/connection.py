@@ -100,6 +100,7 @@ class Connection(Coordinating):
         from aether.client.sessions import Sessions
         from aether.client.tasks import Tasks
         from aether.client.tokens import Tokens
+        from aether.client.workspaces import Workspaces
 
         self._target = target
         self._init = init
@@ -118,6 +119,7 @@ class Connection(Coordinating):
         self.sessions = Sessions(self)
         self.tasks = Tasks(self)
         self.tokens = Tokens(self)
+        self.workspaces = Workspaces(self)
         self._messages = Inbox()
         self._updates = Inbox(keep_bytes=INBOX_BYTES_MAX)
         self._call: ClientCall | None = None

@@ -72,6 +72,7 @@ from aether.tokens.keys import KeyHasher
 from aether.tokens.service import TokenService
 from aether.tokens.store import TokenStore
 from aether.tokens.tasks import TaskTokens
+from aether.workspaces.service import WorkspaceService
 
 if TYPE_CHECKING:
     from aether.rpc.tls import ServerTls
@@ -299,6 +300,16 @@ class Gateway:
             self.metrics.startup_triggered,
         )
         self._tasks += tasks.services
+        workspaces = WorkspaceService(
+            tier.records,
+            directory,
+            tasks.upkeep,
+            access,
+            recorder,
+            self._wall_clock,
+            observer.messages_in,
+            strict=settings.strict_identifiers,
+        )
         return Services(
             settings=settings,
             tier=tier,
@@ -333,6 +344,7 @@ class Gateway:
                 "submit_audit_event": audit.submit,
                 "access_check": checks.check,
                 "batch_access_check": checks.check_batch,
+                "workspace_op": workspaces.handle,
                 **tasks.handlers,
                 **self._handlers,
             },

@@ -6,6 +6,7 @@ costs the message path an addition.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,7 @@ class Observer:
         self._wall_clock = wall_clock
         self.started_at_ms = wall_clock()
         self._routed = 0
+        self._routed_in: Counter[str] = Counter()
         self._sampled_at = trio.current_time()
         self._sampled = 0
         self._rate = 0.0
@@ -153,6 +155,12 @@ class Observer:
         counts, payload_bytes = session.take_counts()
         self._routed += sum(counts)
         self._metrics.routed(session.identity.workspace, counts, payload_bytes)
+        if session.identity.workspace:
+            self._routed_in[session.identity.workspace] += sum(counts)
+
+    def messages_in(self, workspace: str) -> int:
+        """Messages that sessions of a workspace sent since the start, collected as often as the metrics are."""
+        return self._routed_in[workspace]
 
     def messages(self) -> tuple[int, float]:
         self.collect()

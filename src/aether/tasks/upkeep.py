@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -98,6 +98,21 @@ class Upkeep:
         else:
             reason = "wait timeout"
             self._book.change(task, machine.fail(task, self._wall_clock(), reason, self._random.uniform), reason)
+
+    async def workspaces(self) -> Sequence[str]:
+        """Every workspace that has a task."""
+        return await self._book.store.workspaces()
+
+    def cancel_all(self, workspace: str, reason: str) -> int:
+        """End what is unfinished in a workspace; returns how many tasks that were.
+
+        :raises StoreUnavailable: some are left.
+        """
+        tasks = [task for task in self._book if task.workspace == workspace]
+        for task in tasks:
+            if not task.is_final:  # it may have ended with another one
+                self._book.change(task, machine.cancel(task, self._wall_clock(), reason), reason)
+        return len(tasks)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Forget tasks whose time is over, for ever."""

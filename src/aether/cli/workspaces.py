@@ -1,0 +1,91 @@
+"""``aether workspaces``: workspaces of a running gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from google.protobuf.json_format import MessageToDict
+
+from aether.cli.remote import Remote, remote_options, show
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["workspaces"]
+
+COLUMNS = ("workspace", "name", "description", "agents", "tasks", "users", "messages")
+
+
+@click.group()
+def workspaces() -> None:
+    """Workspaces: what they are called, and who is in them."""
+
+
+@workspaces.command("ls")
+@click.option("--tenant", default="", help="Only of this tenant.")
+@remote_options
+def list_workspaces(remote: Remote, tenant: str) -> None:
+    """Show workspaces that are described or in use."""
+    found = remote.run(lambda me: me.workspaces.list(tenant=tenant))
+    show((_row(info, remote.as_json) for info in found), COLUMNS, as_json=remote.as_json)
+
+
+@workspaces.command("show")
+@click.argument("workspace")
+@remote_options
+def show_workspace(remote: Remote, workspace: str) -> None:
+    """Show one workspace and who is connected."""
+    info = remote.run(lambda me: me.workspaces.get(workspace))
+    nodes = remote.run(lambda me: me.workspaces.connected(workspace))
+    if remote.as_json:
+        connected = [MessageToDict(node, preserving_proto_field_name=True) for node in nodes]
+        show([{**_row(info, True), "connected": connected}], (), as_json=True)
+        return
+    show([_row(info, False)], COLUMNS, as_json=False)
+    for node in nodes:
+        click.echo(f"  {node.id}")
+
+
+@workspaces.command()
+@click.argument("workspace")
+@click.option("--name", default="", help="For people.")
+@click.option("--description", default="")
+@click.option("--tenant", default="")
+@remote_options
+def create(remote: Remote, workspace: str, name: str, description: str, tenant: str) -> None:
+    """Describe a workspace."""
+    info = remote.run(lambda me: me.workspaces.create(workspace, name, description=description, tenant_id=tenant))
+    show([_row(info, remote.as_json)], COLUMNS, as_json=remote.as_json)
+
+
+@workspaces.command()
+@click.argument("workspace")
+@click.argument("name")
+@remote_options
+def rename(remote: Remote, workspace: str, name: str) -> None:
+    """Give a workspace another NAME for people; its id stays."""
+    info = remote.run(lambda me: me.workspaces.update(workspace, display_name=name))
+    show([_row(info, remote.as_json)], COLUMNS, as_json=remote.as_json)
+
+
+@workspaces.command()
+@click.argument("workspace")
+@remote_options
+def rm(remote: Remote, workspace: str) -> None:
+    """Remove the description of a workspace and cancel its unfinished tasks."""
+    remote.run(lambda me: me.workspaces.delete(workspace))
+    click.echo(f"removed {workspace}", err=True)
+
+
+def _row(info: pb.WorkspaceInfo, as_json: bool) -> dict[str, Any]:
+    if as_json:
+        row: dict[str, Any] = MessageToDict(info, preserving_proto_field_name=True)
+        return row
+    return {
+        "workspace": info.workspace_id,
+        "name": info.display_name,
+        "description": info.description,
+        "agents": info.active_agents,
+        "tasks": info.active_tasks,
+        "users": info.active_users,
+        "messages": info.total_messages,
+    }

@@ -1,0 +1,75 @@
+"""Workspaces, for principals that may administer them (tasks 15.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aether.client.errors import PermissionDenied, RequestRefused
+from aether.proto import aether_pb2 as pb
+
+if TYPE_CHECKING:
+    from aether.client.connection import Connection
+
+__all__ = ["Workspaces"]
+
+Op = pb.WorkspaceOperation
+
+
+class Workspaces:
+    """``me.workspaces``. Every method raises PermissionDenied for those who may not administer workspaces, and
+    RequestRefused with the reason for what cannot be."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list(self, *, tenant: str = "", limit: int = 0, offset: int = 0) -> Sequence[pb.WorkspaceInfo]:
+        """Those with a description, a session or a task, by name."""
+        wanted = pb.WorkspaceFilter(tenant_id=tenant, limit=limit, offset=offset)
+        return [*(await self._run(Op.LIST, filter=wanted)).workspaces]
+
+    async def get(self, workspace: str) -> pb.WorkspaceInfo:
+        """Also of one that nobody uses yet."""
+        return (await self._run(Op.GET, workspace_id=workspace)).workspace
+
+    async def create(self, workspace: str, display_name: str = "", **fields: Any) -> pb.WorkspaceInfo:
+        """Describe a workspace, in place of what was said before.
+
+        :param fields: ``description``, ``tenant_id``, ``metadata``.
+        """
+        info = pb.WorkspaceInfo(workspace_id=workspace, display_name=display_name, **fields)
+        return (await self._run(Op.CREATE, workspace=info)).workspace
+
+    async def update(
+        self,
+        workspace: str,
+        *,
+        display_name: str = "",
+        description: str = "",
+        tenant_id: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> pb.WorkspaceInfo:
+        """Change what is not empty; metadata entry by entry."""
+        info = pb.WorkspaceInfo(
+            display_name=display_name, description=description, tenant_id=tenant_id, metadata=metadata or {}
+        )
+        return (await self._run(Op.UPDATE, workspace_id=workspace, workspace=info)).workspace
+
+    async def delete(self, workspace: str) -> None:
+        """Its description goes, and its unfinished tasks are cancelled; refused while sessions are connected."""
+        await self._run(Op.DELETE, workspace_id=workspace)
+
+    async def connected(self, workspace: str) -> Sequence[pb.FlowNode]:
+        """Who is connected."""
+        return [*(await self._run(Op.GET_MESSAGE_FLOW, workspace_id=workspace)).message_flow.nodes]
+
+    async def _run(self, op: int, **fields: Any) -> pb.WorkspaceResponse:
+        operation = Op(op=op, **fields)  # type: ignore[arg-type]
+        response: pb.WorkspaceResponse = await self._connection.request("workspace_op", operation)
+        if not response.success:
+            denied = response.error.startswith("not authorized")
+            kind, code = (
+                (PermissionDenied, "ERR_PERMISSION_DENIED") if denied else (RequestRefused, "WORKSPACE_REFUSED")
+            )
+            raise kind(code, response.error)
+        return response

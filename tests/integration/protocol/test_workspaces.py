@@ -1,0 +1,139 @@
+"""Workspaces on the wire: the checklist of the tasks chapter, items by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.tasks import Desk
+from tests.support.wire import Wire, agent, orchestrator, user
+from tests.unit.fakes import WallClock
+
+from aether import Config, Gateway
+from aether.proto import aether_pb2 as pb
+
+W = pb.WorkspaceOperation
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterator[Gateway]:
+    config = Config.development(tmp_path / "data", gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def admin(wire: Wire) -> Desk:
+    return Desk(await wire.connect(orchestrator("admin")))
+
+
+async def ask(desk: Desk, op: int, workspace_id: str = "", **fields: Any) -> pb.WorkspaceResponse:
+    desk.peer.say(workspace_op=W(op=op, workspace_id=workspace_id, request_id="w", **fields))  # type: ignore[arg-type]
+    response: pb.WorkspaceResponse = await desk.next("workspace")
+    assert response.request_id == "w"
+    assert response.success != bool(response.error), response
+    return response
+
+
+async def names(desk: Desk, **wanted: Any) -> list[str]:
+    response = await ask(desk, W.LIST, filter=pb.WorkspaceFilter(**wanted))
+    return [info.workspace_id for info in response.workspaces]
+
+
+async def test_122_agents_do_not_administer(wire: Wire) -> None:
+    me = Desk(await wire.connect(agent()))
+    assert (await ask(me, W.LIST)).error == "not authorized for workspace operations"
+    assert (await me.next("error")).code == "ERR_PERMISSION_DENIED"
+
+
+async def test_123_what_is_created_is_there(admin: Desk, clock: WallClock) -> None:
+    info = pb.WorkspaceInfo(
+        workspace_id="prod",
+        display_name="Production",
+        description="d",
+        tenant_id="t",
+        metadata={"a": "b", "created_at": "x"},
+    )
+    created = await ask(admin, W.CREATE, workspace=info)
+    assert created.message == "workspace created successfully"
+    found = (await ask(admin, W.GET, "prod")).workspace
+    assert (found.display_name, found.description, found.tenant_id) == ("Production", "d", "t")
+    assert (found.metadata, found.created_at) == ({"a": "b"}, clock.now_ms // 1000)
+    assert await names(admin) == ["prod"]
+    clock.advance(10)
+    await ask(admin, W.UPDATE, "prod", workspace=pb.WorkspaceInfo(display_name="Live", metadata={"c": "d"}))
+    found = (await ask(admin, W.GET, "prod")).workspace
+    assert (found.display_name, found.description, found.metadata) == ("Live", "d", {"a": "b", "c": "d"})
+    assert found.updated_at - found.created_at == 10
+
+
+@pytest.mark.parametrize("name", ["", "a*b", "x" * 129, "a::b"])
+async def test_names_that_cannot_be(admin: Desk, name: str) -> None:
+    assert "workspace_id" in (await ask(admin, W.CREATE, workspace=pb.WorkspaceInfo(workspace_id=name))).error
+    assert "required" in (await ask(admin, W.CREATE)).error
+    assert (await ask(admin, 99)).error == "unknown workspace operation"
+
+
+async def test_list_shows_what_is_used(admin: Desk, wire: Wire) -> None:
+    for name, tenant in (("b", "t"), ("a", "")):
+        await ask(admin, W.CREATE, workspace=pb.WorkspaceInfo(workspace_id=name, tenant_id=tenant))
+    boss = Desk(await wire.connect(agent(workspace="d")))
+    await boss.created(workspace="c")
+    listed = await ask(admin, W.LIST, filter=pb.WorkspaceFilter(offset=1, limit=2))
+    assert ([info.workspace_id for info in listed.workspaces], listed.total_count) == (["b", "c"], 4)
+    assert await names(admin) == ["a", "b", "c", "d"]
+    assert await names(admin, tenant_id="t") == ["b"]
+    used = {info.workspace_id: info.active_agents for info in (await ask(admin, W.LIST)).workspaces}
+    assert used == {"a": 0, "b": 0, "c": 0, "d": 1}
+
+
+async def test_124_delete(admin: Desk, wire: Wire) -> None:
+    await ask(admin, W.CREATE, workspace=pb.WorkspaceInfo(workspace_id="w"))
+    boss = Desk(await wire.connect(agent()))
+    task_id = await boss.pool()
+    refused = await ask(admin, W.DELETE, "w")
+    assert refused.error == "cannot delete workspace w: has 1 active connections"
+    await boss.peer.close()
+    assert (await ask(admin, W.DELETE, "w")).message == "workspace deleted successfully"
+    info = await admin.get(task_id)
+    assert (info.status, info.error) == (pb.TASK_STATUS_CANCELLED, "workspace deleted")
+    assert (await ask(admin, W.GET, "w")).workspace.display_name == "w"  # 125: also of an unknown one
+
+
+async def test_126_who_is_there(admin: Desk, wire: Wire) -> None:
+    await wire.connect(agent("1"))
+    alice = await wire.connect(user("alice"))
+    alice.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="w"))
+    await alice.settle()
+    await wire.connect(agent("2", workspace="other"))
+    nodes = (await ask(admin, W.GET_MESSAGE_FLOW, "w")).message_flow.nodes
+    assert sorted((node.id, node.type, node.status) for node in nodes) == [
+        ("ag::w::i::1", pb.PRINCIPAL_AGENT, "online"),
+        ("us::alice::w1", pb.PRINCIPAL_USER, "online"),
+    ]
+
+
+async def test_descriptions_survive_the_gateway(tmp_path: Path) -> None:
+    import aether
+
+    config = Config.development(tmp_path / "kept")
+    for step in range(2):
+        async with (
+            Gateway(config, listen=False) as gateway,
+            aether.connect_orchestrator(gateway, implementation="o", specifier="a", profiles=()) as me,
+        ):
+            if step == 0:
+                await me.workspaces.create("w", "Name", description="d")
+                await me.workspaces.update("w", metadata={"a": "b"})
+            else:
+                [info] = await me.workspaces.list()
+                assert (info.display_name, info.description, info.metadata) == ("Name", "d", {"a": "b"})
+                await me.workspaces.delete("w")
+                assert await me.workspaces.list() == []
