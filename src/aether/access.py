@@ -123,7 +123,7 @@ class Access(Protocol):
         """May ``principal`` act at ``level`` on the resource?
 
         :param operation: label for audit and operation scopes, such as ``kv_get``.
-        :param workspace: workspace the operation concerns; may be empty.
+        :param workspace: workspace the operation concerns; empty: none, or, of administration and capabilities, all.
         :param tentative: a denial is not final, since the caller will ask another question; it is not recorded.
         :param barred: why the answer is no, whatever the rules say.
         :raises StoreUnavailable: no decision could be made, or its refusal could not be recorded.
@@ -168,16 +168,23 @@ class DirectRights:
             operation,
             workspace,
             tentative=tentative,
-            barred=barred_from(self._caller, workspace),
+            barred=barred_from(self._caller, workspace, resource_type),
         )
 
 
-def barred_from(caller: Caller, workspace: str) -> str:
-    """Why a caller's credential keeps it out of a workspace; empty when it does not (weakness 9)."""
+EVERYWHERE = frozenset({"admin", "capability"})
+"""Types of resources that reach all workspaces where none is named."""
+
+
+def barred_from(caller: Caller, workspace: str, resource_type: str = "workspace") -> str:
+    """Why a caller's credential keeps it out of a workspace, or out of what reaches all of them; empty when it does
+    not (weakness 9)."""
     limit = caller.workspace_limit
-    if limit is None or not workspace or limit.admits_workspace(workspace):
+    if limit is None:
         return ""
-    return f"its credential is not for workspace {workspace}"
+    if not workspace:
+        return "its credential is not for all workspaces" if resource_type in EVERYWHERE else ""
+    return "" if limit.admits_workspace(workspace) else f"its credential is not for workspace {workspace}"
 
 
 _ALLOWED = Decision(True, "no access engine")
@@ -241,6 +248,11 @@ def is_direct(context: pb.AuthorizationContext) -> bool:
     )
 
 
-def is_system(principal: Identity) -> bool:
-    """Workflow engines and orchestrators pass the gates of administration, in direct mode only (acl 6)."""
-    return principal.kind in (PrincipalType.WORKFLOW_ENGINE, PrincipalType.ORCHESTRATOR)
+def is_system(caller: Caller, workspace: str = "") -> bool:
+    """Workflow engines and orchestrators pass the gates of administration, in direct mode only (acl 6); not further
+    than their credential.
+
+    :param workspace: the only one that the operation concerns; empty: it concerns all.
+    """
+    is_one = caller.identity.kind in (PrincipalType.WORKFLOW_ENGINE, PrincipalType.ORCHESTRATOR)
+    return is_one and not barred_from(caller, workspace, "admin")

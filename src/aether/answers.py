@@ -22,6 +22,9 @@ class WorkspaceLimit(Protocol):
 
     def admits_workspace(self, workspace: str) -> bool: ...
 
+    def covers_workspaces(self, pattern: str) -> bool:
+        """Whether it admits every workspace that a pattern matches, as far as can be told for sure."""
+
 
 class Caller(Protocol):
     """The session on whose behalf an operation runs. ``identity`` carries the workspace it is on now, ``task_id``

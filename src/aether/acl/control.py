@@ -208,9 +208,9 @@ class GrantedRights:
                 operation,
                 workspace,
                 tentative=tentative,
-                barred=barred_from(caller, workspace),
+                barred=barred_from(caller, workspace, resource_type),
             )
-        reason = barred_from(caller, workspace)
+        reason = barred_from(caller, workspace, resource_type)
         if reason := reason or grant.permits(resource_type, resource_id, level, operation, workspace):
             decision = Decision(False, reason, by_rule=True)
         else:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-__all__ = ["compile_pattern", "covers", "is_pattern", "literal_prefix"]
+__all__ = ["compile_pattern", "covers", "is_pattern", "literal_prefix", "named_workspaces"]
 
 RUN = "[^/]*"
 SPECIAL = frozenset("*?[\\")
@@ -46,6 +46,12 @@ def covers(parent: str, child: str) -> bool:
     if not is_pattern(child):
         return compile_pattern(parent)(child)
     return parent == "*" and "/" not in child and "[" not in child and "\\" not in child
+
+
+def named_workspaces(patterns: Sequence[str]) -> Sequence[str]:
+    """The workspaces that patterns stand for; one without a name where they cannot be listed, for which only a
+    capability for all of them will do (weakness 29)."""
+    return [""] if not patterns or any(map(is_pattern, patterns)) else patterns
 
 
 def _nothing(candidate: str) -> bool:

@@ -133,13 +133,14 @@ class ACLService:
             rights = self._control.rights(caller, operation.authorization)
         except InvalidAuthority as error:
             raise _refused(f"invalid authorization context: {error}") from None
-        if rights.lineage is None and is_system(caller.identity):
+        workspace = self._workspace_of(operation)
+        if rights.lineage is None and is_system(caller, workspace or ""):
             return rights
         level = Level.READ if operation.op in _READS else Level.ADMIN
-        ask = functools.partial(rights.check, "admin", "admin/acl", level, "admin_op_acl", caller.identity.workspace)
+        ask = functools.partial(rights.check, "admin", "admin/acl", level, "admin_op_acl", workspace or "")
         if ask(tentative=True).allowed:
             return rights
-        if operation.op in _DELEGATED and (workspace := self._workspace_of(operation)) is not None:
+        if operation.op in _DELEGATED and workspace is not None:
             self._admit_manager(rights, operation, workspace)
             return rights
         ask()  # the refusal is recorded

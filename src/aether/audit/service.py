@@ -91,7 +91,7 @@ class AuditService:
 
     def _admit(self, caller: Caller, rights: Rights, workspace: str) -> None:
         """Who may read what (acl 17)."""
-        if rights.lineage is None and is_system(caller.identity):
+        if rights.lineage is None and is_system(caller, workspace):
             return
         ask = functools.partial(rights.check, "admin", "admin/audit", Level.READ, "audit_query", workspace)
         if not workspace:

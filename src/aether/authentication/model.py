@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from aether.acl.patterns import compile_pattern
+from aether.acl.patterns import compile_pattern, covers, is_pattern
 from aether.errors import AetherError
 from aether.identity import Identity, PrincipalType
 
@@ -121,6 +121,13 @@ class Admission:
             return False
         patterns = self.workspace_patterns
         return not patterns or any(pattern == "*" or compile_pattern(pattern)(workspace) for pattern in patterns)
+
+    def covers_workspaces(self, pattern: str) -> bool:
+        """Whether it admits every workspace that a pattern matches, as far as can be told for sure."""
+        if self.workspaces is not None and (is_pattern(pattern) or pattern not in self.workspaces):
+            return False
+        patterns = self.workspace_patterns
+        return not patterns or any(held == "*" or covers(held, pattern) for held in patterns)
 
 
 @dataclass(frozen=True, slots=True)

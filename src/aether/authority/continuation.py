@@ -11,7 +11,7 @@ from collections.abc import Callable
 from aether.answers import Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authority.grants import Grants, principal_of
-from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant
+from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, check_within
 from aether.authority.wire import reference, resource_scope
 from aether.errors import Code, Refusal
 from aether.proto import aether_pb2 as pb
@@ -78,6 +78,7 @@ class Continuations:
             operations = tuple(scope.operation_scope) or operations
         elif wanted.scope_mode != Mode.SCOPE_MODE_INHERIT_PARENT:
             raise Refusal(Code.INVALID_ARGUMENT, "scope_mode must be INHERIT_PARENT or ATTENUATE")
+        check_within(caller.workspace_limit, workspaces)
         # What lives with a session goes on living with that session, whoever uses it.
         follows_session = parent.audience_type == "session" and parent.while_active
         audience = (parent.audience_type, parent.audience_id) if follows_session else delegate

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aether.access import Level
 from aether.acl.patterns import compile_pattern, covers
+from aether.answers import WorkspaceLimit
 from aether.audit.events import Lineage
 from aether.errors import AetherError
 
@@ -18,6 +19,8 @@ __all__ = [
     "ResourceScope",
     "check_child",
     "check_grant",
+    "check_within",
+    "is_within",
     "narrow",
     "narrow_resources",
 ]
@@ -149,6 +152,25 @@ def check_grant(grant: Grant, now_ms: int) -> None:
         raise InvalidGrant("renewable_until must be on or after expires_at")
     if grant.remaining_hops < 0:
         raise InvalidGrant("remaining_hops must not be negative")
+
+
+def check_within(limit: WorkspaceLimit | None, workspace_scope: Sequence[str]) -> None:
+    """Nobody passes on what its own credential keeps it out of (weakness 9).
+
+    :param limit: what the credential says about workspaces.
+    :raises InvalidGrant: some of these workspaces are not open to it.
+    """
+    if not is_within(limit, workspace_scope):
+        raise InvalidGrant("authority grant reaches workspaces that the caller's credential is not for")
+
+
+def is_within(limit: WorkspaceLimit | None, workspace_scope: Sequence[str]) -> bool:
+    """Whether a credential is for all workspaces of a scope; an empty one is of all."""
+    if limit is None:
+        return True
+    if not workspace_scope or ANY_WORKSPACE in workspace_scope:
+        return False
+    return all(map(limit.covers_workspaces, workspace_scope))
 
 
 def check_delegation(may_delegate: bool, hops: int) -> None:

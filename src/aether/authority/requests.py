@@ -19,9 +19,17 @@ from aether.acl.model import subject
 from aether.answers import Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authority.grants import Grants, Principal, principal_of
-from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, ResourceScope, narrow, narrow_resources
+from aether.authority.model import (
+    ANY_WORKSPACE,
+    Grant,
+    InvalidGrant,
+    ResourceScope,
+    check_within,
+    is_within,
+    narrow,
+    narrow_resources,
+)
 from aether.errors import StoreUnavailable
-from aether.identity import Identity
 from aether.records import RecordStore, Table
 
 __all__ = ["APPROVED", "CANCELLED", "DENIED", "EXPIRED", "PENDING", "Request", "RequestLimits", "Requests"]
@@ -172,9 +180,7 @@ class Requests:
         request = self._table.get(request_id)
         if request is not None:
             request = self._current(request)
-            if principal_of(caller) in (request.requester, request.subject) or self.may_decide(
-                caller.identity, request
-            ):
+            if principal_of(caller) in (request.requester, request.subject) or self.may_decide(caller, request):
                 return request
         raise InvalidGrant("authority request not found")
 
@@ -182,24 +188,23 @@ class Requests:
         """Requests that the caller decides, the newest first: by name, or by those of the capabilities that it really
         holds (weakness 3)."""
         who = principal_of(caller)
-        held = {name for name in set(capabilities) if self._holds(caller.identity, name)}
+        names = set(capabilities)
         found = [
             self._current(request)
             for request in self._table.values()
-            if request.routing == who or request.routing_capability in held
+            if request.routing == who or (request.routing_capability in names and self.may_decide(caller, request))
         ]
         return sorted(found, key=lambda request: request.created_ms, reverse=True)
 
-    def may_decide(self, identity: Identity, request: Request) -> bool:
-        """Whether a request is routed to a principal."""
+    def may_decide(self, session: Caller, request: Request) -> bool:
+        """Whether a request is routed to whoever has a session: by name, or, within what its credential is for, by a
+        capability."""
+        who = (session.identity.kind.label, session.identity.canonical_id)
         if request.routing is not None:
-            return request.routing == (identity.kind.label, identity.canonical_id)
-        return self._holds(identity, request.routing_capability)
-
-    def _holds(self, identity: Identity, capability: str) -> bool:
-        if not capability:
+            return request.routing == who
+        capability = request.routing_capability
+        if not capability or not is_within(session.workspace_limit, request.workspace_scope):
             return False
-        who = (identity.kind.label, identity.canonical_id)
         return self._access.decide(*who, "capability", capability, Level.MANAGE, "").allowed
 
     def outcome(self, request_id: str) -> tuple[str, str] | None:
@@ -252,6 +257,7 @@ class Requests:
         given = min(request.level, level or request.level)
         workspaces = narrow(request.workspace_scope, workspace_scope, workspaces=True)
         resources = narrow_resources(request.resource_scope, resource_scope)
+        check_within(caller.workspace_limit, workspaces)
         if approver != request.subject:
             self._check_holds(approver, workspaces, resources, given)
             resources = resources or tuple((kind, ()) for kind in ORDINARY)
@@ -292,7 +298,7 @@ class Requests:
 
     def _routed(self, caller: Caller, request_id: str) -> Request:
         request = self._table.get(request_id)
-        if request is None or not self.may_decide(caller.identity, request):
+        if request is None or not self.may_decide(caller, request):
             raise InvalidGrant("authority request not found")
         return request
 

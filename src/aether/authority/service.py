@@ -10,11 +10,12 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from aether.access import Access, InvalidAuthority, Level, is_system
-from aether.answers import Answer, Caller, down
+from aether.access import Access, InvalidAuthority, Level, barred_from, is_system
+from aether.acl.patterns import named_workspaces
+from aether.answers import Answer, Caller, WorkspaceLimit, down
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authority.grants import Grants, principal_of
-from aether.authority.model import Grant, InvalidGrant, ResourceScope, check_delegation
+from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, ResourceScope, check_delegation, check_within
 from aether.authority.wire import grant_frame, grant_info, reference, resolved_info, resource_scope
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, canonical_reference
@@ -38,6 +39,9 @@ class LiveSession(Protocol):
 
     @property
     def identity(self) -> Identity: ...
+
+    @property
+    def workspace_limit(self) -> WorkspaceLimit | None: ...
 
 
 class Sessions(Protocol):
@@ -133,6 +137,8 @@ class AuthorityService:
         source, metadata = self._source(caller, request.source_session_id.strip())
         is_self = source.session_id == caller.session_id
         check_delegation(request.may_delegate, request.remaining_hops)
+        for party in (caller, source):
+            check_within(party.workspace_limit, request.workspace_scope)
         audience_type = request.audience_type or "session"
         audience_id = request.audience_id or source.session_id
         self._check_audience(caller, source, audience_type, audience_id)
@@ -202,6 +208,7 @@ class AuthorityService:
             level=Level.MANAGE,
             operation="exchange_authority_grants",
             workspace="",
+            barred=barred_from(caller, subject.workspace, "capability"),
         )
         if check(f"{name}/{workspace}/{subject.id}", tentative=True).allowed:
             return
@@ -293,6 +300,7 @@ class AuthorityService:
         while_active: bool,
         metadata: dict[str, str],
     ) -> Grant:
+        check_within(caller.workspace_limit, workspace_scope)
         issuer_type, issuer_id = principal_of(caller)
         expires_ms = request.expires_at * 1000 if request.expires_at > 0 else parent.expires_ms
         renewable_ms = request.renewable_until * 1000 if request.renewable_until > 0 else expires_ms
@@ -432,14 +440,15 @@ class AuthorityService:
         """The delegate, the audience, administrators, and who holds the capability; others learn nothing."""
         who = principal_of(caller)
         concerned = grant is not None and who in (grant.delegate, (grant.audience_type, grant.audience_id))
-        if concerned or is_system(caller.identity):
+        if concerned:
             return
-        identity = caller.identity
-        decision = self._access.check(
-            identity, "capability", "capability/resolve_authority", Level.READ, "resolve_authority", identity.workspace
+        scope = grant.workspace_scope if grant is not None and ANY_WORKSPACE not in grant.workspace_scope else ()
+        check = functools.partial(
+            self._access.rights(caller).check, "capability", "capability/resolve_authority", Level.READ
         )
-        if not decision.allowed:
-            raise InvalidGrant("not authorized")
+        for workspace in named_workspaces(scope):
+            if not is_system(caller, workspace) and not check("resolve_authority", workspace).allowed:
+                raise InvalidGrant("not authorized")
 
     # ---------------------------------------------------------------------------------------------------- audit
 

@@ -414,7 +414,7 @@ class Gateway:
             if request.routing is not None:
                 deciders = directory.sessions_of(request.routing)
             else:
-                deciders = [session for session in directory if requests.may_decide(session.identity, request)]
+                deciders = [session for session in directory if requests.may_decide(session, request)]
             told |= {session.session_id: session for session in deciders}
             event = Answer((event_frame(request, self._wall_clock()),), requests.ticket)
             for session in told.values():

@@ -98,11 +98,9 @@ class RegistryService:
         return Answer((_frame(response),), ticket, functools.partial(_in_doubt, operation.request_id))
 
     def _may_administer(self, caller: Caller) -> bool:
-        if is_system(caller.identity):
+        if is_system(caller):
             return True
-        rights = self._access.rights(caller)
-        workspace = caller.identity.workspace
-        return rights.check("admin", "admin/agents", Level.ADMIN, "agent_op", workspace).allowed
+        return self._access.rights(caller).check("admin", "admin/agents", Level.ADMIN, "agent_op", "").allowed
 
     # -------------------------------------------------------------------------------------------------- operations
 

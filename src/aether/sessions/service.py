@@ -147,13 +147,20 @@ class SessionService:
             rights = self._access.rights(caller, operation.authorization)
         except InvalidAuthority as error:
             raise _refused(f"invalid authorization context: {error}") from None
-        self._admit(caller.identity, rights, "session_op_sessions")
+        self._admit(caller, rights, "session_op_sessions", self._workspace_of(operation))
 
-    def _admit(self, identity: Identity, rights: Rights, label: str) -> None:
+    def _workspace_of(self, operation: pb.SessionOperation) -> str:
+        """The only workspace whose sessions an operation concerns; empty: it may be any."""
+        if operation.op == Op.LIST:
+            return operation.filter.workspace
+        session = self._directory.get(operation.session_id)
+        return session.identity.workspace if session is not None else ""
+
+    def _admit(self, caller: Caller, rights: Rights, label: str, workspace: str) -> None:
         """The gate of administration (connection 13.1)."""
-        if is_system(identity) and rights.lineage is None:
+        if is_system(caller, workspace) and rights.lineage is None:
             return
-        if not rights.check("admin", "admin/sessions", Level.ADMIN, label, identity.workspace).allowed:
+        if not rights.check("admin", "admin/sessions", Level.ADMIN, label, workspace).allowed:
             raise _refused(_NOT_AUTHORIZED + (" or an explicit ACL grant" if self._access.configured else ""))
 
     def _run_session_op(
@@ -231,7 +238,7 @@ class SessionService:
 
     def _admit_status(self, caller: Caller, workspace: str) -> None:
         """:param workspace: of the principal asked about; the capability may be held for one workspace only."""
-        if is_system(caller.identity):
+        if is_system(caller, workspace):
             return
         decision = self._access.rights(caller).check(
             "capability", "capability/query_connections", Level.READ, "query_connections", workspace
@@ -272,7 +279,7 @@ class SessionService:
         """Health, facts, counts and connections of this gateway (connection 13.3)."""
         response = pb.AdminResponse(request_id=query.request_id)
         try:
-            self._admit(caller.identity, self._access.rights(caller), "admin_query")
+            self._admit(caller, self._access.rights(caller), "admin_query", "")
             match query.op:
                 case AdminOp.GET_HEALTH:
                     return self._health(response)

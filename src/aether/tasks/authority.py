@@ -13,7 +13,7 @@ from aether.access import InvalidAuthority, Level
 from aether.answers import Caller
 from aether.audit.events import Event, Lineage, Recorder
 from aether.authority.grants import Grants, principal_of
-from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant
+from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, check_within
 from aether.authority.wire import reference
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
@@ -88,6 +88,10 @@ class TaskGrants:
             audience = ("task", task.task_id)
         else:
             delegate, audience = _ends_of(task.target or task.creator, task)
+        try:
+            check_within(caller.workspace_limit, parent.workspace_scope)
+        except InvalidGrant as error:
+            raise InvalidAuthority(str(error)) from None
         reason = f"task:{task.mode}:{task.task_id}"
         metadata = {
             "authority_task_id": task.task_id,

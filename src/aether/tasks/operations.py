@@ -304,7 +304,7 @@ class TaskService:
             if self._parties.may_read(caller, workspace):
                 return frozenset([workspace]), False
             return frozenset(), True
-        if is_system(caller.identity):
+        if is_system(caller):
             return None, False
         names = await self._book.store.workspaces()
         return frozenset(name for name in names if self._parties.may_read(caller, name)), True

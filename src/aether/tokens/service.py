@@ -7,14 +7,14 @@ that is revoked or deleted is closed (weakness 11). Those of one that expires en
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import trio
 
 from aether.access import Access, Level, is_system
 from aether.acl.model import subject
-from aether.acl.patterns import is_pattern
+from aether.acl.patterns import named_workspaces
 from aether.answers import Answer, Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import Code, Refusal, StoreUnavailable
@@ -74,12 +74,9 @@ class TokenService:
 
         :raises Refusal: this caller may not; clients match that by the request's id (acl 7.4).
         """
-        identity = caller.identity
-        if not is_system(identity):
-            decision = self._access.check(
-                identity, "admin", "admin/tokens", Level.ADMIN, "admin_op_tokens", identity.workspace
-            )
-            if not decision.allowed:
+        if not is_system(caller):
+            check = self._access.rights(caller).check
+            if not check("admin", "admin/tokens", Level.ADMIN, "admin_op_tokens", "").allowed:
                 raise Refusal(Code.PERMISSION_DENIED, _DENIED)
         response = pb.TokenResponse(request_id=operation.request_id)
         before = self._store.ticket
@@ -177,11 +174,11 @@ class TokenService:
         """Who may make keys that admit as a user (acl 14.1)."""
         check = functools.partial(self._access.rights(caller).check, operation="mint_user_tokens")
         allowed = (
-            is_system(caller.identity)
+            is_system(caller)
             or check("admin", "admin/*", Level.ADMIN, workspace="", tentative=True).allowed
             or all(
                 check("capability", "capability/mint_user_tokens", Level.MANAGE, workspace=workspace).allowed
-                for workspace in _reach(request.workspace_patterns)
+                for workspace in named_workspaces(request.workspace_patterns)
             )
         )
         if not allowed:
@@ -248,12 +245,6 @@ class TokenService:
                 Event(kind="admin", operation="token_cleanup", resource_type="api_token", metadata=metadata)
             )
         return count
-
-
-def _reach(patterns: Sequence[str]) -> Sequence[str]:
-    """The workspaces that a token is for; one without a name where they cannot be listed, which takes the capability
-    for all of them (weakness 29)."""
-    return [""] if not patterns or any(map(is_pattern, patterns)) else patterns
 
 
 def _in_doubt(request_id: str) -> tuple[bytes, ...]:
