@@ -50,8 +50,9 @@ MAY_IMPORT = {
     "tiers": SHARED | FEATURES | {"config", "storage"},
     "gateway": SHARED | FEATURES | {"config", "metrics", "rpc", "tiers"},
     "metrics": {"_version", "errors"},
+    "launcher": {"client", "config", "errors", "proto"},
     "admin": SHARED | FEATURES | {"config", "gateway", "metrics"},
-    "cli": SHARED | FEATURES | {"admin", "client", "config", "gateway", "rpc", "storage", "tiers"},
+    "cli": SHARED | FEATURES | {"admin", "client", "config", "gateway", "launcher", "rpc", "storage", "tiers"},
 }
 """Parts of the package by what they import at module level."""
 

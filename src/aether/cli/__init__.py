@@ -22,6 +22,7 @@ class LazyGroup(click.Group):
         "agents": "aether.cli.agents",
         "audit": "aether.cli.audit",
         "init": "aether.cli.init",
+        "orchestrator": "aether.cli.orchestrator",
         "tasks": "aether.cli.tasks",
         "token": "aether.cli.token",
         "workspaces": "aether.cli.workspaces",

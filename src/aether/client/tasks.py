@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -179,26 +179,13 @@ class Tasks:
         task: pb.TaskInfo = response.task
         return task
 
-    async def find(self, **wanted: Any) -> AsyncIterator[pb.TaskInfo]:
-        """Tasks by the fields of ``TaskFilter``, latest change first; read in pages.
+    def find(self, *, limit: int = 0, **wanted: Any) -> AsyncIterator[pb.TaskInfo]:
+        """Tasks by the fields of ``TaskFilter``, latest change first; read in pages, as they are needed.
 
-        :param wanted: such as ``workspace="w"``, ``statuses=[...]``, ``parent_task_id=...``, ``limit=`` in all.
+        :param limit: at most so many; 0: all.
+        :param wanted: such as ``workspace="w"``, ``statuses=[...]`` or ``parent_task_id=...``.
         """
-        left = wanted.pop("limit", 0)
-        is_limited = left > 0
-        token = ""
-        while True:
-            filter_ = pb.TaskFilter(**wanted, limit=min(left, PAGE) if left else PAGE, page_token=token)
-            response = await self._ask("task_query", pb.TaskQuery(filter=filter_))
-            if not response.success:
-                raise _refused(response.error)
-            for task in response.tasks:
-                yield task
-            token = response.next_page_token
-            if left:
-                left -= len(response.tasks)
-            if not token or (is_limited and left <= 0):
-                return
+        return _Found(self._ask, wanted, limit)
 
     @asynccontextmanager
     async def watch(
@@ -446,6 +433,36 @@ class Work:
         """Give it up until it is woken; the block should end now. See :meth:`Tasks.hibernate`."""
         await self._tasks.hibernate(self.task_id, checkpoint_key, **options)
         self.is_given_up = True
+
+
+class _Found:
+    """The tasks of a list, page by page; see :meth:`Tasks.find`. Leaving it half-way leaves nothing behind."""
+
+    def __init__(self, ask: Callable[[str, Any], Awaitable[Any]], wanted: dict[str, Any], limit: int) -> None:
+        self._ask = ask
+        self._wanted = wanted
+        self._left = limit or math.inf
+        self._page: deque[pb.TaskInfo] = deque()
+        self._token: str | None = ""
+
+    def __aiter__(self) -> AsyncIterator[pb.TaskInfo]:
+        return self
+
+    async def __anext__(self) -> pb.TaskInfo:
+        if not self._page and self._token is not None and self._left > 0:
+            await self._read()
+        if not self._page:
+            raise StopAsyncIteration
+        self._left -= 1
+        return self._page.popleft()
+
+    async def _read(self) -> None:
+        wanted = pb.TaskFilter(**self._wanted, limit=int(min(self._left, PAGE)), page_token=self._token)
+        response = await self._ask("task_query", pb.TaskQuery(filter=wanted))
+        if not response.success:
+            raise _refused(response.error)
+        self._page.extend(response.tasks)
+        self._token = response.next_page_token or None
 
 
 class _Watch:

@@ -1,0 +1,143 @@
+"""Takes starts from a gateway and has their agents run until they end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import structlog
+import trio
+
+from aether.client import Connection
+from aether.client.errors import ClientError
+from aether.launcher.containers import EngineRefused, run_container
+from aether.launcher.processes import run_process
+from aether.launcher.profiles import ContainerProfile, ProcessProfile, environment, fill
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["Orchestrator"]
+
+log = structlog.get_logger("aether.launcher")
+
+LAST_LINES = 20
+NANOCPUS = 1_000_000_000
+
+Run = Callable[[pb.TaskAssignment, Callable[[str], None]], Awaitable[int]]
+
+
+class Orchestrator:
+    """Starts what ``me`` is asked to start; :meth:`run` lasts until it is cancelled or the connection ends for good.
+
+    :param gateway: address that the agents connect to.
+    :param log_directory: one file for each agent with its output; None: the output is logged.
+    :param engine_socket: of the container engine.
+    """
+
+    def __init__(
+        self,
+        me: Connection,
+        profiles: Mapping[str, ProcessProfile | ContainerProfile],
+        gateway: str,
+        *,
+        agents_max: int = 100,
+        log_directory: Path | None = None,
+        engine_socket: str = "/var/run/docker.sock",
+    ) -> None:
+        self._me = me
+        self._profiles = profiles
+        self._gateway = gateway
+        self._agents_max = agents_max
+        self._log_directory = log_directory
+        self._engine_socket = engine_socket
+        self._running: set[str] = set()
+
+    async def run(self) -> None:
+        """Every agent ends with this."""
+        async with trio.open_nursery() as nursery:
+            async for start in self._me.tasks:
+                if start.task_id in self._running:
+                    continue  # told again after a lost connection
+                if len(self._running) >= self._agents_max:
+                    await self._fail(start, f"{self._agents_max} agents run here already")
+                    continue
+                self._running.add(start.task_id)
+                nursery.start_soon(self._start, start)
+            nursery.cancel_scope.cancel()
+
+    async def _start(self, start: pb.TaskAssignment) -> None:
+        agent = f"ag::{start.workspace}::{start.target_implementation}::{start.specifier}"
+        last: deque[str] = deque(maxlen=LAST_LINES)
+        note, close = self._output(agent, start, last)
+        try:
+            log.info("starting", agent=agent, profile=start.profile)
+            code = await self._runner(start)(start, note)
+        except (OSError, ValueError, EngineRefused) as error:
+            await self._fail(start, f"cannot be started: {error}")
+        else:
+            log.info("ended", agent=agent, code=code)
+            if code != 0:
+                await self._fail(start, "\n".join([f"ended with code {code}", *last]))
+        finally:
+            close()
+            self._running.discard(start.task_id)
+
+    def _runner(self, start: pb.TaskAssignment) -> Run:
+        profile = self._profiles.get(start.profile)
+        match profile:
+            case ProcessProfile():
+
+                async def process(start: pb.TaskAssignment, note: Callable[[str], None]) -> int:
+                    command = fill(profile.command, start)
+                    variables = environment(profile, start, self._gateway)
+                    return await run_process(command, variables, profile.directory, profile.stop_timeout, note)
+
+                return process
+            case ContainerProfile():
+
+                async def container(start: pb.TaskAssignment, note: Callable[[str], None]) -> int:
+                    limits = {
+                        "NetworkMode": profile.network or "default",
+                        "Memory": profile.memory_bytes,
+                        "NanoCpus": int(profile.cpus * NANOCPUS),
+                    }
+                    return await run_container(
+                        self._engine_socket,
+                        profile.image,
+                        fill(profile.command, start),
+                        environment(profile, start, self._gateway),
+                        limits,
+                        profile.stop_timeout,
+                        note,
+                    )
+
+                return container
+        raise ValueError(f"no profile {start.profile}")
+
+    def _output(
+        self, agent: str, start: pb.TaskAssignment, last: deque[str]
+    ) -> tuple[Callable[[str], None], Callable[[], None]]:
+        """Where the lines of an agent go, and what closes that."""
+        if self._log_directory is None:
+
+            def note(line: str) -> None:
+                last.append(line)
+                log.info(line, agent=agent)
+
+            return note, lambda: None
+        name = agent.replace("::", ".").replace("/", "_")
+        file = (self._log_directory / f"{name}.log").open("a", encoding="utf-8", buffering=1)
+
+        def write(line: str) -> None:
+            last.append(line)
+            file.write(line + "\n")
+
+        return write, file.close
+
+    async def _fail(self, start: pb.TaskAssignment, reason: str) -> None:
+        """Tell the gateway, unless the agent's own end has told it already."""
+        log.warning("failed", task=start.task_id, reason=reason)
+        try:
+            await self._me.tasks.fail(start.task_id, reason)
+        except ClientError as error:
+            log.debug("the start has ended otherwise", task=start.task_id, error=str(error))

@@ -1,0 +1,179 @@
+"""The orchestrator for this machine: agents as processes, started by messages, ended with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+from tests.support.gateway_process import GatewayProcess
+
+import aether
+from aether.launcher.profiles import InvalidProfiles, load_profiles
+from aether.proto import aether_pb2 as pb
+
+AGENT = """
+import os, sys, trio, aether
+from aether.client import Options
+async def main():
+    options = Options(credentials={"token": os.environ["AETHER_AUTH_TOKEN"]})
+    print("who", os.environ["AETHER_SPECIFIER"], *sys.argv[1:], os.environ.get("COLOUR"), flush=True)
+    async with aether.connect_agent(os.environ["AETHER_GATEWAY"], workspace=os.environ["AETHER_WORKSPACE"],
+            implementation=os.environ["AETHER_IMPLEMENTATION"], specifier=os.environ["AETHER_SPECIFIER"],
+            options=options) as me:
+        async for message in me:
+            print("got", message.payload.decode(), flush=True)
+            await me.send(message.source_topic, b"thanks")
+            if message.payload == b"bye":
+                return
+trio.run(main)
+"""
+PROFILES = """
+agents_max: 3
+profiles:
+  python:
+    command: [{python}, {agent}, "{{specifier}}-{{mood}}"]
+    allow_environment: [COLOUR]
+    stop_timeout: 2s
+  broken:
+    command: [{python}, -c, "import sys; print('no luck'); sys.exit(3)"]
+  missing:
+    command: [/does/not/exist]
+"""
+
+
+class Local:
+    """A gateway, and the orchestrator as a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.gateway = GatewayProcess(directory).start()
+        self.logs = directory / "logs"
+        (directory / "agent.py").write_text(AGENT)
+        (directory / "profiles.yaml").write_text(PROFILES.format(python=sys.executable, agent=directory / "agent.py"))
+        command = [
+            sys.executable,
+            "-m",
+            "aether",
+            "orchestrator",
+            "local",
+            "--profiles",
+            str(directory / "profiles.yaml"),
+        ]
+        command += ["--address", self.gateway.target, "--log-dir", str(self.logs)]
+        self.errors = (directory / "orchestrator.log").open("wb")
+        self.process = subprocess.Popen(command, stderr=self.errors, env={**os.environ, "SECRET": "kept"})
+
+    def log(self, specifier: str) -> str:
+        return (self.logs / f"ag.w.lazy.{specifier}.log").read_text()
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            assert self.process.wait(20) == 0
+        self.errors.close()
+        assert self.gateway.stop() == 0
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Local]:
+    local = Local(tmp_path)
+    yield local
+    local.stop()
+
+
+async def start(me: aether.Connection, profile: str = "python", **params: str) -> None:
+    await me.agents.register("lazy", profile, {"mood": "calm", **params})
+
+
+def connect(local: Local) -> object:
+    return aether.connect_orchestrator(local.gateway.target, implementation="o", specifier="a", profiles=())
+
+
+async def ended(me: aether.Connection, status: int) -> pb.TaskInfo:
+    """The newest start, once it has this status."""
+    while True:
+        async for task in me.tasks.find(task_type="agent_startup", limit=1):
+            if task.status == status:
+                return task
+        await trio.sleep(0.05)
+
+
+async def test_a_message_starts_a_process_and_gets_its_answer(local: Local) -> None:
+    with trio.fail_after(60):
+        async with (
+            connect(local) as me,  # type: ignore[attr-defined]
+            aether.connect_agent(local.gateway.target, workspace="w", implementation="i", specifier="me") as boss,
+        ):
+            await start(me, **{"env.COLOUR": "blue", "env.PATH": "nowhere"})
+            for text in (b"hello", b"bye"):
+                await boss.send("ag::w::lazy::1", text)
+                assert (await anext(boss)).payload == b"thanks"
+            assert (await ended(me, pb.TASK_STATUS_COMPLETED)).error == ""
+    assert local.log("1").splitlines() == ["who 1 1-calm blue", "got hello", "got bye"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "text"), [("broken", "ended with code 3\nno luck"), ("missing", "cannot be started")]
+)
+async def test_a_start_that_fails_says_why(local: Local, profile: str, text: str) -> None:
+    with trio.fail_after(60):
+        async with connect(local) as me:  # type: ignore[attr-defined]
+            await start(me, profile)
+            await me.agents.launch("lazy", "w", "1")
+            assert text in (await ended(me, pb.TASK_STATUS_FAILED)).error
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_agents_end_with_their_orchestrator(local: Local, number: int) -> None:
+    with trio.fail_after(60):
+        async with (
+            connect(local) as me,  # type: ignore[attr-defined]
+            aether.connect_agent(local.gateway.target, workspace="w", implementation="i", specifier="me") as boss,
+        ):
+            await start(me)
+            await boss.send("ag::w::lazy::1", b"hello")
+            await anext(boss)
+            assert await me.connection_status("agent", "ag::w::lazy::1")
+            local.process.send_signal(number)
+            while await me.connection_status("agent", "ag::w::lazy::1"):  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.05)
+            await trio.to_thread.run_sync(local.process.wait)
+
+
+async def test_agents_outlive_a_lost_connection_of_their_orchestrator(local: Local) -> None:
+    with trio.fail_after(60):
+        async with (
+            connect(local) as me,  # type: ignore[attr-defined]
+            aether.connect_agent(local.gateway.target, workspace="w", implementation="i", specifier="me") as boss,
+        ):
+            await start(me)
+            await boss.send("ag::w::lazy::1", b"hello")
+            await anext(boss)
+            local.gateway.kill()
+            local.gateway.start()
+            await boss.send("ag::w::lazy::1", b"still there")
+            assert (await anext(boss)).payload == b"thanks"
+            assert len([task async for task in me.tasks.find(task_type="agent_startup")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "valid dictionary"),
+        ("profiles: {}", "at least 1 item"),
+        ("profiles: {x: {command: []}}", "at least 1 item"),
+        ("profiles: {x: {commands: [a]}}", "Extra inputs"),
+        ("profiles: {x: {kind: tank}}", "tank"),
+        ("profiles: [", "expected"),
+    ],
+)
+def test_profiles_that_cannot_be(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "profiles.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidProfiles, match=problem):
+        load_profiles(file)
