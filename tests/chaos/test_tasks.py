@@ -1,0 +1,204 @@
+"""kill -9 of gateway and workers while tasks are created, claimed and completed: what was answered is there, nothing is
+half, nobody's work is lost or in two hands (design, promises)."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import trio
+import trio.lowlevel
+from tests.support.gateway_process import GatewayProcess
+
+import aether
+from aether.client import ClientError, ConnectionLost, Options
+from aether.proto import aether_pb2 as pb
+
+PATIENCE_S = 90
+ONCE = Options(attempts_max=3)
+QUICK = Options(backoff_initial_s=0.05, backoff_max_s=0.2)
+COMPLETED = pb.TASK_STATUS_COMPLETED
+
+
+def connect(gateway: GatewayProcess, specifier: str, implementation: str = "boss", options: Options = QUICK) -> object:
+    return aether.connect_agent(
+        gateway.target, workspace="w", implementation=implementation, specifier=specifier, options=options
+    )
+
+
+async def restart(gateway: GatewayProcess) -> None:
+    await trio.to_thread.run_sync(gateway.start)
+
+
+async def statuses(gateway: GatewayProcess) -> dict[str, pb.TaskInfo]:
+    async with connect(gateway, "reader") as me:  # type: ignore[attr-defined]
+        return {task.task_id: task async for task in me.tasks.find(workspace="w")}
+
+
+async def test_answered_operations_survive(gateway: GatewayProcess) -> None:
+    """Eight clients create, claim and complete; each notes what was answered, and then the gateway is killed."""
+    answered: dict[str, int] = {}
+    enough = trio.Event()
+
+    async def work(name: str) -> None:
+        try:
+            async with connect(gateway, name, options=ONCE) as me:  # type: ignore[attr-defined]
+                while True:
+                    task_id = (await me.tasks.create(name, b"payload")).task_id
+                    answered[task_id] = pb.TASK_STATUS_QUEUED
+                    answered[task_id] = (await me.tasks.begin(task_id)).status
+                    answered[task_id] = (await me.tasks.complete(task_id)).status
+                    if len(answered) > 300:
+                        enough.set()
+        except* ClientError:
+            pass  # the gateway is dead
+
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            for number in range(8):
+                nursery.start_soon(work, f"c{number}")
+            await enough.wait()
+            gateway.kill()
+            nursery.cancel_scope.cancel()
+        await restart(gateway)
+        found = await statuses(gateway)
+    assert set(answered) <= set(found)
+    for task_id, status in answered.items():
+        assert found[task_id].status >= status, found[task_id]  # the numbers grow along this way
+    assert len(found) - len(answered) <= 8  # at most one without an answer in each client
+
+
+async def test_pools_finish_whatever_is_killed(gateway: GatewayProcess, tmp_path: Path) -> None:
+    """Workers in processes of their own, which are killed, as the gateway is: in the end every task is done, and no
+    completion was taken from a worker that had lost its task."""
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    chooser = random.Random(7)
+    created: set[str] = set()
+
+    def start(number: int) -> subprocess.Popen[bytes]:
+        done = tmp_path / f"done-{number}-{time.time_ns()}"
+        command = [sys.executable, str(script), gateway.target, str(number), str(done)]
+        return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+
+    workers = {number: start(number) for number in range(3)}
+    try:
+        with trio.fail_after(PATIENCE_S):
+            async with connect(gateway, "boss") as boss:  # type: ignore[attr-defined]
+                for number in range(120):
+                    key = f"task {number}"
+                    created.add((await boss.tasks.create("work", pool="pool", idempotency_key=key)).task_id)
+                    if number in (40, 80):
+                        gateway.kill()
+                        await restart(gateway)
+                    if number % 30 == 10:
+                        victim = chooser.choice(sorted(workers))
+                        workers[victim].send_signal(signal.SIGKILL)
+                        workers[victim].wait()
+                        workers[victim] = start(victim)
+                assert len(created) == 120
+                for task_id in created:
+                    assert (await boss.tasks.wait(task_id)).status == COMPLETED
+    finally:
+        for worker in workers.values():
+            worker.kill()
+            worker.wait()
+    done = [line for file in tmp_path.glob("done-*") for line in file.read_text().splitlines()]
+    assert set(done) <= created
+    assert len(done) == len(set(done)), "one task was completed by two"
+
+
+WORKER = """
+import sys, trio, aether
+from aether.client import ClientError, Options
+target, number, path = sys.argv[1:]
+async def main():
+    options = Options(backoff_initial_s=0.05, backoff_max_s=0.2, retry_on_duplicate=True)
+    me = aether.connect_agent(target, workspace="w", implementation="pool", specifier=number, options=options)
+    async with me as me:
+        async for assignment in me.tasks:
+            try:
+                await me.tasks.begin(assignment.task_id)
+                await trio.sleep(0.005)
+                await me.tasks.complete(assignment.task_id, number)
+            except ClientError:
+                continue
+            with open(path, "a") as done:
+                done.write(assignment.task_id + "\\n")
+trio.run(main)
+"""
+
+
+async def test_timers_outlive_the_gateway(gateway: GatewayProcess) -> None:
+    """A retry, a wait with an end and a wake-up that come due while the gateway is dead, and after."""
+    with trio.fail_after(PATIENCE_S):
+        async with connect(gateway, "boss") as boss:  # type: ignore[attr-defined]
+            tasks = boss.tasks
+            soon = [(await tasks.create(str(number))).task_id for number in range(3)]
+            policy = pb.RetryPolicy(max_attempts=2, backoff=pb.BACKOFF_STRATEGY_FIXED, initial_delay_ms=300)
+            retried = (await tasks.create("retried", pool="nobody", retry=policy)).task_id
+            await tasks.fail(retried, "once")
+            for task_id, timeout_s in zip(soon, (0.2, 1.5, 3600), strict=True):
+                await tasks.begin(task_id)
+                await tasks.pause(task_id, timeout_s=timeout_s)
+            gateway.kill()
+            await trio.sleep(0.5)
+            await restart(gateway)
+            wanted = [pb.TASK_STATUS_FAILED, pb.TASK_STATUS_FAILED, pb.TASK_STATUS_WAITING_INPUT]
+            while [(await tasks.get(task_id)).status for task_id in soon] != wanted:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+            while (await tasks.get(retried)).status != pb.TASK_STATUS_QUEUED:  # noqa: ASYNC110
+                await trio.sleep(0.05)
+            assert (await tasks.get(soon[0])).error == "wait timeout"
+
+
+async def test_a_gateway_with_many_tasks_starts_again(gateway: GatewayProcess) -> None:
+    """Five thousand unfinished tasks are known after a kill, and handed out in their order."""
+    with trio.fail_after(PATIENCE_S):
+        async with connect(gateway, "boss") as boss:  # type: ignore[attr-defined]
+
+            async def create(first: int) -> None:
+                for number in range(first, first + 250):
+                    await boss.tasks.create("many", b"%d" % number, pool="pool", priority=10 + 10 * (number % 3))
+
+            async with trio.open_nursery() as nursery:
+                for first in range(0, 5000, 250):
+                    nursery.start_soon(create, first)
+            gateway.kill()
+            await restart(gateway)
+            async with connect(gateway, "1", "pool") as worker:  # type: ignore[attr-defined]
+                assignment = await anext(worker.tasks)
+                assert (await worker.tasks.get(assignment.task_id)).priority == 30
+            found = [task async for task in boss.tasks.find(task_type="many")]
+            assert len({task.task_id for task in found}) == 5000
+
+
+async def test_an_unanswered_create_is_done_once(gateway: GatewayProcess) -> None:
+    """A client that repeats a create with its key after a lost connection gets one task."""
+    with trio.fail_after(PATIENCE_S):
+        async with connect(gateway, "boss") as boss:  # type: ignore[attr-defined]
+            ids = []
+
+            async def create() -> None:
+                for number in range(200):
+                    while True:
+                        try:
+                            ids.append((await boss.tasks.create("once", idempotency_key=str(number))).task_id)
+                            break
+                        except ConnectionLost:
+                            continue
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(create)
+                while len(ids) < 50:
+                    await trio.lowlevel.checkpoint()
+                gateway.kill()
+                await restart(gateway)
+            found = [task.task_id async for task in boss.tasks.find(task_type="once")]
+    assert sorted(found) == sorted(ids)
+    assert len(ids) == 200
