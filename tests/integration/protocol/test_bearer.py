@@ -119,7 +119,7 @@ async def test_how_a_token_is_shown(wire: Wire, issuer: Issuer, name: str, prefi
     ],
     ids=["RS512", "PS256", "ES256", "ES384", "ES512"],
 )
-async def test_algorithms(wire: Wire, issuer: Issuer, key: Any, algorithm: str) -> None:
+async def test_algorithms(wire: Wire, issuer: Issuer, key: Any, algorithm: str, at_once: None) -> None:
     issuer.keys = {"k": key}
     await wire.connect(user(**bearer(issuer.token("k", header={"alg": algorithm}))))
 

@@ -465,6 +465,7 @@ async def test_a_large_submitted_event_is_cut(wire: Wire, admin: Admin) -> None:
 async def ask_workspaces(peer: Peer) -> None:
     """41: operations without an id are answered by their own type."""
     peer.say(workspace_op=pb.WorkspaceOperation(op=pb.WorkspaceOperation.LIST))
+    await peer.expect_error("ERR_PERMISSION_DENIED")
     assert not (await peer.expect("workspace")).success
 
 
