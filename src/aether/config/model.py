@@ -63,7 +63,7 @@ ENVELOPE = 64 * KIB
 """Room a message needs around its payload: topic, identities, authorization."""
 
 DEV_DEFAULTS: dict[str, dict[str, Any]] = {
-    "gateway": {"message_rate_limit": 0},
+    "gateway": {"message_rate_limit": 0, "task_rate_limit": 0},
     "quotas": {"enabled": False},
     "acl": {"enabled": False},
 }
@@ -121,6 +121,9 @@ class Gateway(Section):
     """Messages that a session may send at once before the rate applies; 0 is twice the rate."""
     workspace_rate_limit: Rate = 0.0
     """Messages per second that all senders of a workspace may send together through this gateway; 0 is unlimited."""
+    task_rate_limit: Rate = 500.0
+    """Operations per second of a session on tasks, agents and workspaces, in bursts of up to twice as many; 0 is
+    unlimited."""
     max_payload_size: PositiveSize = 1 * MIB
     """Largest payload of a message, in bytes."""
     max_receive_message: PositiveSize = 4 * MIB
@@ -561,6 +564,7 @@ class Config(Section):
             message_rate=gateway.message_rate_limit,
             message_burst=gateway.message_rate_burst or 2 * gateway.message_rate_limit,
             workspace_message_rate=gateway.workspace_rate_limit,
+            task_rate=gateway.task_rate_limit,
             identity_message_rate=quotas.max_message_rate_per_identity if quotas.enabled else 0.0,
             connections_per_workspace_max=quotas.max_connections_per_workspace if quotas.enabled else 0,
             staged_bytes_max=self.storage.staging_bytes,

@@ -17,7 +17,7 @@ from aether.proto import aether_pb2 as pb
 if TYPE_CHECKING:
     from aether.gateway.session import Session
 
-__all__ = ["ANSWERED_BY", "Handler", "absent", "request_id_of"]
+__all__ = ["ANSWERED_BY", "Handler", "absent", "decline", "request_id_of"]
 
 Handler = Callable[["Session", Any], Reply]
 """Takes the session and the member message."""
@@ -72,6 +72,19 @@ def absent(session: Session, kind: str, operation: Any) -> Answer:
         return Answer((refuse(Code.NOT_IMPLEMENTED, f"{kind} is {_NOT_AVAILABLE}", request_id=request_id),))
     text = f"{Code.NOT_IMPLEMENTED}: {kind} is {_NOT_AVAILABLE}"
     return Answer((_typed(member, request_id, text, error_code=Code.NOT_IMPLEMENTED),))
+
+
+def decline(kind: str, operation: Any, code: str, text: str, *, retry_after_ms: int) -> Answer:
+    """Refuse an operation for now: its typed response, and before it an error that says when to try again.
+
+    The error has no request id: the Python client raises one that does and drops the response (tasks 3.2). An operation
+    without id that nobody answers gets the error alone.
+    """
+    frames = [refuse(code, text, retryable=True, retry_after_ms=retry_after_ms)]
+    request_id = request_id_of(operation)
+    if request_id or kind != "create_task":
+        frames.append(_typed(ANSWERED_BY[kind], request_id, f"{code}: {text}", error_code=code))
+    return Answer(tuple(frames))
 
 
 def _typed(member: str, request_id: str, text: str, **extra: str) -> bytes:

@@ -21,7 +21,7 @@ from aether.access import Level
 from aether.answers import Answer, down, refuse
 from aether.errors import Code, IdentityHeld, Refusal, StoreUnavailable
 from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim, read_init
-from aether.gateway.inbound import absent, request_id_of
+from aether.gateway.inbound import absent, decline, request_id_of
 from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
 from aether.gateway.reasons import CloseReason
 from aether.gateway.snapshot import config_snapshot
@@ -70,6 +70,8 @@ OPERATION_KINDS = {
     "connection_status_request": "",
 }
 """Scope that a restricted token needs for an operation; none for questions about oneself, ``admin`` for all others."""
+BUDGETED = frozenset({"create_task", "task_op", "task_query", "task_subscription_op", "agent_op", "workspace_op"})
+"""Operations that a session has a budget for, beside that of its messages (tasks 1)."""
 SYSTEM = frozenset(
     {
         PrincipalType.ORCHESTRATOR,
@@ -299,6 +301,8 @@ class Session:
         self._answers = Answers(call, self._port, services.durability)
         self._catch_up = CatchUp(call, self._port, services.log)
         self._subscriptions = Subscriptions(self._port, services.log, services.groups)
+        rate = settings.task_rate
+        self._budget = TokenBucket(rate, 2 * rate, trio.current_time()) if rate > 0 else None
         self._followed: set[str] = set()
         self._reason: CloseReason | None = None
         self._reason_text = ""
@@ -528,6 +532,10 @@ class Session:
         self._check_scope(kind)
         handler = self._services.handlers.get(kind)
         if handler is not None:
+            bucket = self._budget if kind in BUDGETED else None
+            if bucket is not None and not bucket.take(trio.current_time()):
+                text = "task operation rate limit exceeded"
+                return decline(kind, operation, Code.RATE_LIMITED, text, retry_after_ms=bucket.wait_ms())
             return handler(self, operation)
         match kind:
             case "send":

@@ -23,6 +23,8 @@ class Settings:
     message_rate: float = 0.0
     message_burst: float = 0.0
     workspace_message_rate: float = 0.0
+    task_rate: float = 0.0
+    """Operations on tasks, agents and workspaces a second; bursts of twice as many."""
     identity_message_rate: float = 0.0
     connections_per_workspace_max: int = 0
     staged_bytes_max: int = 64 * 1024 * 1024

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from tests.support.tasks import Desk, Op
-from tests.support.wire import Wire, agent, bridge, engine, orchestrator, service, task, user
+from tests.support.wire import Wire, agent, bridge, engine, open_wire, orchestrator, service, task, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
@@ -842,6 +843,51 @@ async def test_102_completion_events(boss: Desk, connect: Connect) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------- sweeps
+
+
+@asynccontextmanager
+async def served(path: Path, engine: str, **sections: Any) -> AsyncIterator[Desk]:
+    """An agent at a gateway with other settings."""
+    gateway_section = {"engine": engine, **sections.pop("gateway", {})}
+    async with Gateway(Config.development(path, gateway=gateway_section, **sections)) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            yield Desk(await wire.connect(agent("boss")))
+
+
+async def test_a_session_has_a_budget(tmp_path: Path, engine: str) -> None:
+    async with served(tmp_path, engine, gateway={"task_rate_limit": 2}) as boss:
+        for _ in range(4):
+            await boss.created()
+        refused = await boss.create()
+        assert (refused.success, refused.error_code) == (False, "ERR_RATE_LIMITED")
+        error = await boss.next("error")
+        assert (error.code, error.retryable, error.request_id) == ("ERR_RATE_LIMITED", True, "")
+        assert 0 < error.retry_after_ms <= 500
+        page = await boss.page()
+        assert (page.success, "ERR_RATE_LIMITED" in page.error) == (False, True)
+        boss.peer.send("ag::w::i::boss", b"messages have their own")
+        assert (await boss.next("msg")).payload
+
+
+async def test_a_workspace_has_room_for_so_many(tmp_path: Path, engine: str) -> None:
+    async with served(tmp_path, engine, quotas={"enabled": True, "max_tasks_per_workspace": 2}) as boss:
+        first = await boss.created()
+        await boss.created()
+        refused = await boss.create()
+        assert refused.error_code == "ERR_QUOTA_001"
+        assert (await boss.next("error")).retryable
+        assert await boss.created(workspace="other")
+        await boss.do(Op.COMPLETE, first)
+        assert await boss.created()
+
+
+async def test_sizes_have_limits(tmp_path: Path, engine: str) -> None:
+    async with served(tmp_path, engine, quotas={"max_task_payload_size": 10}) as boss:
+        assert await boss.created(payload=b"x" * 10)
+        assert (await boss.create(payload=b"x" * 11)).error_code == "TASK_PAYLOAD_TOO_LARGE"
+        large = await boss.create(metadata={"k": "v" * 65_536})
+        assert (large.error_code, "metadata" in large.error_message) == ("ERR_INVALID_ARGUMENT", True)
 
 
 async def test_127_nobody_cares(boss: Desk, gateway: Gateway, clock: WallClock) -> None:
