@@ -11,7 +11,7 @@ from collections.abc import Callable
 from aether.answers import Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authority.grants import Grants, principal_of
-from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, check_within
+from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, check_within, child_of
 from aether.authority.wire import reference, resource_scope
 from aether.errors import Code, Refusal
 from aether.proto import aether_pb2 as pb
@@ -82,33 +82,21 @@ class Continuations:
         # What lives with a session goes on living with that session, whoever uses it.
         follows_session = parent.audience_type == "session" and parent.while_active
         audience = (parent.audience_type, parent.audience_id) if follows_session else delegate
-        issuer = principal_of(caller)
-        child = Grant(
-            id=self._new_id(),
-            root_id=parent.root_id,
-            parent_id=parent.id,
-            subject_type=parent.subject_type,
-            subject_id=parent.subject_id,
-            root_subject_type=parent.root_subject_type,
-            root_subject_id=parent.root_subject_id,
-            delegate_type=delegate[0],
-            delegate_id=delegate[1],
-            issued_by_type=issuer[0],
-            issued_by_id=issuer[1],
+        child = child_of(
+            parent,
+            self._new_id(),
+            issuer=principal_of(caller),
+            delegate=delegate,
+            audience=audience,
+            created_ms=self._wall_clock(),
+            reason="continued with a message",
             max_access_level=level,
-            remaining_hops=max(0, parent.remaining_hops - 1),
             workspace_scope=workspaces,
             resource_scope=resources,
             operation_scope=operations,
-            audience_type=audience[0],
-            audience_id=audience[1],
+            renewable_ms=parent.expires_ms,
             audience_identity=parent.audience_identity if follows_session else "",
             while_active=follows_session,
-            expires_ms=parent.expires_ms,
-            renewable_ms=parent.expires_ms,
-            created_ms=self._wall_clock(),
-            reason="continued with a message",
-            metadata={"derived_from_grant_id": parent.id},
         )
         siblings = self._grants.children(parent.id)
         for sibling in siblings:

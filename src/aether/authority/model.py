@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aether.access import Level
 from aether.acl.patterns import compile_pattern, covers
@@ -20,6 +21,7 @@ __all__ = [
     "check_child",
     "check_grant",
     "check_within",
+    "child_of",
     "is_within",
     "narrow",
     "narrow_resources",
@@ -171,6 +173,49 @@ def is_within(limit: WorkspaceLimit | None, workspace_scope: Sequence[str]) -> b
     if not workspace_scope or ANY_WORKSPACE in workspace_scope:
         return False
     return all(map(limit.covers_workspaces, workspace_scope))
+
+
+def child_of(
+    parent: Grant,
+    grant_id: str,
+    *,
+    issuer: tuple[str, str],
+    delegate: tuple[str, str],
+    audience: tuple[str, str],
+    created_ms: int,
+    reason: str,
+    **narrowed: Any,
+) -> Grant:
+    """A grant derived from another: for the same subject, a hop less, its scopes and times unless ``narrowed``."""
+    fields: dict[str, Any] = {
+        "max_access_level": parent.max_access_level,
+        "workspace_scope": parent.workspace_scope,
+        "resource_scope": parent.resource_scope,
+        "operation_scope": parent.operation_scope,
+        "expires_ms": parent.expires_ms,
+        "renewable_ms": parent.renewable_ms,
+        "remaining_hops": max(0, parent.remaining_hops - 1),
+        **narrowed,
+    }
+    fields["metadata"] = {**fields.get("metadata", {}), "derived_from_grant_id": parent.id}
+    return Grant(
+        id=grant_id,
+        root_id=parent.root_id,
+        parent_id=parent.id,
+        subject_type=parent.subject_type,
+        subject_id=parent.subject_id,
+        root_subject_type=parent.root_subject_type,
+        root_subject_id=parent.root_subject_id,
+        delegate_type=delegate[0],
+        delegate_id=delegate[1],
+        issued_by_type=issuer[0],
+        issued_by_id=issuer[1],
+        audience_type=audience[0],
+        audience_id=audience[1],
+        created_ms=created_ms,
+        reason=reason,
+        **fields,
+    )
 
 
 def check_delegation(may_delegate: bool, hops: int) -> None:

@@ -13,7 +13,7 @@ from aether.access import InvalidAuthority, Level
 from aether.answers import Caller
 from aether.audit.events import Event, Lineage, Recorder
 from aether.authority.grants import Grants, principal_of
-from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, check_within
+from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, check_within, child_of
 from aether.authority.wire import reference
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
@@ -227,30 +227,15 @@ class TaskGrants:
         """A child with the parent's scopes and times, a hop less."""
         try:
             grant = self._grants.add(
-                Grant(
-                    id=self._new_id(),
-                    root_id=parent.root_id,
-                    parent_id=parent.id,
-                    subject_type=parent.subject_type,
-                    subject_id=parent.subject_id,
-                    root_subject_type=parent.root_subject_type,
-                    root_subject_id=parent.root_subject_id,
-                    delegate_type=delegate[0],
-                    delegate_id=delegate[1],
-                    issued_by_type=issuer[0],
-                    issued_by_id=issuer[1],
-                    max_access_level=parent.max_access_level,
-                    remaining_hops=max(0, parent.remaining_hops - 1),
-                    workspace_scope=parent.workspace_scope,
-                    resource_scope=parent.resource_scope,
-                    operation_scope=parent.operation_scope,
-                    audience_type=audience[0],
-                    audience_id=audience[1],
-                    expires_ms=parent.expires_ms,
-                    renewable_ms=parent.renewable_ms,
+                child_of(
+                    parent,
+                    self._new_id(),
+                    issuer=issuer,
+                    delegate=delegate,
+                    audience=audience,
                     created_ms=self._wall_clock(),
                     reason=reason,
-                    metadata={**metadata, "derived_from_grant_id": parent.id},
+                    metadata=metadata,
                 )
             )
         except InvalidGrant as error:
