@@ -162,6 +162,7 @@ def compose_tasks(
         new_id,
         is_connected,
         config.gateway.gateway_id,
+        lambda identity: liveness.cut_off_ms(identity),
         authorize,
         on_trigger,
     )

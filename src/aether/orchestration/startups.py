@@ -31,6 +31,8 @@ log = structlog.get_logger("aether.orchestration")
 
 LOSSES_MAX = 3
 """Orchestrators that may lose a startup before it fails."""
+REJOIN_MS = 3_000
+"""How long an agent whose connection broke has to come back by itself, before a message has another one started."""
 BACKOFF_MS_MAX = 300_000
 STABLE_MS = 60_000
 """An agent that ran this long has not failed to start."""
@@ -62,6 +64,7 @@ class Startups:
     """Implements :class:`aether.tasks.creation.Startups`; an observer of the book.
 
     :param is_connected: whether an identity has a session anywhere.
+    :param cut_off_ms: when the connection of an identity broke, if it did (Unix milliseconds); 0: it did not.
     :param authorize: gives a startup that a message asked for what the sender may do; nothing by default.
     :param wall_clock: current Unix time in milliseconds.
     :param on_trigger: told how a message for an absent agent went: ``started``, ``unregistered``, ``duplicate``,
@@ -78,6 +81,7 @@ class Startups:
         new_id: Callable[[], str],
         is_connected: Callable[[str], bool],
         gateway_id: str,
+        cut_off_ms: Callable[[str], int] = lambda _: 0,
         authorize: Callable[[Caller, Task], None] = lambda *_: None,
         on_trigger: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
@@ -88,6 +92,7 @@ class Startups:
         self._new_id = new_id
         self._is_connected = is_connected
         self._creator = f"sv::gateway::{gateway_id}"
+        self._cut_off_ms = cut_off_ms
         self._authorize = authorize
         self._on_trigger = on_trigger
         self._orchestrators = Orchestrators()
@@ -192,6 +197,8 @@ class Startups:
             if before.failures:
                 task.hold_ms = now_ms + min(BACKOFF_MS_MAX, 1000 << min(before.failures, 20))
                 task.metadata |= {ATTEMPT: str(before.failures + 1), NOT_BEFORE: str(task.hold_ms)}
+        if rejoins_ms := self._cut_off_ms(target):
+            task.hold_ms = max(task.hold_ms, rejoins_ms + REJOIN_MS if rejoins_ms + REJOIN_MS > now_ms else 0)
         if sender is not None:
             self._name_subject(task, sender.identity)
             self._authorize(sender, task)

@@ -7,6 +7,7 @@ when the grace of the task is over, the task is given to another or fails. Who r
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from aether.tasks.model import PAUSED, WORKED_ON, Mode, Status, Task
 __all__ = ["Liveness", "TaskSession"]
 
 RETRY_S = 1.0
+REMEMBERED_MAX = 10_000
 LOSSES_MAX = 10
 """Workers that a task may outlive: one that ends all of them is not offered for ever."""
 
@@ -59,6 +61,7 @@ class Liveness:
         self._started_by = started_by
         self._bound: dict[str, str] = {}
         self._gone: dict[str, tuple[str, str]] = {}
+        self._cut_off: OrderedDict[str, int] = OrderedDict()
         self._unsettled = trio.Event()
 
     def begin(self) -> None:
@@ -78,6 +81,7 @@ class Liveness:
         """
         identity = session.identity.key
         self._gone.pop(identity, None)
+        self._cut_off.pop(identity, None)
         self._bind(session)
         for task in self._book.held_by(identity):
             self._book.change(task, machine.unmark_gone(task))
@@ -110,8 +114,17 @@ class Liveness:
         identity = session.identity.key
         if self._dispatcher.worker(identity) is not None:
             return  # a successor has them
+        if not is_clean:
+            self._cut_off[identity] = self._wall_clock()
+            self._cut_off.move_to_end(identity)
+            if len(self._cut_off) > REMEMBERED_MAX:
+                self._cut_off.popitem(last=False)
         self._gone[identity] = (session.session_id, task_id if is_clean else "")
         self._settle()
+
+    def cut_off_ms(self, identity: str) -> int:
+        """When the last session of an identity broke, if it did and no other came since; 0: none of that is known."""
+        return self._cut_off.get(identity, 0)
 
     def _settle(self) -> None:
         """Write down what follows from the sessions that ended."""

@@ -118,12 +118,14 @@ def bind(task: Task, worker: str, now_ms: int) -> Change:
     change: dict[str, Any] = {}
     if task.disconnected_ms:
         change |= _CONNECTED
-    if task.bound != worker and task.assigned_to != worker:
+    if task.bound != worker and (task.is_startup or task.assigned_to != worker):
         change |= {"bound": worker}
     if task.status in (Status.PENDING, Status.ASSIGNED):
         change |= {"status": Status.RUNNING, "started_ms": task.started_ms or now_ms, "queued": False}
         if not task.assigned_to:
-            change |= {"assigned_to": worker, "assigned_ms": now_ms, "bound": ""}
+            change |= {"assigned_to": worker, "assigned_ms": now_ms}
+            if not task.is_startup:
+                change["bound"] = ""
     return change
 
 

@@ -330,6 +330,31 @@ async def test_113_who_comes_without_its_token_is_started_all_the_same(
     assert (await orchestrator.assigned()).task_id != start.task_id
 
 
+async def test_an_agent_that_is_cut_off_may_come_back_by_itself(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    lazy = await connect(agent("1", implementation="lazy"))
+    for comes_back in (True, False):
+        await lazy.peer.abort()
+        while gateway.services.directory.is_connected(TARGET):  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(0.01)
+        boss.peer.send(TARGET, b"there?")
+        await boss.settled("error")
+        assert await orchestrator.settled("task_assignment") == []
+        if comes_back:
+            lazy = await connect(agent("1", implementation="lazy"))
+            assert (await lazy.next("msg")).payload == b"there?"
+            advance(gateway, clock, 4)
+            assert await orchestrator.settled("task_assignment") == []
+    advance(gateway, clock, 31)  # the start that the first one had joined fails with it
+    boss.peer.send(TARGET, b"there?")
+    await boss.settled("error")
+    advance(gateway, clock, 4)
+    assert (await orchestrator.assigned()).target_implementation == "lazy"
+
+
 async def test_114_unique_tasks_are_started_too(admin: Desk, boss: Desk, connect: Connect, wire: Wire) -> None:
     await register(admin)
     orchestrator = await connect(starter())
