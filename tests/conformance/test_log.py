@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import trio
@@ -86,6 +87,15 @@ async def test_start_at_a_time(stores: Stores) -> None:
     await trio.sleep(0.05)
     start = await stores.log.first_at_or_after(TOPIC, later)
     assert await read_all(stores, after=start) == [b"new"]
+
+
+async def test_a_record_that_is_being_committed_is_not_passed_over(stores: Stores) -> None:
+    """Asking where a time begins races with the commit of what was appended just now."""
+    for number in range(300):
+        position = stores.log.append(TOPIC, b"%d" % number)
+        await trio.sleep(random.uniform(0.004, 0.007))
+        assert await stores.log.first_at_or_after(TOPIC, stores.clock()) < position
+        stores.clock.advance(1)
 
 
 async def test_retention_by_size_keeps_the_newest(stores: Stores) -> None:

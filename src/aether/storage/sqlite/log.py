@@ -152,9 +152,10 @@ class SqliteLog:
         buffer = self.topic(topic)
         if buffer.record_id is None:
             return 0
+        durable = buffer.durable  # what is committed from here on may be missed by the query, but not by its reader
         query = "SELECT first FROM log WHERE topic = ? AND time_ms >= ? ORDER BY first LIMIT 1"
         row = await self._database.scan(lambda reader: reader.execute(query, (buffer.record_id, time_ms)).fetchone())
-        return int(row[0]) - 1 if row else int(buffer.durable)
+        return int(row[0]) - 1 if row else int(durable)
 
     # ------------------------------------------------------------------------------------------------ cursors
 
