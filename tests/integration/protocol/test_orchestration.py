@@ -447,6 +447,26 @@ async def test_82_to_86_a_worker_with_a_token(
     )
 
 
+async def test_86_who_is_sent_away_has_not_finished(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"")
+    start = await orchestrator.assigned()
+    lazy = await connect(started(start))
+    disconnect = pb.SessionOperation(op=pb.SessionOperation.DISCONNECT, session_id=lazy.peer.ack.session_id)
+    admin.peer.say(session_op=disconnect)
+    assert (await admin.next("session_response")).success
+    await lazy.next("signal")
+    await lazy.peer.abort()
+    while not (await admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110 - nobody tells
+        await trio.sleep(0.01)
+    assert await admin.status(start.task_id) == "RUNNING"
+    lazy = await connect(started(start))
+    assert (await admin.get(start.task_id)).disconnected_at == 0
+
+
 async def test_a_registration_and_a_start_survive_the_gateway(tmp_path: Path, clock: WallClock, engine: str) -> None:
     from tests.support.wire import open_wire
 
