@@ -22,6 +22,7 @@ EXPECTED = {
         "read five",
         "read six",
     ],
+    "tasks": ["roof is up", "walls is up", "floor is up", "the house stands"],
     "counter": ["3 of 5 guests have seats ['1', '2', '3']", "1 has the window seat"],
     "progress": [
         "ag::demo::builder::1 building 33% step 1 of 3",
