@@ -50,6 +50,8 @@ class Answer(NamedTuple):
     ticket: int = 0
     in_doubt: Callable[[], tuple[bytes, ...]] | None = None
     """Frames to send instead when that commit fails; None: keep waiting, it is tried again."""
+    on_sent: Callable[[], None] | None = None
+    """Called when the frames were given to the transport."""
 
 
 Reply = Answer | Awaitable[Answer]

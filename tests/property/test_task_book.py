@@ -74,6 +74,10 @@ class FakeWorker:
     consumes_pool_tasks: bool = True
     given: list[str] = field(default_factory=list)
 
+    def give(self, task_id: str, assignment: Answer) -> None:
+        assert task_id
+        self.put(assignment)
+
     def put(self, answer: Answer) -> None:
         self.given += [frame.decode() for frame in answer.frames]
 

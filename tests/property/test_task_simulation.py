@@ -52,6 +52,10 @@ class Session:
         self.resumes = resumes
         self.send, self.receive = trio.open_memory_channel[str](1000)
 
+    def give(self, task_id: str, assignment: Answer) -> None:
+        assert task_id
+        self.put(assignment)
+
     def put(self, answer: Answer) -> None:
         for frame in answer.frames:
             self.send.send_nowait(frame.decode())

@@ -71,7 +71,7 @@ class Answers:
         if not self._waiting and ticket <= self._durability.committed:
             self._send(answer)
             return False
-        self._waiting.append(Answer(answer.frames, ticket, answer.in_doubt))
+        self._waiting.append(answer._replace(ticket=ticket))
         return True
 
     def on_durable(self) -> None:
@@ -91,6 +91,8 @@ class Answers:
     def _send(self, answer: Answer) -> None:
         for frame in answer.frames:
             self._call.send(frame)
+        if answer.on_sent is not None:
+            answer.on_sent()
 
 
 class CatchUp:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -20,6 +21,7 @@ from aether._fastpath import Lane, Port, TokenBucket, Window
 from aether.access import Level
 from aether.answers import Answer, down, refuse
 from aether.errors import Code, IdentityHeld, Refusal, StoreUnavailable
+from aether.gateway.deliveries import Deliveries
 from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim, read_init
 from aether.gateway.inbound import absent, decline, request_id_of
 from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
@@ -301,6 +303,7 @@ class Session:
         self._answers = Answers(call, self._port, services.durability)
         self._catch_up = CatchUp(call, self._port, services.log)
         self._subscriptions = Subscriptions(self._port, services.log, services.groups)
+        self._deliveries = Deliveries(self._port, partial(services.tasks.dispatcher.confirm, self.lock_key))
         rate = settings.task_rate
         self._budget = TokenBucket(rate, 2 * rate, trio.current_time()) if rate > 0 else None
         self._followed: set[str] = set()
@@ -614,6 +617,10 @@ class Session:
         """Queue an answer; see :class:`Answers`."""
         if answer.frames and self._answers.put(answer):
             self._services.waiting_answers.add(self)
+
+    def give(self, task_id: str, assignment: Answer) -> None:
+        """Queue a task for a worker, and take note when its transport has it."""
+        self.put(assignment._replace(on_sent=partial(self._deliveries.sent, task_id)))
 
     def on_durable(self) -> None:
         """After a group commit."""

@@ -64,6 +64,9 @@ class Worker(Protocol):
     def put(self, answer: Answer) -> None:
         """Send frames, in order, each once its ticket is durable."""
 
+    def give(self, task_id: str, assignment: Answer) -> None:
+        """As :meth:`put`; :meth:`Dispatcher.confirm` is called when it has arrived."""
+
 
 class _Seat:
     """A worker of a pool."""
@@ -109,6 +112,7 @@ class Dispatcher:
         self._queued: dict[str, int] = {}
         self._pools_of: dict[str, dict[str, None]] = {}
         self._for_identity: dict[str, dict[str, None]] = {}
+        self._unconfirmed: dict[str, dict[str, None]] = {}
         self._hungry: dict[Pool | str, None] = {}
         self._turns = 0
         self._wake = trio.Event()
@@ -176,6 +180,7 @@ class Dispatcher:
         else:
             self._unqueue(task)
         if transition.before in WORKED_ON and transition.is_new_status:
+            self.confirm(transition.worker_before, task.task_id)
             self._refill(transition.worker_before)
 
     def _hand_out(self, task: Task) -> None:
@@ -261,8 +266,25 @@ class Dispatcher:
             self._book.change(task, machine.assign(task, worker.identity.key, self._wall_clock()))
         except StoreUnavailable:
             return False
-        worker.put(self.assignment(task))
+        self.send(task, worker)
         return True
+
+    def send(self, task: Task, worker: Worker) -> None:
+        """Tell a worker of a task that it has."""
+        self._unconfirmed.setdefault(worker.identity.key, {})[task.task_id] = None
+        worker.give(task.task_id, self.assignment(task))
+
+    def confirm(self, identity: str, task_id: str) -> None:
+        """A worker knows that it has a task."""
+        waiting = self._unconfirmed.get(identity)
+        if waiting is not None:
+            waiting.pop(task_id, None)
+            if not waiting:
+                del self._unconfirmed[identity]
+
+    def is_unconfirmed(self, identity: str, task_id: str) -> bool:
+        """Whether a worker was sent a task and may not have got it."""
+        return task_id in self._unconfirmed.get(identity, ())
 
     # ----------------------------------------------------------------------------------------------------- choosing
 

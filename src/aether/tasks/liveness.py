@@ -85,11 +85,19 @@ class Liveness:
         self._bind(session)
         for task in self._book.held_by(identity):
             self._book.change(task, machine.unmark_gone(task))
-            is_lost = not session.resumes and task.status in WORKED_ON and not task.is_startup
-            if is_lost and task.assigned_to == identity and task.mode is not Mode.SELF_ASSIGN:
-                # A new process knows nothing of what the old one was given.
-                session.put(self._dispatcher.assignment(task))
+            if self._has_lost(session, task):
+                self._dispatcher.send(task, session)
         self._dispatcher.connect(session)
+
+    def _has_lost(self, session: TaskSession, task: Task) -> bool:
+        """Whether the worker does not know what it was given: a new process knows nothing of that, an old one not what
+        was under way when its connection broke."""
+        identity = session.identity.key
+        if task.is_startup or task.assigned_to != identity or task.mode is Mode.SELF_ASSIGN:
+            return False
+        if not session.resumes:
+            return task.status in WORKED_ON
+        return task.status is Status.ASSIGNED and self._dispatcher.is_unconfirmed(identity, task.task_id)
 
     def _bind(self, session: TaskSession) -> None:
         """The session works on the task whose token it has, or that it was started by (tasks 9.1)."""

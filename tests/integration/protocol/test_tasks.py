@@ -637,6 +637,24 @@ async def test_78_who_comes_back_in_time_keeps_them(
     assert (await again.do(Op.COMPLETE, task_id)).status == pb.TASK_STATUS_COMPLETED
 
 
+async def test_an_assignment_that_did_not_arrive_is_sent_again_to_who_resumes(
+    boss: Desk, connect: Connect, gateway: Gateway
+) -> None:
+    worker = await connect(agent("1", implementation="pool"))
+    arrived = await boss.pool()
+    await worker.assigned()
+    while gateway.services.tasks.dispatcher.is_unconfirmed("ag::w::pool::1", arrived):  # noqa: ASYNC110 - nobody tells
+        await trio.sleep(0.01)
+    worker.peer.call.pause_reading()
+    lost = [await boss.pool(payload=b"x" * 500_000) for _ in range(4)]
+    session_id = worker.peer.ack.session_id
+    await worker.peer.abort()
+    again = await connect(agent("1", implementation="pool", resume_session_id=session_id))
+    told = {(await again.assigned()).task_id for _ in lost}
+    assert told == set(lost)
+    assert await again.settled("task_assignment") == []  # and not what had arrived
+
+
 async def test_87_grace_by_class(boss: Desk) -> None:
     classes = [pb.TASK_CLASS_INTERACTIVE, pb.TASK_CLASS_BACKGROUND, pb.TASK_CLASS_BATCH]
     windows = [(await boss.get(await boss.created(task_class=kind))).grace_window_ms for kind in classes]

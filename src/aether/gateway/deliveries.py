@@ -1,0 +1,40 @@
+"""Which assignments of tasks a session's transport has not confirmed: a worker that resumes gets those again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from aether._fastpath import Port
+
+__all__ = ["Deliveries"]
+
+
+class Deliveries:
+    """One session's assignments, in the order they were sent; see :class:`aether.gateway.outbound.Confirmations`.
+
+    :param on_confirmed: told of each task whose assignment has arrived.
+    """
+
+    def __init__(self, port: Port, on_confirmed: Callable[[str], None]) -> None:
+        self.dirty = False
+        self._port = port
+        self._on_confirmed = on_confirmed
+        self._sent = 0
+        self._in_flight: deque[tuple[int, str]] = deque()
+
+    def sent(self, task_id: str) -> None:
+        """An assignment was queued for the transport."""
+        self._sent += 1
+        self._in_flight.append((self._sent, task_id))
+        if not self.dirty:
+            self.dirty = True
+            self._port.touch(self)
+
+    def mark(self) -> int:
+        return self._sent
+
+    def confirm(self, mark: int) -> None:
+        """The peer's transport has everything up to ``mark``."""
+        while self._in_flight and self._in_flight[0][0] <= mark:
+            self._on_confirmed(self._in_flight.popleft()[1])
