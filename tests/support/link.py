@@ -57,7 +57,7 @@ class Link:
         return not self._heard.is_set()
 
     def saying(self, data: bytes) -> None:
-        if self._last_words and self._last_words in data:
+        if self._last_words and self._last_words in data and not self.muted:
             self._heard = trio.Event()
 
     async def wait_heard(self) -> None:

@@ -27,10 +27,14 @@ from aether.client.errors import (
     NotFound,
     PermissionDenied,
     RequestRefused,
+    TaskFailed,
+    TaskLost,
+    TaskRefused,
     Unauthenticated,
 )
 from aether.client.lease import Lease
-from aether.client.tasks import TaskFailed, TaskRefused, Work
+from aether.client.tasks import Retry
+from aether.client.work import Work
 from aether.kv.store import Scope
 from aether.proto import aether_pb2 as pb
 
@@ -51,8 +55,10 @@ __all__ = [
     "Options",
     "PermissionDenied",
     "RequestRefused",
+    "Retry",
     "Scope",
     "TaskFailed",
+    "TaskLost",
     "TaskRefused",
     "Unauthenticated",
     "Work",

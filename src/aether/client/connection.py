@@ -30,7 +30,7 @@ from aether.client.errors import (
     final,
     refused,
 )
-from aether.client.inbox import Inbox, Recent
+from aether.client.inbox import Held, Inbox, Recent
 from aether.nurseries import unwrapped_nursery
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import Channel, ClientCall, connect, connect_stream
@@ -38,6 +38,8 @@ from aether.rpc.status import RpcError, StatusCode, frame
 
 __all__ = ["Connection", "InProcess", "Options", "Target", "open_connection"]
 
+TRY_AGAIN = ", try again"
+"""How a typed response ends that says no for the moment; it has no field for that."""
 CONNECT = "/aether.v1.AetherGateway/Connect"
 INBOX_BYTES_MAX = 1024 * 1024
 """Received and not yet iterated; over it the stream is not read, and the gateway serves us from its log."""
@@ -105,6 +107,7 @@ class Connection(Coordinating):
         self._target = target
         self._init = init
         self._options = options
+        self._held = Held()
         self.session_id = ""
         self.assigned_id = ""
         self.resumed = False
@@ -117,10 +120,10 @@ class Connection(Coordinating):
         self.checkpoints = Checkpoints(self)
         self.progress = Progress(self)
         self.sessions = Sessions(self)
-        self.tasks = Tasks(self)
+        self.tasks = Tasks(self, self._held)
         self.tokens = Tokens(self)
         self.workspaces = Workspaces(self)
-        self._messages = Inbox()
+        self._messages = Inbox(self._held)
         self._updates = Inbox(keep_bytes=INBOX_BYTES_MAX)
         self._call: ClientCall | None = None
         self._connected = trio.Event()
@@ -226,6 +229,12 @@ class Connection(Coordinating):
                 call.flush()
                 return
 
+    def transmit_nowait(self, message: pb.UpstreamMessage) -> None:
+        """Send something small whose answer nobody awaits, and which means nothing on another stream than this."""
+        if self._call is not None:
+            self._call.send(frame(message.SerializeToString()))
+            self._call.flush()
+
     async def _wait_call(self) -> ClientCall:
         while self._call is None:
             if self._over:
@@ -234,10 +243,11 @@ class Connection(Coordinating):
             await self._connected.wait()
         return self._call
 
-    async def request(self, member: str, operation: Any) -> Any:
+    async def request(self, member: str, operation: Any, *, on_answer: Callable[[Any], None] | None = None) -> Any:
         """Run an operation that carries a ``request_id`` and return its typed response.
 
         :param member: the field of ``UpstreamMessage``, for example ``kv_op``.
+        :param on_answer: called with the response before anything that came behind it is looked at.
         :raises RequestRefused: the gateway declined.
         :raises ConnectionLost: the stream ended before the answer.
         """
@@ -247,7 +257,7 @@ class Connection(Coordinating):
         setattr(operation, id_field, request_id)
         await self._transmit(pb.UpstreamMessage(**{member: operation}))
         # Only now: what waits for a connection is not lost with the one before.
-        pending = self._pending[request_id] = _Pending()
+        pending = self._pending[request_id] = _Pending(on_answer)
         self._read_on()
         try:
             await pending.done.wait()
@@ -292,15 +302,26 @@ class Connection(Coordinating):
         """Set when the stream that is open now has ended."""
         return self._ended
 
-    def forget_refusal(self, code: str) -> None:
-        """An error without request id that came with a response, which says it already."""
-        if self._refused is not None and self._refused.code == code:
+    def refusal_of(self, text: str, code: str = "") -> RequestRefused:
+        """The exception for a typed response that says no, in a text that may begin with a code.
+
+        With some of them comes an error without request id, for clients that wait for that. It says the same and more,
+        and is taken back here.
+        """
+        named, separator, rest = text.partition(": ")
+        if not code and separator and named.startswith("ERR_"):
+            code, text = named, rest
+        told = self.errors.remove_last(lambda refusal: refusal.code == code) if code else None
+        if told is None:
+            return refused(pb.ErrorResponse(code=code, message=text, retryable=text.endswith(TRY_AGAIN)))
+        if self._refused is not None and str(self._refused) == str(told):
             self._refused = None
-        self.errors.remove_last(lambda refusal: refusal.code == code)
+        known = pb.ErrorResponse(code=code, message=text, retryable=told.retryable, retry_after_ms=told.retry_after_ms)
+        return refused(known)
 
     def _read_on(self) -> None:
         """Resume reading when there is room, or when an answer is awaited that may be behind what fills it."""
-        room = self._messages.size + self.tasks.size < INBOX_BYTES_MAX // 2
+        room = self._held.size < INBOX_BYTES_MAX // 2
         if self._paused and self._call is not None and (room or self._pending):
             self._paused = False
             self._call.resume_reading()
@@ -309,7 +330,7 @@ class Connection(Coordinating):
     def _on_batch(self, batch: list[bytes]) -> None:
         for data in batch:
             self._on_message(len(data), pb.DownstreamMessage.FromString(data))
-        full = self._messages.size + self.tasks.size > INBOX_BYTES_MAX
+        full = self._held.size > INBOX_BYTES_MAX
         if full and not self._pending and not self._paused and self._call is not None:
             self._paused = True
             self._call.pause_reading()
@@ -334,13 +355,15 @@ class Connection(Coordinating):
             case "task_assignment":
                 self.tasks.on_assignment(size, message.task_assignment)
             case "task_event":
-                self.tasks.on_event(message.task_event)
+                self.tasks.watches.on_event(message.task_event)
             case "authority_request_event" | "authority_grant_revocation":
                 self.authority.notices.put(getattr(message, kind))
             case str():
                 response = getattr(message, kind)
                 request_id = getattr(response, "client_request_id", "") or getattr(response, "request_id", "")
-                self._resolve(request_id, response=response)
+                is_awaited = self._resolve(request_id, response=response)
+                if kind == "task_subscription_response" and not is_awaited:
+                    self.tasks.watches.on_abandoned(response)
 
     def _resolve(self, request_id: str, *, response: Any = None, error: Exception | None = None) -> bool:
         """Settle the request with this id; the first answer counts."""
@@ -348,6 +371,8 @@ class Connection(Coordinating):
         if pending is None:
             return False
         pending.response, pending.error = response, error
+        if pending.on_answer is not None and error is None:
+            pending.on_answer(response)
         pending.done.set()
         return True
 
@@ -486,6 +511,7 @@ class _Forced(Exception):
 
 @dataclass(slots=True)
 class _Pending:
+    on_answer: Callable[[Any], None] | None = None
     done: trio.Event = field(default_factory=trio.Event)
     response: Any = None
     error: Exception | None = None

@@ -19,6 +19,9 @@ __all__ = [
     "NotFound",
     "PermissionDenied",
     "RequestRefused",
+    "TaskFailed",
+    "TaskLost",
+    "TaskRefused",
     "Unauthenticated",
 ]
 
@@ -76,6 +79,27 @@ class NotFound(RequestRefused):
 
 class InvalidRequest(RequestRefused):
     """The request itself is wrong."""
+
+
+class TaskRefused(RequestRefused):
+    """An operation that the state of the task, or who has it, does not allow; the text names the state."""
+
+
+class TaskLost(TaskRefused):
+    """A task in hand was ended by others, or given to another worker, so its block was cancelled, or could not
+    complete it."""
+
+
+class TaskFailed(ClientError):
+    """A task that was waited for did not complete.
+
+    :ivar task: as it ended, with ``status`` and ``error``.
+    """
+
+    def __init__(self, task: pb.TaskInfo) -> None:
+        status = pb.TaskStatus.Name(task.status).removeprefix("TASK_STATUS_").lower()
+        super().__init__(f"task {task.task_id} {status}: {task.error}")
+        self.task = task
 
 
 class LeaseHeld(ClientError):

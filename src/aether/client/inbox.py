@@ -8,20 +8,29 @@ from typing import Any, TypeVar, overload
 
 import trio
 
-__all__ = ["Inbox", "Recent"]
+__all__ = ["Held", "Inbox", "Recent"]
 
 RECENT_MAX = 1000
 
 T = TypeVar("T")
 
 
+class Held:
+    """Bytes in all inboxes that hold up the stream when they are full."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class Inbox:
     """What arrived for one kind of reader, in order.
 
-    :param keep_bytes: forget the oldest items beyond this; 0: keep all, whoever fills it stops in time.
+    :param held: what this inbox counts for; whoever fills it stops in time.
+    :param keep_bytes: without that, the oldest items are forgotten beyond this.
     """
 
-    def __init__(self, keep_bytes: int = 0) -> None:
+    def __init__(self, held: Held | None = None, keep_bytes: int = 0) -> None:
+        self._held = held or Held()
         self._keep_bytes = keep_bytes
         self.items: deque[tuple[int, Any]] = deque()
         self.size = 0
@@ -30,10 +39,19 @@ class Inbox:
 
     def put(self, size: int, item: Any) -> None:
         self.items.append((size, item))
-        self.size += size
+        self._count(size)
         while self._keep_bytes and self.size > self._keep_bytes and len(self.items) > 1:
-            self.size -= self.items.popleft()[0]
+            self._count(-self.items.popleft()[0])
         self._changed.set()
+
+    def _count(self, size: int) -> None:
+        self.size += size
+        self._held.size += size
+
+    def clear(self) -> None:
+        """Forget what nobody will take."""
+        self._count(-self.size)
+        self.items.clear()
 
     def close(self) -> None:
         self.closed = True
@@ -48,7 +66,7 @@ class Inbox:
             self._changed = trio.Event()
             await self._changed.wait()
         size, item = self.items.popleft()
-        self.size -= size
+        self._count(-size)
         return size, item
 
 
@@ -68,10 +86,9 @@ class Recent(Sequence[T]):
         self._items.append(item)
         self._changed.set()
 
-    def remove_last(self, condition: Callable[[T], bool]) -> None:
+    def remove_last(self, condition: Callable[[T], bool]) -> T | None:
         """Take the newest item out, if it is one of these."""
-        if self._items and condition(self._items[-1]):
-            self._items.pop()
+        return self._items.pop() if self._items and condition(self._items[-1]) else None
 
     def close(self) -> None:
         self._closed = True

@@ -9,37 +9,49 @@ from pathlib import Path
 import pytest
 import trio
 from tests.support.gateway_process import GatewayProcess
+from tests.support.link import Link
 
 import aether
 from aether import Config, Gateway
-from aether.client import NotFound, RequestRefused, TaskFailed, TaskRefused
+from aether.client import (
+    Connection,
+    NotFound,
+    Options,
+    RequestRefused,
+    Retry,
+    TaskFailed,
+    TaskLost,
+    TaskRefused,
+    work,
+)
 from aether.proto import aether_pb2 as pb
 
-FIXED = pb.BACKOFF_STRATEGY_FIXED
+QUICK = Options(backoff_initial_s=0.01, backoff_max_s=0.05)
+AT_ONCE = Retry(attempts=3, delay_s=0.01, delay_max_s=0.01)
+
+Somewhere = str | Gateway | Link
+
+
+@asynccontextmanager
+async def agent(target: Somewhere, specifier: str, implementation: str = "i") -> AsyncIterator[Connection]:
+    async with aether.connect_agent(
+        target, workspace="w", implementation=implementation, specifier=specifier, options=QUICK
+    ) as connection:
+        yield connection
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with Gateway(Config.development(tmp_path / "data"), listen=False) as gateway:
-        yield gateway
-
-
-def agent(target: Gateway | str, specifier: str, implementation: str = "i") -> object:
-    return aether.connect_agent(target, workspace="w", implementation=implementation, specifier=specifier)
-
-
-@pytest.fixture
-async def me(gateway: Gateway) -> AsyncIterator[aether.Connection]:
-    async with agent(gateway, "me") as me:  # type: ignore[attr-defined]
+async def me(target: str | Gateway) -> AsyncIterator[Connection]:
+    async with agent(target, "me") as me:
         yield me
 
 
 @asynccontextmanager
-async def working(target: Gateway, fails: int = 0) -> AsyncIterator[list[bytes]]:
+async def working(target: str | Gateway, fails: int = 0) -> AsyncIterator[list[bytes]]:
     """A worker of the pool ``pool`` whose first attempts fail; yields the payloads that it began with."""
     seen: list[bytes] = []
 
-    async def work(worker: aether.Connection) -> None:
+    async def work(worker: Connection) -> None:
         async for assignment in worker.tasks:
             try:
                 async with worker.tasks.claim(assignment) as task:
@@ -51,45 +63,44 @@ async def working(target: Gateway, fails: int = 0) -> AsyncIterator[list[bytes]]
             except ValueError:
                 pass
 
-    async with agent(target, "worker", "pool") as worker, trio.open_nursery() as nursery:  # type: ignore[attr-defined]
+    async with agent(target, "worker", "pool") as worker, trio.open_nursery() as nursery:
         nursery.start_soon(work, worker)
         yield seen
         nursery.cancel_scope.cancel()
 
 
-async def test_run_waits_for_a_worker(gateway: Gateway, me: aether.Connection) -> None:
-    async with working(gateway) as seen:
+async def test_run_waits_for_a_worker(target: str | Gateway, me: Connection) -> None:
+    async with working(target) as seen:
         task = await me.tasks.run("sum", b"1+1", pool="pool", metadata={"a": "b"})
     assert seen == [b"1+1"]
     assert (task.status, task.metadata["_result_summary"]) == (pb.TASK_STATUS_COMPLETED, "done")
 
 
 async def test_a_block_that_raises_fails_its_task_and_a_policy_tries_again(
-    gateway: Gateway, me: aether.Connection
+    target: str | Gateway, me: Connection
 ) -> None:
-    retry = pb.RetryPolicy(max_attempts=3, backoff=FIXED, initial_delay_ms=10)
-    async with working(gateway, fails=2) as seen:
-        task = await me.tasks.run("sum", b"x", pool="pool", retry=retry)
+    async with working(target, fails=2) as seen:
+        task = await me.tasks.run("sum", b"x", pool="pool", retry=AT_ONCE)
     assert (len(seen), task.attempt, task.status) == (3, 2, pb.TASK_STATUS_COMPLETED)
 
 
-async def test_run_raises_for_what_does_not_complete(gateway: Gateway, me: aether.Connection) -> None:
-    async with working(gateway, fails=9):
+async def test_run_raises_for_what_does_not_complete(target: str | Gateway, me: Connection) -> None:
+    async with working(target, fails=9):
         with pytest.raises(TaskFailed, match="failed: not yet") as caught:
             await me.tasks.run("sum", pool="pool")
     assert caught.value.task.error == "not yet"
 
 
-async def test_cancelling_run_cancels_the_task(me: aether.Connection) -> None:
+async def test_cancelling_run_cancels_the_task(me: Connection) -> None:
     with trio.move_on_after(0.1):
         await me.tasks.run("sum", pool="nobody")
     [task] = [task async for task in me.tasks.find(task_type="sum")]
     assert (task.status, task.error) == (pb.TASK_STATUS_CANCELLED, "nobody waits for it any more")
 
 
-async def test_cancelling_a_block_fails_its_task(gateway: Gateway, me: aether.Connection) -> None:
+async def test_cancelling_a_block_fails_its_task(target: str | Gateway, me: Connection) -> None:
     task_id = (await me.tasks.create(pool="pool")).task_id
-    async with agent(gateway, "worker", "pool") as worker:  # type: ignore[attr-defined]
+    async with agent(target, "worker", "pool") as worker:
         assignment = await anext(worker.tasks)
         with trio.CancelScope() as scope:
             async with worker.tasks.claim(assignment):
@@ -98,7 +109,7 @@ async def test_cancelling_a_block_fails_its_task(gateway: Gateway, me: aether.Co
     assert (await me.tasks.get(task_id)).error == "the worker was cancelled"
 
 
-async def test_operations(me: aether.Connection) -> None:
+async def test_operations(me: Connection) -> None:
     tasks = me.tasks
     one, two, three = [(await tasks.create(str(number))).task_id for number in range(3)]
     assert (await tasks.begin(one)).status == pb.TASK_STATUS_RUNNING
@@ -119,14 +130,14 @@ async def test_operations(me: aether.Connection) -> None:
         await tasks.get("unknown")
 
 
-async def test_a_refused_create_is_one_exception(me: aether.Connection) -> None:
+async def test_a_refused_create_is_one_exception(me: Connection) -> None:
     with pytest.raises(RequestRefused, match="not found in registry"):
         await me.tasks.create(target="ag::w::unknown::1")
     assert len(me.errors) == 0
     await me.confirm()
 
 
-async def test_find_reads_page_after_page(me: aether.Connection) -> None:
+async def test_find_reads_page_after_page(me: Connection) -> None:
     created = [(await me.tasks.create("many")).task_id for _ in range(250)]
     found = [task.task_id async for task in me.tasks.find(task_type="many")]
     assert found == created[::-1]
@@ -134,7 +145,7 @@ async def test_find_reads_page_after_page(me: aether.Connection) -> None:
     assert len([task async for task in me.tasks.find(task_type="many", limit=220)]) == 220
 
 
-async def test_watch_with_history(me: aether.Connection) -> None:
+async def test_watch_with_history(me: Connection) -> None:
     task_id = (await me.tasks.create()).task_id
     await me.tasks.begin(task_id)
     async with me.tasks.watch(task_id, since_ms=1) as events:
@@ -143,7 +154,7 @@ async def test_watch_with_history(me: aether.Connection) -> None:
     assert told == [pb.TASK_STATUS_QUEUED, pb.TASK_STATUS_RUNNING, pb.TASK_STATUS_COMPLETED]
 
 
-async def test_work_can_wait_for_other_work(gateway: Gateway, me: aether.Connection) -> None:
+async def test_work_can_wait_for_other_work(target: str | Gateway, me: Connection) -> None:
     part = (await me.tasks.create("part")).task_id
     whole = (await me.tasks.create("whole")).task_id
     order = []
@@ -166,17 +177,16 @@ async def test_work_can_wait_for_other_work(gateway: Gateway, me: aether.Connect
 
 async def test_run_and_work_survive_a_kill_of_the_gateway(tmp_path: Path) -> None:
     gateway = GatewayProcess(tmp_path).start()
-    address = f"127.0.0.1:{gateway.port}"
     started, go_on = trio.Event(), trio.Event()
     results = []
 
     async def boss() -> None:
-        async with agent(address, "boss") as me:  # type: ignore[attr-defined]
+        async with agent(gateway.target, "boss") as me:
             results.append(await me.tasks.run("long", b"work", pool="pool"))
 
     async def worker() -> None:
         async with (
-            agent(address, "worker", "pool") as me,  # type: ignore[attr-defined]
+            agent(gateway.target, "worker", "pool") as me,
             me.tasks.claim(await anext(me.tasks)) as work,
         ):
             assert work.payload == b"work"
@@ -196,3 +206,270 @@ async def test_run_and_work_survive_a_kill_of_the_gateway(tmp_path: Path) -> Non
     finally:
         gateway.stop()
     assert [task.status for task in results] == [pb.TASK_STATUS_COMPLETED]
+
+
+# -------------------------------------------------------------------------------------------------- what others do
+
+
+async def test_a_task_that_others_end_ends_its_block(
+    target: str | Gateway, me: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "FOLLOW_AFTER_S", 0)
+    task_id = (await me.tasks.create(pool="pool")).task_id
+    async with agent(target, "worker", "pool") as worker:
+        assignment = await anext(worker.tasks)
+
+        async def go_on() -> None:
+            async with worker.tasks.claim(assignment):
+                await me.tasks.cancel(task_id, "enough")
+                await trio.sleep_forever()
+
+        with pytest.raises(TaskLost, match="not ours any more: cancelled: enough"):
+            await go_on()
+        assert (await me.tasks.get(task_id)).error == "enough"
+
+
+async def test_a_task_that_others_ended_unnoticed_cannot_be_completed(me: Connection) -> None:
+    task_id = (await me.tasks.create()).task_id
+    with pytest.raises(TaskLost, match="cancelled → completed"):
+        async with me.tasks.claim(task_id):
+            await me.tasks.cancel(task_id)
+
+
+async def test_a_task_that_has_ended_is_not_begun(me: Connection) -> None:
+    task_id = (await me.tasks.create()).task_id
+    await me.tasks.cancel(task_id, "enough")
+    with pytest.raises(TaskRefused, match="claimable"):
+        async with me.tasks.claim(task_id):
+            raise AssertionError("it runs")
+    assert (await me.tasks.get(task_id)).error == "enough"
+
+
+async def test_work_pauses_until_a_message_comes(
+    target: str | Gateway, me: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "FOLLOW_AFTER_S", 0)
+    task_id = (await me.tasks.create()).task_id
+    async with agent(target, "other") as other:
+
+        async def answer() -> None:
+            async with other.tasks.watch(task_id, since_ms=1) as events:
+                while (await events.next_status()).status_changed.to_status != pb.TASK_STATUS_WAITING_INPUT:
+                    pass
+            await other.send("ag::w::i::me", b"yes")
+
+        async with trio.open_nursery() as nursery, me.tasks.claim(task_id) as task:
+            nursery.start_soon(answer)
+            await task.pause(expected="ag::w::i::other")
+            assert (await anext(me)).payload == b"yes"
+            task.result = "asked"
+    assert (await me.tasks.get(task_id)).metadata["_result_summary"] == "asked"
+
+
+async def test_a_wait_that_takes_too_long_ends_the_block(me: Connection) -> None:
+    task_id = (await me.tasks.create()).task_id
+    with pytest.raises(TaskLost, match="failed: wait timeout"):
+        async with me.tasks.claim(task_id) as task:
+            await task.pause(timeout_s=0.05)
+
+
+async def test_a_hibernated_task_comes_back_to_a_worker(target: str | Gateway, me: Connection) -> None:
+    task_id = (await me.tasks.create(pool="pool")).task_id
+    async with agent(target, "worker", "pool") as worker:
+        async with worker.tasks.claim(await anext(worker.tasks)) as task:
+            await worker.checkpoints.save(b"half", "K")
+            await task.hibernate("K", wake_at_ms=1)
+        async with worker.tasks.claim(await anext(worker.tasks)) as task:
+            checkpoint = await worker.checkpoints.load(task.checkpoint_key)
+            assert checkpoint is not None
+            assert (task.task_id, checkpoint.data) == (task_id, b"half")
+    assert (await me.tasks.get(task_id)).status == pb.TASK_STATUS_COMPLETED
+
+
+async def test_the_error_of_a_task_is_what_went_wrong_inside(me: Connection) -> None:
+    async def break_off() -> None:
+        raise KeyError
+
+    task_id = (await me.tasks.create()).task_id
+    with pytest.raises(KeyError):
+        async with me.tasks.claim(task_id), trio.open_nursery() as nursery:
+            nursery.start_soon(break_off)
+    assert (await me.tasks.get(task_id)).error == "KeyError"
+
+
+# ------------------------------------------------------------------------------------------------ lost connections
+
+
+async def cut_and_mend(link: Link) -> None:
+    """What the gateway was told once the client is muted is carried out; the client never hears of it."""
+    while not link.muted:
+        await trio.lowlevel.checkpoint()
+    await trio.sleep(0.1)
+    link.cut()
+    link.mend()
+
+
+async def test_a_watch_that_has_heard_nothing_misses_nothing(target: str | Gateway, me: Connection) -> None:
+    task_id = (await me.tasks.create()).task_id
+    link = Link(target)
+    async with agent(link, "other") as other, other.tasks.watch(task_id) as events:
+        link.cut()
+        await me.tasks.begin(task_id)
+        await me.tasks.complete(task_id)
+        link.mend()
+        told = [(await events.next_status()).status_changed.to_status for _ in range(2)]
+        assert told == [pb.TASK_STATUS_RUNNING, pb.TASK_STATUS_COMPLETED]
+        assert (await other.tasks.wait(task_id)).status == pb.TASK_STATUS_COMPLETED
+
+
+async def test_a_watch_repeats_nothing(target: str | Gateway, me: Connection) -> None:
+    task_id = (await me.tasks.create()).task_id
+    link = Link(target)
+    told = []
+    operations = iter((me.tasks.begin, me.tasks.fail, me.tasks.retry, None, me.tasks.begin, me.tasks.complete))
+    async with agent(link, "other") as other, other.tasks.watch(task_id, since_ms=1) as events:
+        while pb.TASK_STATUS_COMPLETED not in told:
+            told.append((await events.next_status()).status_changed.to_status)
+            link.cut()
+            if (operate := next(operations, None)) is not None:
+                await operate(task_id)
+            link.mend()
+    queued, running = pb.TASK_STATUS_QUEUED, pb.TASK_STATUS_RUNNING
+    # A task of one's own is pending, then assigned, which looks the same.
+    assert told == [queued, running, pb.TASK_STATUS_FAILED, queued, queued, running, pb.TASK_STATUS_COMPLETED]
+
+
+async def test_run_outlasts_lost_answers(target: str | Gateway, me: Connection) -> None:
+    link = Link(target)
+    async with working(target), agent(link, "other") as other, trio.open_nursery() as nursery:
+        link.mute_after(b"marker")
+        nursery.start_soon(cut_and_mend, link)
+        assert (await other.tasks.run("marker", pool="pool")).status == pb.TASK_STATUS_COMPLETED
+    assert len([task async for task in me.tasks.find(task_type="marker")]) == 1
+
+
+async def test_cancelling_run_before_its_answer_cancels_the_task(target: str | Gateway, me: Connection) -> None:
+    link = Link(target)
+    async with agent(link, "other") as other, trio.open_nursery() as nursery:
+        link.mute_after(b"marker")
+        with trio.CancelScope() as scope:
+
+            async def cancel() -> None:
+                while not link.muted:
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+                await cut_and_mend(link)
+
+            nursery.start_soon(cancel)
+            await other.tasks.run("marker", pool="nobody")
+    [task] = [task async for task in me.tasks.find(workspace="w")]
+    assert (task.task_type, task.status) == ("marker", pb.TASK_STATUS_CANCELLED)
+
+
+async def test_a_claim_that_is_cancelled_before_its_answer_is_given_up(target: str | Gateway, me: Connection) -> None:
+    task_id = (await me.tasks.create(pool="pool")).task_id
+    link = Link(target)
+    async with agent(link, "worker", "pool") as worker, trio.open_nursery() as nursery:
+        assignment = await anext(worker.tasks)
+        link.mute_after(task_id.encode())
+        nursery.start_soon(cut_and_mend, link)
+        with trio.move_on_after(0.05):
+            async with worker.tasks.claim(assignment):
+                raise AssertionError("it was answered")
+    task = await me.tasks.get(task_id)
+    assert (task.status, task.error) == (pb.TASK_STATUS_FAILED, "the worker was cancelled")
+
+
+@pytest.mark.parametrize("patience_s", [60, 0.05], ids=["patient", "cancelled"])
+async def test_what_was_done_is_told_however_long_it_takes(
+    target: str | Gateway, me: Connection, patience_s: float
+) -> None:
+    task_id = (await me.tasks.create(pool="pool")).task_id
+    link = Link(target)
+    async with agent(link, "worker", "pool") as worker, trio.open_nursery() as nursery:
+        with trio.move_on_after(60) as scope:
+            async with worker.tasks.claim(await anext(worker.tasks)) as task:
+                link.mute_after(b"marker")
+                nursery.start_soon(cut_and_mend, link)
+                task.result = "marker"
+                scope.deadline = trio.current_time() + patience_s
+    task_info = await me.tasks.get(task_id)
+    assert (task_info.status, task_info.metadata["_result_summary"]) == (pb.TASK_STATUS_COMPLETED, "marker")
+
+
+@pytest.mark.parametrize("patience_s", [60, 0.05], ids=["patient", "cancelled"])
+async def test_a_failure_whose_answer_is_lost_is_of_one_attempt(
+    target: str | Gateway, me: Connection, patience_s: float
+) -> None:
+    """The policy has it done again by the same worker before that hears that its failure was noted."""
+    task_id = (await me.tasks.create(pool="pool", retry=AT_ONCE)).task_id
+    link = Link(target)
+    async with agent(link, "worker", "pool") as worker, trio.open_nursery() as nursery:
+        with pytest.raises(ValueError, match="marker") if patience_s > 1 else trio.move_on_after(60) as scope:
+            async with worker.tasks.claim(await anext(worker.tasks)):
+                link.mute_after(b"marker")
+                nursery.start_soon(cut_and_mend, link)
+                if isinstance(scope, trio.CancelScope):
+                    scope.deadline = trio.current_time() + patience_s
+                raise ValueError("marker")
+        async with worker.tasks.claim(await anext(worker.tasks)) as task:
+            assert task.info.attempt == 1
+    task_info = await me.tasks.get(task_id)
+    assert (task_info.status, task_info.attempt) == (pb.TASK_STATUS_COMPLETED, 1)
+
+
+async def test_a_watch_that_is_cancelled_before_its_answer_leaves_nothing(tmp_path: Path) -> None:
+    async with Gateway(Config.development(tmp_path / "data"), listen=False) as gateway, agent(gateway, "me") as me:
+        task_id = (await me.tasks.create()).task_id
+
+        async def follow() -> None:
+            async with me.tasks.watch(task_id):
+                await trio.sleep_forever()
+
+        for steps in range(40):  # somewhere on this way it was asked for and not answered
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(follow)
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+        for _ in range(2):  # what the answers led to comes behind the first
+            await me.tasks.get(task_id)
+        assert gateway.services.tasks.watches.count(me.session_id) == 0
+
+
+async def test_an_assignment_that_is_told_twice_is_one(tmp_path: Path) -> None:
+    """A gateway that crashed does not know what its workers heard: it tells what they have not begun again."""
+    gateway = await trio.to_thread.run_sync(GatewayProcess(tmp_path).start)
+    try:
+        with trio.fail_after(60):
+            async with agent(gateway.target, "me") as me, agent(gateway.target, "worker", "pool") as worker:
+                first = (await me.tasks.create(pool="pool")).task_id
+                await worker.kv.get("k")  # behind the assignment
+                gateway.kill()
+                await trio.to_thread.run_sync(gateway.start)
+                second = (await me.tasks.create(pool="pool", idempotency_key="second")).task_id
+                assert [(await anext(worker.tasks)).task_id for _ in range(2)] == [first, second]
+    finally:
+        await trio.to_thread.run_sync(gateway.stop)
+
+
+# ----------------------------------------------------------------------------------------------------------- budget
+
+
+async def test_a_budget_that_is_used_up_slows_down_what_can_wait(tmp_path: Path) -> None:
+    config = Config.development(tmp_path / "data", gateway={"task_rate_limit": 50.0})
+    async with Gateway(config, listen=False) as gateway, agent(gateway, "me") as me:
+
+        async def create_on_and_on() -> None:
+            while True:
+                await me.tasks.create()
+
+        with pytest.raises(RequestRefused, match="rate limit") as caught:
+            await create_on_and_on()
+        assert (caught.value.retryable, caught.value.code) == (True, "ERR_RATE_LIMITED")
+        task_id = (await me.tasks.create(idempotency_key="patient")).task_id
+        async with me.tasks.claim(task_id) as task:
+            task.result = "done"
+        assert (await me.tasks.get(task_id)).status == pb.TASK_STATUS_COMPLETED
+        assert list(me.errors) == []
+        await me.confirm()
