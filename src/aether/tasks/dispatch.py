@@ -119,6 +119,8 @@ class Dispatcher:
         for task in book:
             if task.status is Status.PENDING and task.queued:
                 self._enqueue(task)
+            elif task.status is Status.ASSIGNED:  # nobody knows any more whether it arrived
+                self._unconfirmed.setdefault(task.assigned_to, {})[task.task_id] = None
 
     # ------------------------------------------------------------------------------------------------------ workers
 

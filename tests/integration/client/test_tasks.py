@@ -437,6 +437,27 @@ async def test_a_watch_that_is_cancelled_before_its_answer_leaves_nothing(tmp_pa
         assert gateway.services.tasks.watches.count(me.session_id) == 0
 
 
+async def test_an_assignment_that_a_crash_kept_back_arrives(tmp_path: Path) -> None:
+    """It was stored, and the worker, which goes on, never heard of it."""
+    gateway = await trio.to_thread.run_sync(GatewayProcess(tmp_path).start)
+    try:
+        with trio.fail_after(60):
+            link = Link(gateway.target)
+            async with agent(gateway.target, "me") as me, agent(link, "worker", "pool") as worker:
+                link.mute_after(b"marker")
+                await worker.send("ag::w::i::me", b"marker")
+                await anext(me)
+                task_id = (await me.tasks.create(pool="pool")).task_id
+                assert (await me.tasks.get(task_id)).assigned_to == "ag::w::pool::worker"
+                gateway.kill()
+                link.cut()
+                await trio.to_thread.run_sync(gateway.start)
+                link.mend()
+                assert (await anext(worker.tasks)).task_id == task_id
+    finally:
+        await trio.to_thread.run_sync(gateway.stop)
+
+
 async def test_an_assignment_that_is_told_twice_is_one(tmp_path: Path) -> None:
     """A gateway that crashed does not know what its workers heard: it tells what they have not begun again."""
     gateway = await trio.to_thread.run_sync(GatewayProcess(tmp_path).start)
@@ -448,6 +469,7 @@ async def test_an_assignment_that_is_told_twice_is_one(tmp_path: Path) -> None:
                 gateway.kill()
                 await trio.to_thread.run_sync(gateway.start)
                 second = (await me.tasks.create(pool="pool", idempotency_key="second")).task_id
+                await worker.tasks.get(second)  # behind what it is told at connect
                 assert [(await anext(worker.tasks)).task_id for _ in range(2)] == [first, second]
     finally:
         await trio.to_thread.run_sync(gateway.stop)

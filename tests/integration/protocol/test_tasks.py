@@ -655,6 +655,19 @@ async def test_an_assignment_that_did_not_arrive_is_sent_again_to_who_resumes(
     assert await again.settled("task_assignment") == []  # and not what had arrived
 
 
+async def test_after_a_crash_what_was_not_begun_is_sent_again_to_who_resumes(tmp_path: Path, engine: str) -> None:
+    config = Config.development(tmp_path / "data", gateway={"engine": engine})
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        worker = Desk(await wire.connect(agent("1", implementation="pool")))
+        own, begun, waiting = await worker.created(), await worker.pool(), await worker.pool()
+        await worker.do(Op.CLAIM, begun)
+        session_id = worker.peer.ack.session_id
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        again = Desk(await wire.connect(agent("1", implementation="pool", resume_session_id=session_id)))
+        assert [found.task_id for found in await again.settled("task_assignment")] == [waiting]
+        assert set(await again.listed()) == {own, begun, waiting}
+
+
 async def test_87_grace_by_class(boss: Desk) -> None:
     classes = [pb.TASK_CLASS_INTERACTIVE, pb.TASK_CLASS_BACKGROUND, pb.TASK_CLASS_BATCH]
     windows = [(await boss.get(await boss.created(task_class=kind))).grace_window_ms for kind in classes]
