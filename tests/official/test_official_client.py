@@ -267,6 +267,30 @@ def test_tasks_with_the_synchronous_client(play: Play) -> None:
     assert seen["listed"] == ["sum"]
 
 
+def test_workers_with_the_token_of_their_task_and_long_lists(play: Play) -> None:
+    seen = play("task_tokens.py")
+    assert seen == {
+        "token": [True, 44],
+        "running": True,
+        "parent": True,
+        "completed": 3,
+        "afterwards": True,
+        "stolen": True,
+        "cancelled": "invalid request: invalid task state transition: cancelled → completed",
+        "over": True,
+        "sync_running": True,
+        "sync": [6, "us::alice", 2, True],
+        "sync_hibernated": [
+            'hibernation requires a saved checkpoint with key "K" for identity tu::w::job::4',
+            9,
+        ],
+        "sync_completed": 3,
+        "story": [1, 2, "working", 6, 2, 8, 2, 9, 2, 3],
+        "pages": [5, 250, True],
+        "offset": 50,
+    }
+
+
 async def test_the_published_orchestrator_starts_the_published_agent(gateway: GatewayProcess) -> None:
     """The flow that comes with the client (sdk 10): a message for an agent that is not there starts it."""
     environment = {**os.environ, "AETHER_GATEWAY": gateway.target}
