@@ -23,6 +23,7 @@ EXPECTED = {
         "read six",
     ],
     "tasks": ["roof is up", "walls is up", "floor is up", "the house stands"],
+    "hibernate": ["ann does step 1", "ben does step 2", "cleo does step 3", "in the end: 3 steps"],
     "counter": ["3 of 5 guests have seats ['1', '2', '3']", "1 has the window seat"],
     "progress": [
         "ag::demo::builder::1 building 33% step 1 of 3",
