@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ import trio
 from tests.support.gateway_process import GatewayProcess
 
 import aether
+from aether.client import Retry
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -38,7 +41,8 @@ def run(gateway: GatewayProcess) -> Run:
 async def make_tasks(gateway: GatewayProcess) -> tuple[str, str]:
     """One that waits for a worker, and a completed one with a child."""
     async with aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me:
-        waiting = (await me.tasks.create("waiting", pool="nobody", priority=40)).task_id
+        retry = Retry(attempts=2, delay_s=3600)
+        waiting = (await me.tasks.create("waiting", pool="nobody", priority=40, retry=retry)).task_id
         done = (await me.tasks.create("done")).task_id
         async with me.tasks.claim(done) as work:
             await work.progress("working", 0.5, "half")
@@ -59,6 +63,9 @@ def test_tasks(gateway: GatewayProcess, run: Run) -> None:
     assert done not in table
     [child] = json.loads(run("tasks", "ls", "--parent", done, "--json").stdout)
     assert child["task_type"] == "child"
+    mine = ("tasks", "ls", "--creator", "ag::w::i::me", "--since", "1h", "--json")
+    assert len(json.loads(run(*mine).stdout)) == 3
+    assert json.loads(run("tasks", "ls", "--creator", "ag::w::i::other", "--json").stdout) == []
     shown = run("tasks", "show", done).stdout
     assert "all of it" in shown
     assert "ag::w::i::me" in shown
@@ -73,7 +80,66 @@ def test_tasks(gateway: GatewayProcess, run: Run) -> None:
     assert "queued → running" in events
     assert "running → completed" in events
     assert "spawned" in events
+    assert "not with --json" in run("tasks", "ls", "--watch", "--json").stderr
     assert run("tasks", "show", "unknown").stderr == "refused: task not found\n"
+
+
+async def end_it(gateway: GatewayProcess, task_id: str) -> None:
+    async with (
+        aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me,
+        me.tasks.claim(task_id) as work,
+    ):
+        await work.progress("working", 0.5, "half")
+        work.result = "all of it"
+
+
+def test_watch_follows_a_task_to_its_end(gateway: GatewayProcess) -> None:
+    async def create() -> str:
+        async with aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me:
+            return (await me.tasks.create("own")).task_id
+
+    task_id = trio.run(create)
+    command = [sys.executable, "-m", "aether", "tasks", "watch", task_id, "--history", "--json"]
+    environment = {**os.environ, "AETHER_ADDRESS": gateway.target}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as watching:
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())  # it watches
+        trio.run(end_it, gateway, task_id)
+        events = [first, *map(json.loads, watching.stdout)]
+    assert watching.returncode == 0
+    assert [event["status_changed"]["to_status"] for event in events if "status_changed" in event] == [
+        "TASK_STATUS_QUEUED",
+        "TASK_STATUS_RUNNING",
+        "TASK_STATUS_COMPLETED",
+    ]
+    assert [event["progress"]["message"] for event in events if "progress" in event] == ["half"]
+
+
+@pytest.mark.parametrize("view", [("ls", "--watch"), ("watch", "--history")], ids=["ls", "watch"])
+def test_live_views_last_until_they_are_interrupted(gateway: GatewayProcess, view: tuple[str, ...]) -> None:
+    waiting, _ = trio.run(make_tasks, gateway)
+    arguments = [*view, waiting] if view[0] == "watch" else view
+    command = [sys.executable, "-m", "aether", "tasks", *arguments]
+    environment = {**os.environ, "AETHER_ADDRESS": gateway.target, "COLUMNS": "200", "TERM": "xterm"}
+    master, terminal = pty.openpty()
+    with subprocess.Popen(command, stdout=terminal, stderr=subprocess.PIPE, text=True, env=environment) as shown:
+        os.close(terminal)
+        text = ""
+        if view[0] == "watch":  # nothing has happened to it yet
+            trio.run(fail_it, gateway, waiting)
+        while waiting not in text:
+            text += os.read(master, 65536).decode()
+        shown.send_signal(signal.SIGINT)
+        assert shown.stderr is not None
+        assert shown.stderr.read() == ""
+    os.close(master)
+    assert shown.returncode == 130
+
+
+async def fail_it(gateway: GatewayProcess, task_id: str) -> None:
+    """It will be tried again, so this is not its end."""
+    async with aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me:
+        await me.tasks.fail(task_id, "not yet")
 
 
 def test_agents(gateway: GatewayProcess, run: Run) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from aether.cli.audit import Ago
 from aether.cli.remote import Remote, remote_options, show
 from aether.client import Connection
 from aether.proto import aether_pb2 as pb
@@ -39,27 +41,41 @@ def tasks() -> None:
 @click.option("--workspace", "-w", default="", help="Only of this workspace.")
 @click.option("--status", "-s", "statuses", multiple=True, type=click.Choice(STATUSES), help="Only with this status.")
 @click.option("--type", "task_type", default="", help="Only of this type.")
+@click.option("--creator", default="", help="Only created by this identity.")
 @click.option("--parent", default="", help="Only below this task.")
+@click.option("--since", type=Ago(), default=None, help="Only changed since 90s, 15m, 2h, 7d.")
 @click.option("--limit", "-n", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @click.option("--watch", "live", is_flag=True, help="Keep showing them, until Ctrl-C.")
 @remote_options
 def list_tasks(
-    remote: Remote, workspace: str, statuses: tuple[str, ...], task_type: str, parent: str, limit: int, live: bool
+    remote: Remote,
+    workspace: str,
+    statuses: tuple[str, ...],
+    task_type: str,
+    creator: str,
+    parent: str,
+    since: float | None,
+    limit: int,
+    live: bool,
 ) -> None:
     """Show tasks, those that changed last first."""
     wanted = {
         "workspace": workspace,
         "statuses": [pb.TaskStatus.Value(f"TASK_STATUS_{status.upper()}") for status in statuses],
         "task_type": task_type,
+        "creator_actor": pb.PrincipalRef(principal_id=creator),
         "parent_task_id": parent,
         "include_descendants": bool(parent),
+        "status_timestamp_after_unix_ms": round((time.time() - since) * 1000) if since else 0,
     }
 
     async def run(me: Connection) -> Sequence[pb.TaskInfo]:
         return [task async for task in me.tasks.find(**wanted, limit=limit)]
 
     if live:
-        remote.run(lambda me: _keep_showing(me, wanted, min(limit, LIVE_ROWS)), patience_s=None)
+        if remote.as_json:
+            raise click.UsageError("--watch is for people, and not with --json")
+        _until_interrupted(remote, lambda me: _keep_showing(me, wanted, min(limit, LIVE_ROWS)))
         return
     show((_row(task, remote.as_json) for task in remote.run(run)), COLUMNS, as_json=remote.as_json)
 
@@ -91,10 +107,7 @@ def watch(remote: Remote, task_id: str, recursive: bool, history: bool) -> None:
                     return
                 click.echo(json.dumps(_plain(event)) if remote.as_json else _line(event))
 
-    try:
-        remote.run(run, patience_s=None)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    _until_interrupted(remote, run)
 
 
 @tasks.command()
@@ -112,6 +125,13 @@ def retry(remote: Remote, task_id: str) -> None:
 def cancel(remote: Remote, task_id: str, reason: str) -> None:
     """End a task that nobody wants any more."""
     _show_one(remote, remote.run(lambda me: me.tasks.cancel(task_id, reason)))
+
+
+def _until_interrupted(remote: Remote, command: Callable[[Connection], Awaitable[None]]) -> None:
+    try:
+        remote.run(command, patience_s=None)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
 
 
 async def _keep_showing(me: Connection, wanted: dict[str, Any], limit: int) -> None:
