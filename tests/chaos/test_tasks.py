@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import trio
@@ -16,7 +17,7 @@ import trio.lowlevel
 from tests.support.gateway_process import GatewayProcess
 
 import aether
-from aether.client import ClientError, ConnectionLost, Options
+from aether.client import ClientError, ConnectionLost, Options, Retry, TaskRefused
 from aether.proto import aether_pb2 as pb
 
 PATIENCE_S = 90
@@ -202,3 +203,48 @@ async def test_an_unanswered_create_is_done_once(gateway: GatewayProcess) -> Non
             found = [task.task_id async for task in boss.tasks.find(task_type="once")]
     assert sorted(found) == sorted(ids)
     assert len(ids) == 200
+
+
+async def test_blocks_and_runs_outlast_the_gateway(gateway: GatewayProcess) -> None:
+    """Tasks whose first attempt raises, in blocks of workers, for clients that wait: each fails once and is done once,
+    whatever answers the kills of the gateway kept back."""
+    tried: Counter[str] = Counter()
+    done: Counter[str] = Counter()
+    ended: list[pb.TaskInfo] = []
+
+    async def work(number: int) -> None:
+        async with connect(gateway, str(number), "pool") as me:  # type: ignore[attr-defined]
+            async for assignment in me.tasks:
+                try:
+                    async with me.tasks.claim(assignment) as task:
+                        await trio.sleep(0.005)
+                        tried[task.task_id] += 1
+                        if task.info.attempt == 0:
+                            raise ValueError("the first time")
+                        done[task.task_id] += 1
+                except (ValueError, TaskRefused):
+                    continue
+
+    async def run(number: int) -> None:
+        async with connect(gateway, f"boss{number}") as me:  # type: ignore[attr-defined]
+            for _ in range(15):
+                task = await me.tasks.run("work", pool="pool", retry=Retry(attempts=2, delay_s=0.01))
+                ended.append(task)
+
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as workers:
+            for number in range(3):
+                workers.start_soon(work, number)
+            async with trio.open_nursery() as bosses:
+                for number in range(6):
+                    bosses.start_soon(run, number)
+                for so_many in (10, 40, 70):
+                    while len(ended) < so_many:  # noqa: ASYNC110
+                        await trio.sleep(0.01)
+                    gateway.kill()
+                    await restart(gateway)
+            workers.cancel_scope.cancel()
+    assert len({task.task_id for task in ended}) == 90
+    assert {(task.status, task.attempt) for task in ended} == {(COMPLETED, 1)}
+    assert set(done.values()) == {1}
+    assert max(tried.values()) == 2

@@ -39,18 +39,18 @@ class Inbox:
 
     def put(self, size: int, item: Any) -> None:
         self.items.append((size, item))
-        self._count(size)
-        while self._keep_bytes and self.size > self._keep_bytes and len(self.items) > 1:
-            self._count(-self.items.popleft()[0])
-        self._changed.set()
-
-    def _count(self, size: int) -> None:
         self.size += size
         self._held.size += size
+        while self._keep_bytes and self.size > self._keep_bytes and len(self.items) > 1:
+            oldest, _ = self.items.popleft()
+            self.size -= oldest
+            self._held.size -= oldest
+        self._changed.set()
 
     def clear(self) -> None:
         """Forget what nobody will take."""
-        self._count(-self.size)
+        self._held.size -= self.size
+        self.size = 0
         self.items.clear()
 
     def close(self) -> None:
@@ -66,7 +66,8 @@ class Inbox:
             self._changed = trio.Event()
             await self._changed.wait()
         size, item = self.items.popleft()
-        self._count(-size)
+        self.size -= size
+        self._held.size -= size
         return size, item
 
 

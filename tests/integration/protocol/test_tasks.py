@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -762,6 +763,13 @@ async def test_93_events_in_order(boss: Desk, worker: Desk) -> None:
     ]
     assert {event.subscription_id for event in events} == {subscription.subscription_id}
     assert events[1].status_changed.reason == "done"
+
+
+async def test_the_id_of_a_subscription_says_when_it_began(boss: Desk, clock: WallClock) -> None:
+    task_id = await boss.created()
+    clock.advance(60)
+    began = uuid.UUID((await boss.subscribe(task_id)).subscription_id)
+    assert (began.version, began.int >> 80) == (7, clock.now_ms)
 
 
 async def test_94_unsubscribe(boss: Desk) -> None:
