@@ -119,6 +119,7 @@ class Access(Protocol):
         *,
         tentative: bool = False,
         barred: str = "",
+        session_id: str = "",
     ) -> Decision:
         """May ``principal`` act at ``level`` on the resource?
 
@@ -126,6 +127,7 @@ class Access(Protocol):
         :param workspace: workspace the operation concerns; empty: none, or, of administration and capabilities, all.
         :param tentative: a denial is not final, since the caller will ask another question; it is not recorded.
         :param barred: why the answer is no, whatever the rules say.
+        :param session_id: for the audit row.
         :raises StoreUnavailable: no decision could be made, or its refusal could not be recorded.
         """
 
@@ -169,6 +171,7 @@ class DirectRights:
             workspace,
             tentative=tentative,
             barred=barred_from(self._caller, workspace, resource_type),
+            session_id=self._caller.session_id,
         )
 
 
@@ -217,9 +220,10 @@ class OpenAccess:
         *,
         tentative: bool = False,
         barred: str = "",
+        session_id: str = "",
     ) -> Decision:
         """See :meth:`Access.check`; the "no ACL engine" column of routing 3.5."""
-        del principal, level, operation, workspace, tentative  # nobody holds more than others here
+        del principal, level, operation, workspace, tentative, session_id  # nobody holds more than others here
         if barred:
             return Decision(False, barred, by_rule=True)
         if resource_type in _OPEN_TYPES:

@@ -82,6 +82,7 @@ def site(tmp_path: Path, engine: str) -> Site:
 async def failures(gateway: Gateway) -> list[tuple[str, str]]:
     """Operation and text of the refusals on record, the oldest first."""
     _, found = await gateway.services.tier.audit.query(Filter(kind="auth", only_failures=True), 100, 0)
+    assert all(row.session_id for row in found)
     return [(row.operation, row.error) for row in reversed(found)]
 
 

@@ -86,6 +86,7 @@ class RuleAccess:
         *,
         tentative: bool = False,
         barred: str = "",
+        session_id: str = "",
     ) -> Decision:
         if self.broken:
             raise StoreUnavailable("rules cannot be read")

@@ -66,6 +66,7 @@ class AccessControl:
         *,
         tentative: bool = False,
         barred: str = "",
+        session_id: str = "",
     ) -> Decision:
         """See :meth:`aether.access.Access.check`."""
         if barred:
@@ -75,7 +76,7 @@ class AccessControl:
                 principal.kind.label, principal.canonical_id, resource_type, resource_id, level, workspace
             )
         if decision.allowed or not tentative:
-            self.tell(principal, "", decision, resource_type, resource_id, operation, workspace, None)
+            self.tell(principal, session_id, decision, resource_type, resource_id, operation, workspace, None)
         return decision
 
     def rights(self, caller: Caller, context: pb.AuthorizationContext | None = None) -> Rights:
@@ -209,6 +210,7 @@ class GrantedRights:
                 workspace,
                 tentative=tentative,
                 barred=barred_from(caller, workspace, resource_type),
+                session_id=caller.session_id,
             )
         reason = barred_from(caller, workspace, resource_type)
         if reason := reason or grant.permits(resource_type, resource_id, level, operation, workspace):

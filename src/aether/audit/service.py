@@ -153,8 +153,8 @@ class AuditService:
         except Refusal as refusal:
             response.error_code, response.error_message = refusal.code, refusal.message
         except StoreUnavailable:
-            response.error_code, response.error_message = Code.AUDIT_DISABLED, _UNAVAILABLE
-        return Answer((submit_frame(response),), ticket)
+            return Answer(_not_submitted(request))
+        return Answer((submit_frame(response),), ticket, functools.partial(_not_submitted, request))
 
     def _keep(self, caller: Caller, request: pb.SubmitAuditEventRequest) -> None:
         identity = caller.identity
@@ -205,6 +205,13 @@ class AuditService:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(principal)
         return bucket.take(self._clock())
+
+
+def _not_submitted(request: pb.SubmitAuditEventRequest) -> tuple[bytes, ...]:
+    response = pb.SubmitAuditEventResponse(
+        client_request_id=request.client_request_id, error_code=Code.AUDIT_UNAVAILABLE, error_message=_UNAVAILABLE
+    )
+    return (submit_frame(response),)
 
 
 def _refused(message: str) -> Refusal:

@@ -99,7 +99,9 @@ class CredentialChain:
         )
         return admission
 
-    def refuse_certificate(self, source: str, error: NotAuthenticated | Denied, certificate: str, claimed: str) -> None:
+    def refuse_certificate(
+        self, source: str, session_id: str, error: NotAuthenticated | Denied, certificate: str, claimed: str
+    ) -> None:
         """Count and record that somebody was refused by its certificate, before there was an attempt.
 
         :param certificate: its common name, as far as it could be read.
@@ -118,6 +120,7 @@ class CredentialChain:
                 operation="identity_resolve_failed" if isinstance(error, Denied) else "auth_mtls_failure",
                 success=False,
                 resource_type="session",
+                session_id=session_id,
                 error=str(error),
                 metadata={name: value for name, value in names.items() if value},
             )
@@ -297,6 +300,7 @@ class CredentialChain:
             **actor_of(attempt.identity),
             resource_type="session",
             workspace=attempt.identity.workspace,
+            session_id=attempt.session_id,
             error=error,
             metadata={"source": attempt.source, **{name: value for name, value in metadata.items() if value}},
         )

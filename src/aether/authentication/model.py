@@ -71,6 +71,7 @@ class Attempt:
     :ivar source: address of the peer, without the port.
     :ivar has_certificate: a certificate names it; then the identity is its word.
     :ivar in_process: an embedded client, which our own process opened.
+    :ivar session_id: that of the session to be, for audit rows.
     """
 
     identity: Identity
@@ -78,6 +79,7 @@ class Attempt:
     credentials: Mapping[str, str] = field(repr=False)
     has_certificate: bool = False
     in_process: bool = False
+    session_id: str = ""
 
     def credential(self, *names: str) -> str:
         """The first of these credentials that is there; empty ones are not."""

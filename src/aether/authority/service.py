@@ -209,6 +209,7 @@ class AuthorityService:
             operation="exchange_authority_grants",
             workspace="",
             barred=barred_from(caller, subject.workspace, "capability"),
+            session_id=caller.session_id,
         )
         if check(f"{name}/{workspace}/{subject.id}", tentative=True).allowed:
             return

@@ -14,7 +14,6 @@ from aether.answers import Answer, Caller
 from aether.checkpoints.store import CheckpointStore
 from aether.checkpoints.wire import answer, failure
 from aether.errors import InvalidArgument, Refusal, StoreUnavailable
-from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["DATA_BYTES_CEILING", "CheckpointLimits", "CheckpointService"]
@@ -71,7 +70,7 @@ class CheckpointService:
         if self._store is None:
             return failure(request_id, "checkpoint store not configured")
         try:
-            self._check_access(caller.identity, operation.op)
+            self._check_access(caller, operation.op)
             match operation.op:
                 case Op.SAVE:
                     return await self._save(self._store, identity, key, operation)
@@ -94,18 +93,18 @@ class CheckpointService:
         except StoreUnavailable:
             return failure(request_id, "the checkpoint store is unavailable, try again")
 
-    def _check_access(self, identity: Identity, op: Op.OpType) -> None:
+    def _check_access(self, caller: Caller, op: Op.OpType) -> None:
         """State belongs to the identity, but a workspace that may not be read or written is closed for it too
         (acl weakness list; connection 7). Principals without a workspace need nothing.
 
         :raises Refusal: denied.
         """
-        if not identity.workspace:
+        workspace = caller.identity.workspace
+        if not workspace:
             return
         level = Level.READ if op in (Op.LOAD, Op.LIST) else Level.READWRITE
         label = f"checkpoint_{Op.OpType.Name(op).lower()}" if op in Op.OpType.values() else "checkpoint"
-        workspace = identity.workspace
-        if not self._access.check(identity, "workspace", workspace, level, label, workspace).allowed:
+        if not self._access.rights(caller).check("workspace", workspace, level, label, workspace).allowed:
             raise Refusal("", "not authorized for checkpoints in this workspace")
 
     async def _save(self, store: CheckpointStore, identity: str, key: str, operation: pb.CheckpointOperation) -> Answer:

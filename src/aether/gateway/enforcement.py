@@ -60,8 +60,16 @@ class Enforcement:
 
     def _may_read(self, session: Session, *, tentative: bool = False) -> bool:
         identity, workspace = session.identity, session.identity.workspace
-        check = self._access.check
-        return check(identity, "workspace", workspace, Level.READ, "connect", workspace, tentative=tentative).allowed
+        return self._access.check(
+            identity,
+            "workspace",
+            workspace,
+            Level.READ,
+            "connect",
+            workspace,
+            tentative=tentative,
+            session_id=session.session_id,
+        ).allowed
 
     def _record(self, session: Session) -> None:
         """The row of the refusal. A log that takes nothing does not keep the session alive: showing it no more is the

@@ -60,12 +60,13 @@ class Authenticator(Protocol):
     """Decides whether a peer may be who it claims; the seam for every authentication method."""
 
     async def authenticate(
-        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity]
+        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity], session_id: str
     ) -> Admission:
         """Return for an admitted peer, with the identity it gets.
 
         :param credentials: as in ``InitConnection``.
         :param claim: reads the identity that the client claims; not needed where a certificate says it all.
+        :param session_id: of the session to be, for audit rows.
         :raises NotAuthenticated: no or wrong credentials.
         :raises Denied: right ones, but not for this identity.
         :raises InvalidIdentity: the claim is malformed.
@@ -89,17 +90,24 @@ class PeerAuthenticator:
         self._strict = strict
 
     async def authenticate(
-        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity]
+        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity], session_id: str
     ) -> Admission:
         """See :meth:`Authenticator.authenticate`."""
         source = _source(peer.address)
         try:
             identity, has_certificate = self._identify(peer, claim)
         except (NotAuthenticated, Denied) as error:
-            self._chain.refuse_certificate(source, error, _certificate_name(peer), _claimed(claim))
+            self._chain.refuse_certificate(source, session_id, error, _certificate_name(peer), _claimed(claim))
             raise
         return await self._chain.admit(
-            Attempt(identity, source, credentials, has_certificate=has_certificate, in_process=peer.in_process)
+            Attempt(
+                identity,
+                source,
+                credentials,
+                has_certificate=has_certificate,
+                in_process=peer.in_process,
+                session_id=session_id,
+            )
         )
 
     def _identify(self, peer: Peer, claim: Callable[[], Identity]) -> tuple[Identity, bool]:
@@ -177,7 +185,7 @@ async def read_claim(
     credentials = dict(init.credentials)
     try:
         admission = await authenticator.authenticate(
-            call.peer, credentials, lambda: resolve_identity(init, strict=strict, new_id=new_id)
+            call.peer, credentials, lambda: resolve_identity(init, strict=strict, new_id=new_id), new_id
         )
         if admission.identity.kind is PrincipalType.USER:
             # A bearer token may have named both.

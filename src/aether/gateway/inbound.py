@@ -74,16 +74,22 @@ def absent(session: Session, kind: str, operation: Any) -> Answer:
     return Answer((_typed(member, request_id, text, error_code=Code.NOT_IMPLEMENTED),))
 
 
-def decline(kind: str, operation: Any, code: str, text: str, *, retry_after_ms: int) -> Answer:
-    """Refuse an operation for now: its typed response, and before it an error that says when to try again.
+def decline(
+    kind: str, operation: Any, code: str, text: str, *, retryable: bool, retry_after_ms: int = 0, by_id: bool = True
+) -> Answer:
+    """What says no to an operation: an error, and then its typed response, since some clients wait for the one and some
+    for the other (acl weakness 19).
 
-    The error has no request id: the Python client raises one that does and drops the response (tasks 3.2). An operation
-    without id that nobody answers gets the error alone.
+    :param by_id: the error names the request. The Python client raises such an error and drops the response, which
+        is wrong where the response says more, and always for ``create_task`` (tasks 3.2): that gets a response only
+        if it has an id to be found by.
     """
-    frames = [refuse(code, text, retryable=True, retry_after_ms=retry_after_ms)]
     request_id = request_id_of(operation)
-    if request_id or kind != "create_task":
-        frames.append(_typed(ANSWERED_BY[kind], request_id, f"{code}: {text}", error_code=code))
+    is_create = kind == "create_task"
+    error_id = "" if is_create or not by_id else request_id
+    frames = [refuse(code, text, retryable=retryable, retry_after_ms=retry_after_ms, request_id=error_id)]
+    if kind in ANSWERED_BY and (request_id or not is_create):
+        frames.append(_typed(ANSWERED_BY[kind], request_id, f"{code}: {text}" if retryable else text, error_code=code))
     return Answer(tuple(frames))
 
 

@@ -107,7 +107,7 @@ class Observer:
         title = "".join(part.capitalize() for part in kind.split("_"))
         self._metrics.rejected("", title, "auth_failed")
 
-    def rejected(self, identity: Identity, status: str, text: str) -> None:
+    def rejected(self, identity: Identity, session_id: str, status: str, text: str) -> None:
         """A connect that failed; ``status`` as in ``aether_connection_attempts_total``.
 
         :raises StoreUnavailable: the refusal cannot be recorded now.
@@ -120,6 +120,7 @@ class Observer:
                 **actor_of(identity),
                 resource_type="session",
                 workspace=identity.workspace,
+                session_id=session_id,
                 error=text,
                 metadata={"status": status},
             )

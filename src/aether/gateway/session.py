@@ -20,10 +20,11 @@ from google.protobuf.message import DecodeError
 from aether._fastpath import Lane, Port, TokenBucket, Window
 from aether.access import Level
 from aether.answers import Answer, down, refuse
+from aether.audit.events import Event, actor_of
 from aether.errors import Code, IdentityHeld, Refusal, StoreUnavailable
 from aether.gateway.deliveries import Deliveries
 from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim, read_init
-from aether.gateway.inbound import absent, decline, request_id_of
+from aether.gateway.inbound import absent, decline
 from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
 from aether.gateway.reasons import CloseReason
 from aether.gateway.snapshot import config_snapshot
@@ -99,7 +100,7 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     session: Session | None = None
     try:
         claim = await _keep_assigned_id(claim, services)
-        await _admit(claim, services)
+        await _admit(claim, session_id, services)
         async with AsyncExitStack() as stack:
             lock, displaced = await stack.enter_async_context(_hold_lock(claim, session_id, services))
             session = Session(call, claim, lock, services, displaced=displaced)
@@ -108,7 +109,7 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
         raise _store_away() from None
     except RpcError as error:
         if session is None or not session.is_acknowledged:
-            await _record_rejection(claim.identity, error, services)
+            await _record_rejection(claim.identity, session_id, error, services)
         raise
 
 
@@ -135,7 +136,7 @@ def _store_away() -> RpcError:
     return RpcError(StatusCode.UNAVAILABLE, "store unavailable, try again")
 
 
-async def _record_rejection(identity: Identity, error: RpcError, services: Services) -> None:
+async def _record_rejection(identity: Identity, session_id: str, error: RpcError, services: Services) -> None:
     """Count a connect that was refused; it is in the audit log before the client knows.
 
     :raises RpcError: the log takes nothing now, so the client has to try again.
@@ -144,7 +145,7 @@ async def _record_rejection(identity: Identity, error: RpcError, services: Servi
     if status is None:
         return
     try:
-        services.observer.rejected(identity, status, error.message)
+        services.observer.rejected(identity, session_id, status, error.message)
     except StoreUnavailable:
         raise _store_away() from None
     await _wait_recorded(services)
@@ -182,12 +183,12 @@ async def _keep_assigned_id(claim: Claim, services: Services) -> Claim:
     return claim
 
 
-async def _admit(claim: Claim, services: Services) -> None:
+async def _admit(claim: Claim, session_id: str, services: Services) -> None:
     """Access rules and quota, decided before a lock is touched (connection 2, steps 10 and 11; W-9).
 
     A duplicate is reported before either, as clients expect from the order of the steps.
     """
-    denied = _admission_denied(claim.identity, services)
+    denied = _admission_denied(claim.identity, session_id, services)
     if denied is None:
         return
     if await services.locks.holder(claim.identity.key) is not None and not claim.resume_session_id:
@@ -195,8 +196,8 @@ async def _admit(claim: Claim, services: Services) -> None:
     raise denied
 
 
-def _admission_denied(identity: Identity, services: Services) -> RpcError | None:
-    if (denied := _access_denied(identity, services)) is not None:
+def _admission_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
+    if (denied := _access_denied(identity, session_id, services)) is not None:
         return denied
     limit = services.settings.connections_per_workspace_max
     current = services.directory.connections(identity.workspace)
@@ -209,23 +210,23 @@ def _admission_denied(identity: Identity, services: Services) -> RpcError | None
     return None
 
 
-def _access_denied(identity: Identity, services: Services) -> RpcError | None:
+def _access_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
     if identity.kind in SYSTEM:
         return None
     decision = services.access.check(
-        identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace
+        identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace, session_id=session_id
     )
     if decision.allowed:
         return None
     return RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
 
 
-def _withdrawn(claim: Claim, services: Services) -> RpcError | None:
+def _withdrawn(claim: Claim, session_id: str, services: Services) -> RpcError | None:
     """What admitted a client may be over by the time it has its lock; only from then on do changes find its session."""
     if not claim.admission.still_holds():
         reason = CloseReason.TASK_ENDED if claim.admission.task_id else CloseReason.TOKEN_REVOKED
         return reason.status
-    return _access_denied(claim.identity, services)
+    return _access_denied(claim.identity, session_id, services)
 
 
 def _duplicate(identity: Identity) -> RpcError:
@@ -324,7 +325,7 @@ class Session:
         services.directory.add(self)
         stack.callback(services.directory.remove, self)
         stack.callback(self._release)
-        if (withdrawn := _withdrawn(self.claim, services)) is not None:
+        if (withdrawn := _withdrawn(self.claim, self.session_id, services)) is not None:
             raise withdrawn
         ack = down(build_ack(self.claim, self.lock, version=services.settings.version))
         if self.claim.extensions.unsupported_required:
@@ -499,37 +500,54 @@ class Session:
         try:
             reply = self._handle(kind, operation)
         except Refusal as refusal:
-            reply = _refused(refusal, operation)
+            reply = _refused(refusal, kind, operation)
             self._services.observer.refused(self.identity, refusal.code)
         except StoreUnavailable:
-            reply = _unavailable(operation)
+            reply = _unavailable(kind, operation)
         except Exception:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
-            reply = Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),))
+            reply = _broken(kind, operation)
         if isinstance(reply, Answer):
-            self.put(self._after_record(reply, recorded, operation))
+            self.put(self._after_record(reply, recorded, kind, operation))
         elif self._nursery is not None:
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
             self._nursery.start_soon(self._finish, kind, operation, reply)
 
-    def _after_record(self, answer: Answer, recorded: int, operation: Any) -> Answer:
+    def _after_record(self, answer: Answer, recorded: int, kind: str, operation: Any) -> Answer:
         """The answer, not before the rows that were recorded since the log was at ``recorded``. If those cannot be
         written, the client is told to try again: what is not recorded was not refused."""
         ticket = self._services.audit.ticket
         if ticket == recorded:
             return answer
-        in_doubt = answer.in_doubt or (lambda: _unavailable(operation).frames)
+        in_doubt = answer.in_doubt or (lambda: _unavailable(kind, operation).frames)
         return answer._replace(ticket=max(answer.ticket, ticket), in_doubt=in_doubt)
 
     def _check_scope(self, kind: str) -> None:
         """A token may be for some kinds of operations only (weakness 9).
 
         :raises Refusal: this is none of them.
+        :raises StoreUnavailable: nor can that be recorded.
         """
         operations = self.claim.admission.operations
         needed = OPERATION_KINDS.get(kind, "admin")
-        if operations is not None and needed and needed not in operations:
-            raise Refusal(Code.PERMISSION_DENIED, "the API key of this connection is not for such operations")
+        if operations is None or not needed or needed in operations:
+            return
+        text = "the API key of this connection is not for such operations"
+        self._services.audit.record(
+            Event(
+                kind="authorization",
+                operation=kind,
+                success=False,
+                **actor_of(self.identity),
+                resource_type="operation",
+                resource_id=kind,
+                workspace=self.identity.workspace,
+                session_id=self.session_id,
+                error="access denied",
+                metadata={"decision": "DENY", "reason": text},
+            )
+        )
+        raise Refusal(Code.PERMISSION_DENIED, text)
 
     def _handle(self, kind: str, operation: Any) -> Answer | Awaitable[Answer]:
         self._check_scope(kind)
@@ -538,7 +556,10 @@ class Session:
             bucket = self._budget if kind in BUDGETED else None
             if bucket is not None and not bucket.take(trio.current_time()):
                 text = "task operation rate limit exceeded"
-                return decline(kind, operation, Code.RATE_LIMITED, text, retry_after_ms=bucket.wait_ms())
+                wait_ms = bucket.wait_ms()
+                return decline(
+                    kind, operation, Code.RATE_LIMITED, text, retryable=True, retry_after_ms=wait_ms, by_id=False
+                )
             return handler(self, operation)
         match kind:
             case "send":
@@ -561,13 +582,13 @@ class Session:
         try:
             answer = await reply
         except Refusal as refusal:
-            answer = _refused(refusal, operation)
+            answer = _refused(refusal, kind, operation)
         except StoreUnavailable:
-            answer = _unavailable(operation)
+            answer = _unavailable(kind, operation)
         except Exception:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
-            answer = Answer((refuse(Code.INTERNAL, "internal error", request_id=request_id_of(operation)),))
-        self.put(self._after_record(answer, recorded, operation))
+            answer = _broken(kind, operation)
+        self.put(self._after_record(answer, recorded, kind, operation))
         if self._reason is not None:
             return
         held, self._port.held = self._port.held, []
@@ -586,7 +607,7 @@ class Session:
         """A message of the fast path met a limit."""
         refusal = refuse_limited(self._port, self.identity, limit)
         self._services.observer.refused(self.identity, refusal.code)
-        self.put(_refused(refusal, None))
+        self.put(_refused(refusal, "send", None))
 
     def on_batch_end(self) -> None:
         """After each read: apply back-pressure and let waiting answers have their commit."""
@@ -702,12 +723,12 @@ class Session:
             check_identifier("workspace", workspace, strict=self._services.settings.strict_identifiers)
         except InvalidIdentity as error:
             raise Refusal(Code.WORKSPACE_SWITCH_FAILED, str(error)) from None
-        if workspace and not self.claim.admission.admits_workspace(workspace):
-            raise Refusal(Code.PERMISSION_DENIED, f"API key not authorized for workspace {workspace}")
         if workspace:
-            decision = self._services.access.check(identity, "workspace", workspace, Level.READ, "connect", workspace)
-            if not decision.allowed:
-                raise Refusal(Code.PERMISSION_DENIED, f"not authorized to access workspace {workspace}")
+            check = self._services.access.rights(self).check
+            if not check("workspace", workspace, Level.READ, "connect", workspace).allowed:
+                by_key = not self.claim.admission.admits_workspace(workspace)
+                text = "API key not authorized for" if by_key else "not authorized to access"
+                raise Refusal(Code.PERMISSION_DENIED, f"{text} workspace {workspace}")
         try:
             await self._subscriptions.open(workspace_topics(identity.id, workspace), identity)
         except StoreUnavailable:
@@ -726,28 +747,21 @@ def _signal(kind: int, reason: str) -> bytes:
     return down(pb.DownstreamMessage(signal=pb.Signal(type=kind, reason=reason)))  # type: ignore[arg-type]
 
 
-def _refused(refusal: Refusal, operation: Any) -> Answer:
-    return Answer(
-        (
-            refuse(
-                refusal.code,
-                refusal.message,
-                retryable=refusal.retryable,
-                retry_after_ms=refusal.retry_after_ms,
-                request_id=request_id_of(operation),
-            ),
-        )
+def _refused(refusal: Refusal, kind: str, operation: Any) -> Answer:
+    return decline(
+        kind,
+        operation,
+        refusal.code,
+        refusal.message,
+        retryable=refusal.retryable,
+        retry_after_ms=refusal.retry_after_ms,
     )
 
 
-def _unavailable(operation: Any) -> Answer:
-    return Answer(
-        (
-            refuse(
-                Code.PUBLISH_FAILED,
-                "message delivery failed" if isinstance(operation, pb.SendMessage) else "store unavailable",
-                retryable=True,
-                request_id=request_id_of(operation),
-            ),
-        )
-    )
+def _unavailable(kind: str, operation: Any) -> Answer:
+    text = "message delivery failed" if kind == "send" else "store unavailable"
+    return decline(kind, operation, Code.PUBLISH_FAILED, text, retryable=True)
+
+
+def _broken(kind: str, operation: Any) -> Answer:
+    return decline(kind, operation, Code.INTERNAL, "internal error", retryable=False)

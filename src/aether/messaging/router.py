@@ -340,9 +340,9 @@ class Router:
         workspace = identity.workspace
         if (
             workspace
-            and not self._access.check(
-                identity, "workspace", workspace, Level.READWRITE, "progress_report", workspace
-            ).allowed
+            and not self._access.rights(caller)
+            .check("workspace", workspace, Level.READWRITE, "progress_report", workspace)
+            .allowed
         ):
             raise Refusal(Code.PERMISSION_DENIED, "not authorized to report progress")
         update = build_update(identity, report, workspace=workspace, now_ms=now_ms)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, ME, Admin, Op, kv, kv_denied, move
+from tests.integration.protocol.test_access import ALICE, ME, Admin, Op, denied, kv, kv_denied, move
 from tests.support.wire import Peer, Wire, agent, orchestrator, service, user
 
 from aether import Config, Gateway
@@ -273,6 +273,18 @@ async def test_connections_come_and_go_in_the_log(wire: Wire, admin: Admin) -> N
     ]
     assert json.loads(found[1].metadata_json)["reason"] == "graceful_close"
     assert "access denied: Explicit rule" in found[0].error_message
+
+
+async def test_refusals_are_found_by_the_session(wire: Wire, admin: Admin) -> None:
+    """Decisions and refused connects too."""
+    await admin.grant(("agent", ME), ("workspace", "ws2"), 0)
+    peer = await wire.connect(agent(workspace="ws1"))
+    await denied(peer, "ag::ws2::i::s")
+    await wire.refused(agent(workspace="ws1"), StatusCode.ALREADY_EXISTS)
+    [decision] = await rows(admin, event_type="authorization", only_failures=True)
+    assert decision.session_id == peer.ack.session_id
+    [row] = await rows(admin, operation="lock_rejected")
+    assert row.session_id not in ("", peer.ack.session_id)
 
 
 async def test_a_session_ended_by_an_operator_names_who_did_it(wire: Wire, admin: Admin) -> None:

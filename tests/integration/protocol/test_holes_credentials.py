@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.protocol.test_access import Admin, K, Op, ask, kv, kv_allowed, kv_denied
+from tests.integration.protocol.test_audit import rows
 from tests.integration.protocol.test_tokens import ADMIN_KEY, create, first_token, key_for, with_key
 from tests.support.wire import Peer, Wire, agent, orchestrator, service
 
@@ -135,14 +136,19 @@ async def test_restricted_keys_may_ask_about_themselves_and_not_for_tasks(wire: 
     access = pb.ResourceAccessRequest(resource_type="workspace", resource_id="w", required_access_level=10)
     peer.say(access_check=pb.AccessCheckOperation(request_id="a", access=access))
     assert (await peer.expect("access_check_response")).decision.allowed
-    for operation in (
-        {"task_query": pb.TaskQuery(request_id="t")},
-        {"token_op": pb.TokenOperation(request_id="t")},
-        {"session_op": pb.SessionOperation(request_id="t")},
+    for kind, answer, operation in (
+        ("task_query", "task_query", pb.TaskQuery(request_id="t")),
+        ("token_op", "token", pb.TokenOperation(request_id="t")),
+        ("session_op", "session_response", pb.SessionOperation(request_id="t")),
+        ("workspace_op", "workspace", pb.WorkspaceOperation()),
     ):
-        peer.say(**operation)
+        peer.say(**{kind: operation})
         error = await peer.expect_error("ERR_PERMISSION_DENIED", "not for such operations")
-        assert error.request_id == "t"
+        response = await peer.expect(answer)  # weakness 19: whoever waits for the response waits for no timeout
+        assert error.request_id == response.request_id == operation.request_id
+        assert not response.success
+    found = await rows(admin, event_type="authorization", resource_type="operation")
+    assert [row.resource_id for row in found] == ["workspace_op", "session_op", "token_op", "task_query"]
 
 
 async def test_keys_that_ended_long_ago_are_forgotten(admin: Admin, gateway: Gateway) -> None:

@@ -36,7 +36,7 @@ async def administrates(peer: Peer, **operation: Any) -> bool:
     """Whether a gate of administration opens."""
     peer.say(**operation)
     message = await peer.receive()
-    if message.WhichOneof("payload") == "error" and {"agent_op", "workspace_op"} & {*operation}:
+    if message.WhichOneof("payload") == "error":
         message = await peer.receive()  # some clients wait for the one, some for the other
     return bool(getattr(getattr(message, message.WhichOneof("payload")), "success", False))
 

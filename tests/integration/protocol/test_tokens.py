@@ -250,6 +250,7 @@ async def test_others_may_not_administrate_tokens(wire: Wire, admin: Admin) -> N
     peer.say(token_op=pb.TokenOperation(op=Op.LIST, request_id="t"))
     error = await peer.expect_error("ERR_PERMISSION_DENIED", "admin tokens operations require system-level privileges")
     assert error.request_id == "t"
+    assert not (await peer.expect("token")).success
     await admin.grant(("agent", "ag::w::i::s"), ("admin", "admin/tokens"), 40)
     assert (await run(peer, Op.LIST)).success
     request = pb.TokenCreateRequest(name="n", principal_type="User", created_by="alice")
@@ -336,3 +337,26 @@ async def test_failed_attempts_are_recorded(wire: Wire, admin: Admin) -> None:
     admin.peer.say(audit_query=pb.AuditQuery(request_id="q", event_type="auth", only_failures=True))
     [row] = (await admin.peer.expect("audit_response")).entries
     assert (row.operation, row.actor_id, row.error_message) == ("auth_token_validation", "ag::w::i::s", INVALID_KEY)
+
+
+async def test_rows_of_a_session_have_its_id_from_the_first(wire: Wire, admin: Admin) -> None:
+    """Who got in, what it was refused, and its end are found by one id; each refused attempt has one too."""
+    key = await key_for(admin, "User", created_by="alice", workspace_patterns=["ws1"])
+    await admin.grant(("user", "alice"), ("workspace", "ws3"), 0)
+    alice = await wire.connect(user(**with_key(key)))
+    for workspace in ("ws2", "ws3"):
+        alice.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id=workspace))
+        await alice.expect_error("ERR_PERMISSION_DENIED")
+    for _ in range(2):
+        await wire.refused(user("bob", **with_key(key)), DENIED)
+        await wire.refused(agent(workspace="ws1", **with_key("guess")), UNKNOWN)
+    admin.peer.say(audit_query=pb.AuditQuery(request_id="q"))
+    found = (await admin.peer.expect("audit_response")).entries
+    assert {(row.operation, row.success) for row in found if row.session_id == alice.ack.session_id} == {
+        ("identity_resolved", True),
+        ("session_registered", True),
+        ("connect", True),
+        ("connect", False),
+    }
+    refused = [row.session_id for row in found if row.operation == "auth_token_validation"]
+    assert len({*refused, alice.ack.session_id, ""}) == len(refused) + 2 == 6
