@@ -90,6 +90,7 @@ class Connection(Coordinating):
     :ivar resumed: the last reconnect took over the session that was lost.
     :ivar config: the state the gateway gave at connect (agents and tasks).
     :ivar errors: refusals of messages, see :class:`aether.client.inbox.Recent`.
+    :ivar background: what goes on beside the block and ends with it.
     """
 
     def __init__(self, target: Target, init: pb.InitConnection, options: Options) -> None:
@@ -104,6 +105,7 @@ class Connection(Coordinating):
         from aether.client.tokens import Tokens
         from aether.client.workspaces import Workspaces
 
+        self.background: trio.Nursery | None = None
         self._target = target
         self._init = init
         self._options = options
@@ -528,10 +530,21 @@ async def open_connection(target: Target, init: pb.InitConnection, options: Opti
     init.client_sdk = "aether-trio"
     connection = Connection(target, init, options)
     async with unwrapped_nursery() as nursery:
-        await nursery.start(connection.run)
+        lifetime = trio.CancelScope()
+
+        async def live(*, task_status: trio.TaskStatus[None]) -> None:
+            with lifetime:
+                await connection.run(task_status=task_status)
+
+        await nursery.start(live)
+        # From here on it is the block that ends it: what is said when that is cancelled, such as that a lock is given
+        # up, has a connection to be said on.
+        lifetime.shield = True
+        connection.background = nursery
         try:
             yield connection
         finally:
             with trio.move_on_after(2, shield=True):
                 await connection.close()
+            lifetime.cancel()
             nursery.cancel_scope.cancel()

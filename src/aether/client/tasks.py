@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -15,7 +16,7 @@ import trio
 from aether.client.errors import ClientError, ConnectionLost, RequestRefused, TaskFailed
 from aether.client.inbox import Held, Inbox
 from aether.client.watch import PAUSE_S, Watch, Watches, task_refusal
-from aether.client.work import GOODBYE_S, TERMINAL, Work
+from aether.client.work import TERMINAL, Work
 from aether.proto import aether_pb2 as pb
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ Op = pb.TaskOperation
 _REPEATABLE = frozenset({Op.CLAIM, Op.COMPLETE, Op.WAIT_FOR})
 """Operations whose second time has no effect, so that they outlast a lost connection. FAIL is none of them: it may have
 led to the next attempt, which is not to fail."""
+GOODBYE_S = 5.0
+"""How long the end of a block may take to reach the gateway when the block is cancelled; then it goes on beside."""
 PAGE = 200
 
 
@@ -176,20 +179,28 @@ class Tasks:
             task = await self.wait(task_id)
         finally:
             if trio.current_effective_deadline() == -math.inf:  # cancelled, however many exceptions that is in
-                with trio.move_on_after(GOODBYE_S, shield=True):
-                    await self._give_up(task_id, key, options.get("workspace", ""))
+                await self.see_to(partial(self._give_up, task_id, key, options.get("workspace", "")))
         if task.status != pb.TASK_STATUS_COMPLETED:
             raise TaskFailed(task)
         return task
 
     async def _give_up(self, task_id: str, key: str, workspace: str) -> None:
-        try:
-            if not task_id:
-                # Whether it was created is not known: its key gives it back, or one that nobody is handed.
-                task_id = (await self.create(workspace=workspace, idempotency_key=key)).task_id
-            await self.cancel(task_id, "nobody waits for it any more")
-        except ClientError:
-            pass  # it has ended, or its time limits will see to it
+        if not task_id:
+            # Whether it was created is not known: its key gives it back, or one that nobody is handed.
+            task_id = (await self.create(workspace=workspace, idempotency_key=key)).task_id
+        while True:
+            try:
+                await self.cancel(task_id, "nobody waits for it any more")
+                return
+            except ConnectionLost:
+                await trio.lowlevel.checkpoint()
+
+    async def see_to(self, errand: Callable[[], Awaitable[None]]) -> None:
+        """Do something although this is cancelled: a few seconds here, then beside what the connection is used for."""
+        with trio.move_on_after(GOODBYE_S, shield=True) as scope:
+            await _settle(errand)
+        if scope.cancelled_caught and self._connection.background is not None:
+            self._connection.background.start_soon(_settle, errand)
 
     async def wait(self, task_id: str) -> pb.TaskInfo:
         """The task once it has ended for good: one that will be tried again has not."""
@@ -383,7 +394,8 @@ class Tasks:
         Leaving the block completes the task, an exception fails it with its text and goes on, and so does cancelling
         the block: a retry policy decides what comes of it. What the block ended, or hibernated, by the methods of
         :class:`~aether.client.work.Work` stays so. What is to be told at the end is told however long the gateway is
-        away; when it is cancelled then, for five seconds more, and after that the task's grace decides.
+        away. When that is cancelled, it has five seconds more, and is then told while the connection goes on; if that
+        ends too, the task's grace decides.
 
         When others end the task meanwhile, or its worker was gone for too long and another one has it, the block is
         cancelled and TaskLost raised. That is noticed after a second at the latest, while connected.
@@ -451,6 +463,13 @@ class _Found:
 def is_final(task: pb.TaskInfo) -> bool:
     """It has ended, and nothing will try it again by itself."""
     return task.status in TERMINAL and not task.metadata.get("_next_retry_ms")
+
+
+async def _settle(errand: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await errand()
+    except ClientError:
+        pass  # the task has ended otherwise, or its time limits will see to it
 
 
 def _ms(seconds: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,7 +17,7 @@ from aether.proto import aether_pb2 as pb
 if TYPE_CHECKING:
     from aether.client.tasks import Tasks
 
-__all__ = ["GOODBYE_S", "TERMINAL", "Work"]
+__all__ = ["TERMINAL", "Work"]
 
 Op = pb.TaskOperation
 
@@ -30,8 +31,7 @@ TERMINAL = frozenset(
 )
 NOT_OURS = TERMINAL | {pb.TASK_STATUS_QUEUED}
 """A task with this status is in nobody's hands, or in those of another worker that has not begun."""
-GOODBYE_S = 5.0
-"""How long the end of a block may take to reach the gateway when the block is cancelled."""
+CANCELLED = "the worker was cancelled"
 FOLLOW_AFTER_S = 1.0
 """Blocks that are done within this time need not know what happens to their task meanwhile."""
 
@@ -145,18 +145,14 @@ class Work:
         try:
             self.info = await self._tasks.begin(self.task_id)
         except trio.Cancelled:
-            with trio.move_on_after(GOODBYE_S, shield=True):
-                await self._undo_begin()
+            await self._tasks.see_to(self._undo_begin)
             raise
 
     async def _undo_begin(self) -> None:
         """Whether it began is not known. What was handed to this worker stays with it in any case."""
-        try:
-            self.info = await self._tasks.get(self.task_id)
-            if self.info.status == pb.TASK_STATUS_RUNNING or self.assignment.assigned_to:
-                await self._say(Op.FAIL, "the worker was cancelled")
-        except ClientError:
-            pass  # somebody else has it, or it has ended
+        self.info = await self._tasks.get(self.task_id)
+        if self.info.status == pb.TASK_STATUS_RUNNING or self.assignment.assigned_to:
+            await self._say(Op.FAIL, CANCELLED)
 
     async def _follow(self) -> None:
         """Watch for others to end the task, or have it given to another worker.
@@ -181,15 +177,14 @@ class Work:
     async def _let_go(self, error: BaseException) -> None:
         if self._is_ending:
             return
-        try:
-            if isinstance(error, Exception):
+        if isinstance(error, Exception):
+            try:
                 await self.fail(_text(error))
-            else:  # who is to have the task next should not have to wait until this worker is gone
-                self._is_ending = True
-                with trio.move_on_after(GOODBYE_S, shield=True):
-                    await self._say(Op.FAIL, "the worker was cancelled")
-        except ClientError:
-            pass  # it has ended otherwise
+            except ClientError:
+                pass  # it has ended otherwise
+        else:  # who is to have the task next should not have to wait until this worker is gone
+            self._is_ending = True
+            await self._tasks.see_to(partial(self._say, Op.FAIL, CANCELLED))
 
     async def _tell(self, op: int, text: str) -> None:
         """End the task, however long the gateway is away. When this is cancelled, it has a few seconds more.
@@ -200,11 +195,7 @@ class Work:
         try:
             await self._say(op, text)
         except trio.Cancelled:
-            with trio.move_on_after(GOODBYE_S, shield=True):
-                try:
-                    await self._say(op, text)
-                except ClientError:
-                    pass
+            await self._tasks.see_to(partial(self._say, op, text))
             raise
         except (TaskRefused, NotFound) as refusal:
             raise TaskLost(refusal.code, refusal.message) from None

@@ -538,3 +538,20 @@ async def test_cancelled_while_waiting(target: str | Gateway) -> None:
                 assert await stored(a, "m") == lease.owner.encode()
         async with b.mutex("m", patience_s=0):
             pass
+
+
+async def test_a_lock_is_given_up_when_its_connection_is_cancelled(target: str | Gateway) -> None:
+    held = trio.Event()
+
+    async def hold() -> None:
+        async with agent(target, "a") as a, a.mutex("m"):
+            held.set()
+            await trio.sleep_forever()
+
+    async with agent(target, "b") as b:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hold)
+            await held.wait()
+            nursery.cancel_scope.cancel()
+        async with b.mutex("m", patience_s=0):
+            pass

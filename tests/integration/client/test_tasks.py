@@ -22,6 +22,7 @@ from aether.client import (
     TaskFailed,
     TaskLost,
     TaskRefused,
+    tasks,
     work,
 )
 from aether.proto import aether_pb2 as pb
@@ -495,3 +496,54 @@ async def test_a_budget_that_is_used_up_slows_down_what_can_wait(tmp_path: Path)
         assert (await me.tasks.get(task_id)).status == pb.TASK_STATUS_COMPLETED
         assert list(me.errors) == []
         await me.confirm()
+
+
+# ------------------------------------------------------------------------------------------------------ everything ends
+
+
+@pytest.mark.parametrize("how", ["run", "claim"])
+async def test_who_is_cancelled_with_its_connection_still_says_goodbye(
+    target: str | Gateway, me: Connection, how: str
+) -> None:
+    """As on Ctrl-C: the connection lasts until its block has been left."""
+    begun = trio.Event()
+
+    async def work_on() -> None:
+        async with agent(target, "worker", "pool") as worker:
+            if how == "run":
+                begun.set()
+                await worker.tasks.run("goodbye", pool="nobody")
+            else:
+                async with worker.tasks.claim((await worker.tasks.create("goodbye")).task_id):
+                    begun.set()
+                    await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work_on)
+        await begun.wait()
+        while not [task async for task in me.tasks.find(task_type="goodbye")]:
+            pass
+        nursery.cancel_scope.cancel()
+    [task] = [task async for task in me.tasks.find(task_type="goodbye")]
+    assert task.error == ("nobody waits for it any more" if how == "run" else "the worker was cancelled")
+
+
+async def test_goodbyes_are_said_once_the_gateway_is_back(
+    target: str | Gateway, me: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose block is cancelled while the gateway is away does not wait for it, and goes on."""
+    monkeypatch.setattr(tasks, "GOODBYE_S", 0.05)
+    link = Link(target)
+    async with agent(link, "worker", "pool") as worker:
+        own = (await worker.tasks.create()).task_id
+        with trio.CancelScope() as scope:
+            async with worker.tasks.claim(own), trio.open_nursery() as nursery:
+                nursery.start_soon(worker.tasks.run, "forsaken")
+                while not [task async for task in me.tasks.find(task_type="forsaken")]:
+                    pass
+                link.cut()
+                scope.cancel()
+        link.mend()
+        [forsaken] = [task async for task in me.tasks.find(task_type="forsaken")]
+        ended = [await me.tasks.wait(task_id) for task_id in (own, forsaken.task_id)]
+    assert [task.error for task in ended] == ["the worker was cancelled", "nobody waits for it any more"]
