@@ -16,6 +16,7 @@ import fcntl
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ log = structlog.get_logger("aether.storage")
 
 LINGER_S = 0.005
 RETRY_S = 0.5
+BUSY_S = 5.0
+"""How long a commit waits for another process that is writing to the file, before it counts as failed."""
+BUSY_RETRY_S = 0.01
 INLINE_BYTES_MAX = 16 * 1024
 MIGRATIONS = (
     """
@@ -360,8 +364,7 @@ class Database:
         assert self._token is not None
         while True:
             try:
-                with self._connection_lock:
-                    self._commit(batch)
+                self._patiently(lambda: self._commit(batch))
             except sqlite3.Error as error:
                 self._token.run_sync_soon(self._on_failure, str(error))
                 if self._closing.wait(RETRY_S):
@@ -369,6 +372,19 @@ class Database:
             else:
                 self._token.run_sync_soon(self._on_commit, batch)
                 return
+
+    def _patiently(self, write: Callable[[], T]) -> T:
+        """Write, and wait a while where another process is writing."""
+        until = time.monotonic() + BUSY_S
+        while True:
+            try:
+                with self._connection_lock:
+                    return write()
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            if self._closing.wait(BUSY_RETRY_S):
+                until = 0.0
 
     def _commit(self, batch: _Batch) -> None:
         """One transaction; leaves none open when it fails."""
@@ -388,10 +404,14 @@ class Database:
 
     def _run_job(self, job: _Job) -> None:
         assert self._token is not None
-        try:
-            with self._connection_lock, self._writer:
+
+        def run() -> Any:
+            with self._writer:
                 self._writer.execute("BEGIN IMMEDIATE")
-                value = job.run(self._writer)
+                return job.run(self._writer)
+
+        try:
+            value = self._patiently(run)
         except sqlite3.Error as error:
             self._token.run_sync_soon(job.done, None, error)
         else:
@@ -404,7 +424,8 @@ class Database:
         self.path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if self.durability == 'batch' else 'NORMAL'}")
-        connection.execute("PRAGMA busy_timeout=5000")
+        # The event loop writes too, and must not wait there for another process.
+        connection.execute(f"PRAGMA busy_timeout={5000 if query_only else 0}")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         connection.execute("PRAGMA cache_size=-16000")
         connection.execute("PRAGMA temp_store=MEMORY")  # journals of statements with many rows, each a file otherwise
