@@ -260,7 +260,7 @@ class Connection(Coordinating):
         await self._transmit(pb.UpstreamMessage(**{member: operation}))
         # Only now: what waits for a connection is not lost with the one before.
         pending = self._pending[request_id] = _Pending(on_answer)
-        self._read_on()
+        self.read_on()
         try:
             await pending.done.wait()
         finally:
@@ -296,7 +296,7 @@ class Connection(Coordinating):
     async def take(self, inbox: Inbox) -> Any:
         """The oldest item of one of this connection's inboxes."""
         _, item = await inbox.get()
-        self._read_on()
+        self.read_on()
         return item
 
     @property
@@ -321,7 +321,7 @@ class Connection(Coordinating):
         known = pb.ErrorResponse(code=code, message=text, retryable=told.retryable, retry_after_ms=told.retry_after_ms)
         return refused(known)
 
-    def _read_on(self) -> None:
+    def read_on(self) -> None:
         """Resume reading when there is room, or when an answer is awaited that may be behind what fills it."""
         room = self._held.size < INBOX_BYTES_MAX // 2
         if self._paused and self._call is not None and (room or self._pending):

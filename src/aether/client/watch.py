@@ -173,6 +173,7 @@ class Watch:
         """Nobody iterates it any more."""
         self._watches.remove(self._id)
         self._inbox.clear()
+        self._connection.read_on()
         if self._id and not self._stream.is_set():
             self._watches.unsubscribe(self._id)
 

@@ -113,16 +113,20 @@ class Work:
     async def hibernate(self, checkpoint_key: str, **options: Any) -> None:
         """Give it up until it is woken; the block should end now. See :meth:`Tasks.hibernate`."""
         self._is_ending = True
-        while True:
-            try:
-                await self._tasks.hibernate(self.task_id, checkpoint_key, **options)
-                return
-            except ConnectionLost:
-                if (await self._tasks.get(self.task_id)).status != pb.TASK_STATUS_RUNNING:
+        try:
+            while True:
+                try:
+                    await self._tasks.hibernate(self.task_id, checkpoint_key, **options)
                     return
-            except RequestRefused:
-                self._is_ending = False
-                raise
+                except ConnectionLost:
+                    if (await self._tasks.get(self.task_id)).status != pb.TASK_STATUS_RUNNING:
+                        return
+        except trio.Cancelled:
+            await self._tasks.see_to(partial(self._fail_if, pb.TASK_STATUS_RUNNING))
+            raise
+        except RequestRefused:
+            self._is_ending = False
+            raise
 
     # -------------------------------------------------------------------------------------------------------- block
 
@@ -145,13 +149,16 @@ class Work:
         try:
             self.info = await self._tasks.begin(self.task_id)
         except trio.Cancelled:
-            await self._tasks.see_to(self._undo_begin)
+            # What was handed to this worker stays with it, whether it begins or not.
+            handed = [pb.TASK_STATUS_QUEUED] if self.assignment.assigned_to else []
+            await self._tasks.see_to(partial(self._fail_if, pb.TASK_STATUS_RUNNING, *handed))
             raise
 
-    async def _undo_begin(self) -> None:
-        """Whether it began is not known. What was handed to this worker stays with it in any case."""
-        self.info = await self._tasks.get(self.task_id)
-        if self.info.status == pb.TASK_STATUS_RUNNING or self.assignment.assigned_to:
+    async def _fail_if(self, *statuses: int) -> None:
+        """It is not known whether the last operation was carried out."""
+        task = await self._tasks.get(self.task_id)
+        if task.status in statuses:
+            self.info = task
             await self._say(Op.FAIL, CANCELLED)
 
     async def _follow(self) -> None:

@@ -382,6 +382,42 @@ async def test_a_claim_that_is_cancelled_before_its_answer_is_given_up(target: s
 
 
 @pytest.mark.parametrize("patience_s", [60, 0.05], ids=["patient", "cancelled"])
+async def test_hibernation_whose_answer_is_lost_is_hibernation(
+    target: str | Gateway, me: Connection, patience_s: float
+) -> None:
+    task_id = (await me.tasks.create(pool="pool")).task_id
+    link = Link(target)
+    async with agent(link, "worker", "pool") as worker, trio.open_nursery() as nursery:
+        await worker.checkpoints.save(b"half", "K")
+        with trio.move_on_after(60) as scope:
+            async with worker.tasks.claim(await anext(worker.tasks)) as task:
+                link.mute_after(b"marker")
+                nursery.start_soon(cut_and_mend, link)
+                scope.deadline = trio.current_time() + patience_s
+                await task.hibernate("K", resume_session_id="marker")
+        assert (await me.tasks.get(task_id)).status == pb.TASK_STATUS_HIBERNATED
+        await me.tasks.resume(task_id)
+        await worker.tasks.complete(task_id)
+
+
+async def test_a_watch_that_nobody_reads_holds_up_the_stream_until_it_is_left(
+    target: str | Gateway, me: Connection
+) -> None:
+    task_id = (await me.tasks.create()).task_id
+    async with agent(target, "other") as other, agent(target, "idle") as idle, other.tasks.watch(task_id) as events:
+        async with idle.tasks.watch(task_id):
+            for number in range(100):
+                await me.tasks.report(task_id, str(number), summary="x" * 40_000)
+                await anext(events)
+            while idle._held.size < 1_000_000:
+                await trio.lowlevel.checkpoint()
+            await me.send("ag::w::i::idle", b"behind it all")
+            await me.confirm()
+            assert idle._held.size < 3_000_000
+        assert (await anext(idle)).payload == b"behind it all"
+
+
+@pytest.mark.parametrize("patience_s", [60, 0.05], ids=["patient", "cancelled"])
 async def test_what_was_done_is_told_however_long_it_takes(
     target: str | Gateway, me: Connection, patience_s: float
 ) -> None:
