@@ -11,8 +11,8 @@ import random
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -130,6 +130,7 @@ class Connection(Coordinating):
         self._call: ClientCall | None = None
         self._connected = trio.Event()
         self._pending: dict[str, _Pending] = {}
+        self._awaited = 0
         self._paused = False
         self._ended = trio.Event()
         self._over = False
@@ -321,10 +322,20 @@ class Connection(Coordinating):
         known = pb.ErrorResponse(code=code, message=text, retryable=told.retryable, retry_after_ms=told.retry_after_ms)
         return refused(known)
 
+    @contextmanager
+    def awaiting(self) -> Iterator[None]:
+        """For something that will come in a while, and may be behind what fills the inboxes."""
+        self._awaited += 1
+        self.read_on()
+        try:
+            yield
+        finally:
+            self._awaited -= 1
+
     def read_on(self) -> None:
-        """Resume reading when there is room, or when an answer is awaited that may be behind what fills it."""
+        """Resume reading when there is room, or when something is awaited that may be behind what fills it."""
         room = self._held.size < INBOX_BYTES_MAX // 2
-        if self._paused and self._call is not None and (room or self._pending):
+        if self._paused and self._call is not None and (room or self._pending or self._awaited):
             self._paused = False
             self._call.resume_reading()
             self._call.flush()
@@ -333,7 +344,7 @@ class Connection(Coordinating):
         for data in batch:
             self._on_message(len(data), pb.DownstreamMessage.FromString(data))
         full = self._held.size > INBOX_BYTES_MAX
-        if full and not self._pending and not self._paused and self._call is not None:
+        if full and not (self._pending or self._awaited or self._paused) and self._call is not None:
             self._paused = True
             self._call.pause_reading()
 

@@ -6,7 +6,7 @@ import math
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -195,6 +195,10 @@ class Tasks:
             except ConnectionLost:
                 await trio.lowlevel.checkpoint()
 
+    def awaiting(self) -> AbstractContextManager[None]:
+        """See :meth:`aether.client.connection.Connection.awaiting`."""
+        return self._connection.awaiting()
+
     async def see_to(self, errand: Callable[[], Awaitable[None]]) -> None:
         """Do something although this is cancelled: a few seconds here, then beside what the connection is used for."""
         with trio.move_on_after(GOODBYE_S, shield=True) as scope:
@@ -207,8 +211,9 @@ class Tasks:
         async with self.watch(task_id) as events:
             task = await self.get(task_id)
             while not is_final(task):
-                while (await events.next_status()).status_changed.to_status not in TERMINAL:
-                    pass
+                with self.awaiting():
+                    while (await events.next_status()).status_changed.to_status not in TERMINAL:
+                        pass
                 task = await self.get(task_id)
             return task
 

@@ -96,7 +96,8 @@ class Work:
         while task.status != pb.TASK_STATUS_RUNNING:
             if task.status in NOT_OURS:
                 raise self._lost(task)
-            await events.next_status()
+            with self._tasks.awaiting():
+                await events.next_status()
             task = await self._tasks.get(self.task_id)
         self.info = task
 

@@ -400,6 +400,18 @@ async def test_hibernation_whose_answer_is_lost_is_hibernation(
         await worker.tasks.complete(task_id)
 
 
+async def test_run_ends_behind_messages_that_nobody_takes_meanwhile(target: str | Gateway, me: Connection) -> None:
+    async def work_loudly() -> None:
+        async with agent(target, "worker", "pool") as worker, worker.tasks.claim(await anext(worker.tasks)):
+            for _ in range(50):
+                await worker.send("ag::w::i::me", b"x" * 100_000)
+            await worker.confirm()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work_loudly)
+        assert (await me.tasks.run("loud", pool="pool")).status == pb.TASK_STATUS_COMPLETED
+
+
 async def test_a_watch_that_nobody_reads_holds_up_the_stream_until_it_is_left(
     target: str | Gateway, me: Connection
 ) -> None:
