@@ -10,6 +10,7 @@ import pytest
 import trio
 from tests.support.gateway_process import GatewayProcess
 from tests.support.link import Link
+from tests.unit.fakes import WallClock
 
 import aether
 from aether import Config, Gateway
@@ -228,6 +229,45 @@ async def test_a_task_that_others_end_ends_its_block(
         with pytest.raises(TaskLost, match="not ours any more: cancelled: enough"):
             await go_on()
         assert (await me.tasks.get(task_id)).error == "enough"
+
+
+@pytest.mark.parametrize("follow_after_s", [0, 3600], ids=["noticed", "at the end"])
+async def test_a_worker_that_was_gone_for_too_long_has_lost_its_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, follow_after_s: float
+) -> None:
+    monkeypatch.setattr(work, "FOLLOW_AFTER_S", follow_after_s)
+    clock, back, lost = WallClock(), trio.Event(), trio.Event()
+    config = Config.development(tmp_path / "data")
+    async with Gateway(config, listen=False, wall_clock=clock) as gateway, agent(gateway, "me") as me:
+        link = Link(gateway)
+        task_id = (await me.tasks.create(pool="pool")).task_id
+
+        async def work_slowly() -> None:
+            async with agent(link, "slow", "pool") as slow, slow.tasks.claim(await anext(slow.tasks)):
+                link.cut()
+                await back.wait()
+                if not follow_after_s:
+                    await trio.sleep_forever()
+
+        async def lose() -> None:
+            with pytest.raises(TaskLost):
+                await work_slowly()
+            lost.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lose)
+            while not (await me.tasks.get(task_id)).disconnected_at:
+                pass
+            async with agent(gateway, "quick", "pool") as quick:
+                clock.advance(60)
+                gateway.services.tasks.timers.fire_due()
+                async with quick.tasks.claim(await anext(quick.tasks)) as task:
+                    link.mend()
+                    back.set()
+                    await lost.wait()
+                    task.result = "quick"
+        done = await me.tasks.get(task_id)
+        assert (done.status, done.metadata["_result_summary"]) == (pb.TASK_STATUS_COMPLETED, "quick")
 
 
 async def test_a_task_that_others_ended_unnoticed_cannot_be_completed(me: Connection) -> None:
