@@ -7,14 +7,21 @@ requests, each not before its ticket is durable, so that no client is told of a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar
+
+from google.protobuf.message import Message
 
 from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import frame
 
-__all__ = ["Answer", "Caller", "Reply", "WorkspaceLimit", "down", "refuse"]
+__all__ = ["Answer", "Caller", "Reply", "WorkspaceLimit", "down", "fit", "refuse"]
+
+LIST_BYTES_MAX = 3_500_000
+"""Official clients take at most 4 MiB in one message (sdk 11)."""
+
+M = TypeVar("M", bound=Message)
 
 
 class WorkspaceLimit(Protocol):
@@ -75,3 +82,18 @@ def refuse(code: str, message: str, *, retryable: bool = False, retry_after_ms: 
             )
         )
     )
+
+
+def fit(messages: Iterable[M], *, used: int = 0) -> list[M]:
+    """The leading messages that fit into one response; the rest is reached with an offset.
+
+    :param used: bytes that the response has already.
+    """
+    room = LIST_BYTES_MAX - used
+    page = []
+    for message in messages:
+        room -= message.ByteSize() + 4
+        if room < 0:
+            break
+        page.append(message)
+    return page

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trio
 
 from aether.checkpoints.store import CheckpointStore
 from aether.kv.store import KVStore
 from aether.messaging.log import TopicLog
+from aether.records import RecordStore
 from aether.sessions.store import IdentityLocks
 from aether.storage.checkpoints import KVCheckpoints
 from aether.storage.memory.kv import MemoryKV
 from aether.storage.memory.locks import MemoryLocks
 from aether.storage.memory.log import MemoryLog
+from aether.storage.memory.records import MemoryRecords
 from aether.storage.memory.tasks import MemoryTasks
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.kv import SqliteKV
 from aether.storage.sqlite.locks import SqliteLocks
 from aether.storage.sqlite.log import SqliteLog
+from aether.storage.sqlite.records import SqliteRecords
 from aether.storage.sqlite.tasks import SqliteTasks
 from aether.tasks.store import TaskStore
 
@@ -46,7 +50,10 @@ class Stores:
     checkpoints: CheckpointStore
     locks: IdentityLocks
     tasks: TaskStore
+    records: RecordStore
     clock: WallClock
+    settle: Callable[[], Awaitable[None]]
+    """Until what was staged is durable."""
 
 
 Open = Callable[[], "AsyncIterator[Stores]"]
@@ -56,12 +63,30 @@ Open = Callable[[], "AsyncIterator[Stores]"]
 async def open_stores(adapter: str, directory: Path, clock: WallClock) -> AsyncIterator[Stores]:
     if adapter == "memory":
         memory = MemoryKV(clock)
-        yield Stores(MemoryLog(clock), memory, KVCheckpoints(memory), MemoryLocks(clock), MemoryTasks(), clock)
+        yield Stores(
+            MemoryLog(clock),
+            memory,
+            KVCheckpoints(memory),
+            MemoryLocks(clock),
+            MemoryTasks(),
+            MemoryRecords(),
+            clock,
+            trio.lowlevel.checkpoint,
+        )
         return
     async with Database.open(directory, "batch" if adapter == "sqlite-batch" else "os") as database:
         kv = SqliteKV(database, clock)
-        locks, tasks = SqliteLocks(database, clock), SqliteTasks(database)
-        yield Stores(SqliteLog(database, clock), kv, KVCheckpoints(kv), locks, tasks, clock)
+        records = SqliteRecords(database)
+        yield Stores(
+            SqliteLog(database, clock),
+            kv,
+            KVCheckpoints(kv),
+            SqliteLocks(database, clock),
+            SqliteTasks(database),
+            records,
+            clock,
+            lambda: database.wait_durable(records.put("settle", "", b"{}")),
+        )
 
 
 ADAPTERS = ["memory", "sqlite-batch", "sqlite-os"]

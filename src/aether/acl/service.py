@@ -16,8 +16,8 @@ from aether.access import InvalidAuthority, Level, Rights, is_system
 from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
 from aether.acl.model import MEMBER_TYPES, Edge, Fallback, InvalidRule, Rule, canonical_resource, is_glob, subject
-from aether.acl.wire import edge_info, explanation_info, fallback_info, fit, group_info, response_frame, rule_info
-from aether.answers import Answer, Caller, Reply
+from aether.acl.wire import edge_info, explanation_info, fallback_info, group_info, response_frame, rule_info
+from aether.answers import Answer, Caller, Reply, fit
 from aether.audit.events import Event, Recorder, actor_of
 from aether.audit.paging import Pages
 from aether.audit.store import Filter

@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeVar
-
-from google.protobuf.message import Message
-
 from aether.acl.engine import Explanation
 from aether.acl.model import Edge, Fallback, Group, Rule, level_name, subject
 from aether.answers import down
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["edge_info", "explanation_info", "fallback_info", "fit", "group_info", "response_frame", "rule_info"]
-
-LIST_BYTES_MAX = 3_500_000
-"""Official clients take at most 4 MiB in one message (sdk 11)."""
-
-M = TypeVar("M", bound=Message)
+__all__ = ["edge_info", "explanation_info", "fallback_info", "group_info", "response_frame", "rule_info"]
 
 
 def response_frame(response: pb.ACLResponse) -> bytes:
     return down(pb.DownstreamMessage(acl=response))
-
-
-def fit(messages: Iterable[M]) -> list[M]:
-    """The leading messages that fit into one response; the rest is reached with an offset."""
-    room = LIST_BYTES_MAX
-    page = []
-    for message in messages:
-        room -= message.ByteSize() + 4
-        if room < 0:
-            break
-        page.append(message)
-    return page
 
 
 def rule_info(rule: Rule) -> pb.ACLRuleInfo:

@@ -11,11 +11,11 @@ import trio
 
 from aether._fastpath import TokenBucket
 from aether.access import Access, InvalidAuthority, Level, Rights, is_system
-from aether.answers import Answer, Caller, Reply
+from aether.answers import Answer, Caller, Reply, fit
 from aether.audit.events import Event, actor_of
 from aether.audit.paging import Pages
 from aether.audit.trail import AuditTrail
-from aether.audit.wire import entry, fit_entries, query_filter, query_frame, submit_frame
+from aether.audit.wire import entry, query_filter, query_frame, submit_frame
 from aether.errors import Code, Refusal, StoreUnavailable
 from aether.proto import aether_pb2 as pb
 
@@ -119,7 +119,7 @@ class AuditService:
             return Answer((query_frame(response),))
         response.success = True
         response.total_count = total
-        response.entries.extend(fit_entries(entry(row) for row in rows))
+        response.entries.extend(fit(entry(row) for row in rows))
         trail.routine(
             Event(
                 kind="admin",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 from aether.answers import down
 from aether.audit.store import Filter, Row
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["SECOND_US", "decision_entry", "entry", "fit_entries", "query_filter", "query_frame", "submit_frame"]
+__all__ = ["SECOND_US", "decision_entry", "entry", "query_filter", "query_frame", "submit_frame"]
 
 SECOND_US = 1_000_000
-LIST_BYTES_MAX = 3_500_000
-"""Official clients take at most 4 MiB in one message (sdk 11)."""
 
 
 def query_frame(response: pb.AuditQueryResponse) -> bytes:
@@ -96,15 +93,3 @@ def decision_entry(row: Row) -> pb.ACLAuditEntryInfo:
         session_id=row.session_id,
         metadata={key: str(value) for key, value in metadata.items()},
     )
-
-
-def fit_entries(entries: Iterable[pb.AuditEntry]) -> list[pb.AuditEntry]:
-    """The leading entries that fit into one response; the rest is reached with an offset."""
-    room = LIST_BYTES_MAX
-    page = []
-    for item in entries:
-        room -= item.ByteSize() + 4
-        if room < 0:
-            break
-        page.append(item)
-    return page

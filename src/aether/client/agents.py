@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aether.client.errors import NotFound, PermissionDenied, RequestRefused
 from aether.proto import aether_pb2 as pb
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ Op = pb.AgentOperation
 
 class Agents:
     """``me.agents``. Every method raises PermissionDenied for those who may not administer agents, and RequestRefused
-    with the reason for what cannot be."""
+    with the reason for what cannot be, NotFound where there is no such registration."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -32,11 +31,15 @@ class Agents:
         description: str = "",
         capabilities: Mapping[str, bool] | None = None,
         extensions: Sequence[str] = (),
+        resource_schema: Sequence[pb.AgentResourceSchemaEntry] = (),
     ) -> pb.AgentRegistrationInfo:
         """Say how agents of an implementation are started, or say it anew.
 
         :param profile: which orchestrators can do it.
         :param launch_params: defaults of every start; they override nothing that a single start says.
+        :param extensions: URIs of protocol extensions that these agents may declare.
+        :param resource_schema: families of resources that these agents are in charge of; no two registrations have the
+            same prefix. Names the agent in audit rows, and decides no access.
         """
         agent = pb.AgentRegistrationInfo(
             implementation=implementation,
@@ -44,6 +47,7 @@ class Agents:
             launch_params={**(launch_params or {}), "profile": profile},
             capabilities=capabilities or {},
             extensions=extensions,
+            resource_schema=resource_schema,
         )
         return (await self._run(Op.REGISTER, agent=agent)).agent
 
@@ -51,9 +55,17 @@ class Agents:
         return (await self._run(Op.GET, implementation=implementation)).agent
 
     async def list(self, *, profile: str = "", limit: int = 0, offset: int = 0) -> Sequence[pb.AgentRegistrationInfo]:
-        """By implementation; those of one profile, or all."""
-        wanted = pb.AgentFilter(orchestrator_profile=profile, limit=limit, offset=offset)
-        return [*(await self._run(Op.LIST, filter=wanted)).agents]
+        """By implementation; those of one profile, or all.
+
+        :param limit: how many at most; 0 for all, in as many requests as that takes.
+        """
+        found: list[pb.AgentRegistrationInfo] = []
+        while True:
+            wanted = pb.AgentFilter(orchestrator_profile=profile, limit=limit, offset=offset + len(found))
+            response = await self._run(Op.LIST, filter=wanted)
+            found += response.agents
+            if limit or not response.agents or offset + len(found) >= response.total_count:
+                return found
 
     async def delete(self, implementation: str) -> None:
         """Agents that run are not touched, but none is started any more."""
@@ -75,13 +87,12 @@ class Agents:
         operation = Op(op=op, **fields)  # type: ignore[arg-type]
         response: pb.AgentResponse = await self._connection.request("agent_op", operation)
         if not response.success:
-            raise _refused(response.error)
+            raise self._connection.refusal_of(response.error, _code(response.error))
         return response
 
 
-def _refused(text: str) -> RequestRefused:
-    if text.startswith("not authorized"):
-        return PermissionDenied("ERR_PERMISSION_DENIED", text)
-    if "not found in registry" in text:
-        return NotFound("AGENT_NOT_FOUND", text)
-    return RequestRefused("AGENT_REFUSED", text)
+def _code(text: str) -> str:
+    """For a refusal whose text has none."""
+    if text.startswith("ERR_"):
+        return ""
+    return "AGENT_NOT_FOUND" if "not found in registry" in text else "AGENT_REFUSED"

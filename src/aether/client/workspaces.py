@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aether.client.errors import PermissionDenied, RequestRefused
 from aether.proto import aether_pb2 as pb
 
 if TYPE_CHECKING:
@@ -24,9 +23,17 @@ class Workspaces:
         self._connection = connection
 
     async def list(self, *, tenant: str = "", limit: int = 0, offset: int = 0) -> Sequence[pb.WorkspaceInfo]:
-        """Those with a description, a session or a task, by name."""
-        wanted = pb.WorkspaceFilter(tenant_id=tenant, limit=limit, offset=offset)
-        return [*(await self._run(Op.LIST, filter=wanted)).workspaces]
+        """Those with a description, a session or a task, by name.
+
+        :param limit: how many at most; 0 for all, in as many requests as that takes.
+        """
+        found: list[pb.WorkspaceInfo] = []
+        while True:
+            wanted = pb.WorkspaceFilter(tenant_id=tenant, limit=limit, offset=offset + len(found))
+            response = await self._run(Op.LIST, filter=wanted)
+            found += response.workspaces
+            if limit or not response.workspaces or offset + len(found) >= response.total_count:
+                return found
 
     async def get(self, workspace: str) -> pb.WorkspaceInfo:
         """Also of one that nobody uses yet."""
@@ -67,9 +74,6 @@ class Workspaces:
         operation = Op(op=op, **fields)  # type: ignore[arg-type]
         response: pb.WorkspaceResponse = await self._connection.request("workspace_op", operation)
         if not response.success:
-            denied = response.error.startswith("not authorized")
-            kind, code = (
-                (PermissionDenied, "ERR_PERMISSION_DENIED") if denied else (RequestRefused, "WORKSPACE_REFUSED")
-            )
-            raise kind(code, response.error)
+            code = "" if response.error.startswith("ERR_") else "WORKSPACE_REFUSED"
+            raise self._connection.refusal_of(response.error, code)
         return response

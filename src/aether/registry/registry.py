@@ -13,6 +13,9 @@ __all__ = ["Registration", "Registry", "RegistryError", "ResourceSchema"]
 PROFILE = "profile"
 
 
+def _no_witness() -> None: ...
+
+
 class RegistryError(AetherError):
     """A registration that cannot be; the text is fit for clients."""
 
@@ -80,7 +83,9 @@ class Registry:
         """By implementation."""
         return sorted(self._table.values(), key=lambda registration: registration.implementation)
 
-    def put(self, registration: Registration) -> Registration:
+    # Every change takes a witness, which is called when nothing is against it: if that raises, nothing was changed.
+
+    def put(self, registration: Registration, witness: Callable[[], None] = _no_witness) -> Registration:
         """Create or replace; what is checked and what is written is one step.
 
         :raises RegistryError: no name, no profile, or a resource prefix that is taken.
@@ -96,17 +101,22 @@ class Registry:
         now_ms = self._wall_clock()
         registered_ms = known.registered_ms if known is not None else now_ms
         registration = replace(registration, registered_ms=registered_ms, updated_ms=now_ms)
+        witness()
         self._table.put(name, registration)
         if known is not None:
             self._disown(known)
         self._own(registration)
         return registration
 
-    def delete(self, implementation: str) -> None:
-        """:raises RegistryError: there is none of exactly this name."""
-        known = self._table.delete(implementation)
+    def delete(self, implementation: str, witness: Callable[[], None] = _no_witness) -> None:
+        """:raises RegistryError: there is none of exactly this name.
+        :raises StoreUnavailable: nothing was changed.
+        """
+        known = self._table.get(implementation)
         if known is None:
             raise RegistryError(f"agent implementation '{implementation}' not found in registry")
+        witness()
+        self._table.delete(implementation)
         self._disown(known)
 
     def _check_prefixes(self, registration: Registration) -> None:

@@ -1,4 +1,4 @@
-"""Operations on registrations, and the start of agents by name (tasks 15.1, 15.2; weaknesses 45, 48)."""
+"""Operations on registrations, and the start of agents by name (tasks 15.1, 15.2; acl 7.4; weaknesses 45, 48)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from aether.access import Access, Level, is_system
-from aether.answers import Answer, Caller, down, refuse
+from aether.answers import Answer, Caller, down, fit
 from aether.audit.events import Event, Recorder, actor_of
-from aether.errors import Code, StoreUnavailable
+from aether.errors import Code, Refusal, StoreUnavailable
 from aether.identity import InvalidIdentity, check_identifier
 from aether.proto import aether_pb2 as pb
 from aether.registry.registry import PROFILE, Registration, Registry, RegistryError, ResourceSchema
@@ -18,7 +18,9 @@ __all__ = ["ConnectedOrchestrator", "Launcher", "RegistryService"]
 
 Op = pb.AgentOperation
 
-_NOT_AUTHORIZED = "not authorized for agent operations"
+REGISTRATION_BYTES_MAX = 64 * 1024
+
+_DENIED = "admin agents operations require system-level privileges or an explicit ACL grant"
 _UNAVAILABLE = "the registry is unavailable, try again"
 _DATA_REQUIRED = "agent data required for REGISTER/UPDATE"
 
@@ -78,13 +80,14 @@ class RegistryService:
         }
 
     def handle(self, caller: Caller, operation: pb.AgentOperation) -> Answer:
-        """Run one operation."""
+        """Run one operation.
+
+        :raises Refusal: this caller may not.
+        """
+        if not self._may_administer(caller):
+            raise Refusal(Code.PERMISSION_DENIED, _DENIED)
         response = pb.AgentResponse(request_id=operation.request_id)
         try:
-            if not self._may_administer(caller):
-                # Both: some clients wait for the error, others for the response (tasks 15.1).
-                response.error = _NOT_AUTHORIZED
-                return Answer((refuse(Code.PERMISSION_DENIED, _NOT_AUTHORIZED), _frame(response)))
             handler = self._handlers.get(operation.op)
             if handler is None:
                 raise RegistryError("unknown agent operation")
@@ -100,7 +103,7 @@ class RegistryService:
     def _may_administer(self, caller: Caller) -> bool:
         if is_system(caller):
             return True
-        return self._access.rights(caller).check("admin", "admin/agents", Level.ADMIN, "agent_op", "").allowed
+        return self._access.rights(caller).check("admin", "admin/agents", Level.ADMIN, "admin_op_agents", "").allowed
 
     # -------------------------------------------------------------------------------------------------- operations
 
@@ -114,7 +117,7 @@ class RegistryService:
         ]
         first = max(0, wanted.offset)
         last = first + wanted.limit if wanted.limit > 0 else None
-        response.agents.extend(_info(registration) for registration in found[first:last])
+        response.agents.extend(fit(_info(registration) for registration in found[first:last]))
         response.total_count = len(found)
 
     def _get(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
@@ -137,17 +140,21 @@ class RegistryService:
     ) -> None:
         if not operation.HasField("agent"):
             raise RegistryError(_DATA_REQUIRED)
+        if operation.agent.ByteSize() > REGISTRATION_BYTES_MAX:
+            raise RegistryError(f"a registration must not exceed {REGISTRATION_BYTES_MAX} bytes")
         try:
             check_identifier("implementation", implementation, strict=self._strict)
         except InvalidIdentity as error:
             raise RegistryError(str(error)) from None
-        registration = self._registry.put(_registration(operation.agent, implementation))
-        self._record(caller, operation, implementation)
+        event = self._event(caller, operation, implementation)
+        registration = self._registry.put(
+            _registration(operation.agent, implementation), lambda: self._recorder.record(event)
+        )
         response.agent.CopyFrom(_info(registration))
 
     def _delete(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
-        self._registry.delete(operation.implementation)
-        self._record(caller, operation, operation.implementation)
+        event = self._event(caller, operation, operation.implementation)
+        self._registry.delete(operation.implementation, lambda: self._recorder.record(event))
         response.message = "agent deleted successfully"
 
     def _launch(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
@@ -162,7 +169,7 @@ class RegistryService:
         target = f"ag::{workspace}::{operation.implementation}::{specifier}"
         overrides = {**params.param_overrides, "specifier": specifier}
         task_id = self._launcher.launch(target, overrides, creator=caller.identity.key)
-        self._record(caller, operation, operation.implementation)
+        self._recorder.routine(self._event(caller, operation, operation.implementation))
         response.message = f"Agent {operation.implementation}.{specifier} launch triggered: {task_id}"
         response.launch_result.task_id = task_id
         response.launch_result.message = response.message
@@ -177,17 +184,17 @@ class RegistryService:
             )
         response.total_count = len(response.orchestrators)
 
-    def _record(self, caller: Caller, operation: pb.AgentOperation, implementation: str) -> None:
-        self._recorder.record(
-            Event(
-                kind="admin",
-                operation=f"agent_{Op.OpType.Name(operation.op).lower()}",
-                **actor_of(caller.identity),
-                resource_type="agent",
-                resource_id=implementation,
-                workspace=caller.identity.workspace,
-                session_id=caller.session_id,
-            )
+    @staticmethod
+    def _event(caller: Caller, operation: pb.AgentOperation, implementation: str) -> Event:
+        """The audit row of a change."""
+        return Event(
+            kind="admin",
+            operation=f"agent_{Op.OpType.Name(operation.op).lower()}",
+            **actor_of(caller.identity),
+            resource_type="agent",
+            resource_id=implementation,
+            workspace=caller.identity.workspace,
+            session_id=caller.session_id,
         )
 
 

@@ -17,13 +17,13 @@ from typing import Protocol
 import trio
 
 from aether.access import Access, InvalidAuthority, Level, Rights, is_system
-from aether.answers import Answer, Caller
+from aether.answers import Answer, Caller, fit
 from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import SEPARATOR, Identity, InvalidIdentity, PrincipalType, parse_identity, principal_type
 from aether.proto import aether_pb2 as pb
 from aether.sessions.store import IdentityLocks
-from aether.sessions.wire import admin_answer, connection_status_answer, duration_text, fit, session_answer
+from aether.sessions.wire import admin_answer, connection_status_answer, duration_text, session_answer
 
 __all__ = ["Check", "Directory", "LiveSession", "SessionService", "Vitals"]
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from aether.answers import Answer, down
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["LIST_BYTES_MAX", "admin_answer", "connection_status_answer", "duration_text", "fit", "session_answer"]
-
-LIST_BYTES_MAX = 3_500_000
-"""Official clients take at most 4 MiB in one message (sdk 11)."""
+__all__ = ["admin_answer", "connection_status_answer", "duration_text", "session_answer"]
 
 
 def session_answer(response: pb.SessionOperationResponse) -> Answer:
@@ -23,18 +18,6 @@ def admin_answer(response: pb.AdminResponse) -> Answer:
 
 def connection_status_answer(response: pb.ConnectionStatusResponse) -> Answer:
     return Answer((down(pb.DownstreamMessage(connection_status_response=response)),))
-
-
-def fit(connections: Iterable[pb.ConnectionInfo]) -> list[pb.ConnectionInfo]:
-    """The leading connections that fit into one message; the rest is reached with an offset."""
-    room = LIST_BYTES_MAX
-    page = []
-    for connection in connections:
-        room -= connection.ByteSize() + 4
-        if room < 0:
-            break
-        page.append(connection)
-    return page
 
 
 def duration_text(seconds: int) -> str:

@@ -1,4 +1,4 @@
-"""Operations on workspaces (tasks 15.1, 15.3; weaknesses 45, 48, 50).
+"""Operations on workspaces (tasks 15.1, 15.3; acl 7.4; weaknesses 45, 48, 50).
 
 A workspace exists because something uses it: a session, a task, or a description that was stored. Only descriptions
 are made and deleted here.
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aether.access import Access, Level, is_system
-from aether.answers import Answer, Caller, down, refuse
+from aether.answers import Answer, Caller, down, fit
 from aether.audit.events import Event, Recorder, actor_of
-from aether.errors import AetherError, Code, StoreUnavailable
+from aether.errors import AetherError, Code, Refusal, StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier
 from aether.proto import aether_pb2 as pb
 from aether.records import RecordStore, Table
@@ -24,10 +24,10 @@ __all__ = ["Description", "TasksOfWorkspaces", "WorkspaceService"]
 
 Op = pb.WorkspaceOperation
 
-_NOT_AUTHORIZED = "not authorized for workspace operations"
+_DENIED = "admin workspaces operations require system-level privileges or an explicit ACL grant"
 _UNAVAILABLE = "the store of workspaces is unavailable, try again"
 _PROTECTED = ("workspace_id", "created_at")
-METADATA_BYTES_MAX = 64 * 1024
+DESCRIPTION_BYTES_MAX = 64 * 1024
 
 
 class _Refused(AetherError):
@@ -102,13 +102,14 @@ class WorkspaceService:
         }
 
     def handle(self, caller: Caller, operation: pb.WorkspaceOperation) -> Answer | Awaitable[Answer]:
-        """Run one operation."""
+        """Run one operation.
+
+        :raises Refusal: this caller may not.
+        """
+        if not self._may_administer(caller, operation):
+            raise Refusal(Code.PERMISSION_DENIED, _DENIED)
         response = pb.WorkspaceResponse(request_id=operation.request_id)
         try:
-            if not self._may_administer(caller, operation):
-                # Both: some clients wait for the error, others for the response (tasks 15.1).
-                response.error = _NOT_AUTHORIZED
-                return Answer((refuse(Code.PERMISSION_DENIED, _NOT_AUTHORIZED), _frame(response)))
             if operation.op == Op.LIST:
                 return self._list(operation.filter, response)
             handler = self._handlers.get(operation.op)
@@ -128,7 +129,7 @@ class WorkspaceService:
         if is_system(caller, workspace):
             return True
         check = self._access.rights(caller).check
-        return check("admin", "admin/workspaces", Level.ADMIN, "workspace_op", workspace).allowed
+        return check("admin", "admin/workspaces", Level.ADMIN, "admin_op_workspaces", workspace).allowed
 
     # -------------------------------------------------------------------------------------------------- operations
 
@@ -145,10 +146,10 @@ class WorkspaceService:
         found = [info for info in found if wanted.tenant_id in ("", info.tenant_id)]
         first = max(0, wanted.offset)
         last = first + wanted.limit if wanted.limit > 0 else None
-        response.workspaces.extend(found[first:last])
+        response.workspaces.extend(fit(found[first:last]))
         response.total_count = len(found)
         response.success = True
-        return Answer((_frame(response),))
+        return Answer((_frame(response),), self._table.ticket, functools.partial(_in_doubt, response.request_id))
 
     def _get(self, caller: Caller, operation: pb.WorkspaceOperation, response: pb.WorkspaceResponse) -> None:
         del caller
@@ -175,6 +176,8 @@ class WorkspaceService:
         """The description goes, and what was to be done in it is not done; values, checkpoints, retained messages and
         rules stay for as long as they are kept anyway."""
         name = operation.workspace_id
+        if not name:
+            raise _Refused("workspace_id must not be empty")
         connected = sum(session.identity.workspace == name for session in self._sessions)
         if connected:
             raise _Refused(f"cannot delete workspace {name}: has {connected} active connections")
@@ -185,28 +188,17 @@ class WorkspaceService:
 
     def _message_flow(self, caller: Caller, operation: pb.WorkspaceOperation, response: pb.WorkspaceResponse) -> None:
         del caller
-        response.message_flow.SetInParent()
-        for session in self._sessions:
-            identity = session.identity
-            if identity.workspace != operation.workspace_id:
-                continue
-            response.message_flow.nodes.add(
-                id=identity.source,
-                label=identity.implementation or identity.id,
-                type=identity.kind.value,
-                status="online",
-                implementation=identity.implementation,
-                specifier=identity.specifier,
-                topic=identity.topic,
-            )
+        flow = response.message_flow
+        flow.workspace_id = operation.workspace_id
+        flow.updated_at = self._wall_clock() // 1000
+        here = (session.identity for session in self._sessions if session.identity.workspace == flow.workspace_id)
+        flow.nodes.extend(fit(_node(identity) for identity in here))
 
     # -------------------------------------------------------------------------------------------------------- parts
 
     def _wanted(self, operation: pb.WorkspaceOperation) -> pb.WorkspaceInfo:
         if not operation.HasField("workspace"):
             raise _Refused("workspace data required for CREATE/UPDATE")
-        if operation.workspace.ByteSize() > METADATA_BYTES_MAX:
-            raise _Refused(f"a description must not exceed {METADATA_BYTES_MAX} bytes")
         return operation.workspace
 
     def _keep(
@@ -216,17 +208,23 @@ class WorkspaceService:
         response: pb.WorkspaceResponse,
         description: Description,
     ) -> None:
-        name = description.workspace_id
-        self._record(caller, operation, name)
-        self._table.put(name, description)
-        response.workspace.CopyFrom(self._info(name, self._counts()))
+        info = self._described(description, self._counts())
+        if info.ByteSize() > DESCRIPTION_BYTES_MAX:
+            raise _Refused(f"a description must not exceed {DESCRIPTION_BYTES_MAX} bytes")
+        self._record(caller, operation, description.workspace_id)
+        self._table.put(description.workspace_id, description)
+        response.workspace.CopyFrom(info)
 
     def _counts(self) -> Counter[tuple[str, PrincipalType]]:
         return Counter((session.identity.workspace, session.identity.kind) for session in self._sessions)
 
     def _info(self, name: str, counts: Counter[tuple[str, PrincipalType]]) -> pb.WorkspaceInfo:
         """A description, or one of a workspace that has none."""
-        known = self._table.get(name) or Description(name, display_name=name, created_ms=self._wall_clock())
+        known = self._table.get(name) or Description(name, created_ms=self._wall_clock())
+        return self._described(known, counts)
+
+    def _described(self, known: Description, counts: Counter[tuple[str, PrincipalType]]) -> pb.WorkspaceInfo:
+        name = known.workspace_id
         return pb.WorkspaceInfo(
             workspace_id=name,
             display_name=known.display_name or name,
@@ -266,6 +264,18 @@ def _merged(known: Description, wanted: pb.WorkspaceInfo, now_ms: int) -> Descri
         tenant_id=wanted.tenant_id or known.tenant_id,
         metadata={**known.metadata, **metadata},
         updated_ms=now_ms,
+    )
+
+
+def _node(identity: Identity) -> pb.FlowNode:
+    return pb.FlowNode(
+        id=identity.source,
+        label=identity.implementation or identity.id,
+        type=pb.PrincipalType.ValueType(identity.kind.value),  # type: ignore[arg-type]
+        status="online",
+        implementation=identity.implementation,
+        specifier=identity.specifier,
+        topic=identity.topic,
     )
 
 

@@ -134,12 +134,6 @@ async def test_118_prefixes_have_one_owner(admin: Desk) -> None:
     assert (await ask(admin, Agent.REGISTER, agent=owner("b", "mail/"))).success
 
 
-async def test_122_agents_do_not_administer(boss: Desk) -> None:
-    response = await ask(boss, Agent.LIST)
-    assert (response.success, response.error) == (False, "not authorized for agent operations")
-    assert (await boss.next("error")).code == "ERR_PERMISSION_DENIED"
-
-
 async def test_121_orchestrators_are_listed_while_they_are_there(
     admin: Desk, connect: Connect, clock: WallClock
 ) -> None:

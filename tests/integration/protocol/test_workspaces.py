@@ -47,12 +47,6 @@ async def names(desk: Desk, **wanted: Any) -> list[str]:
     return [info.workspace_id for info in response.workspaces]
 
 
-async def test_122_agents_do_not_administer(wire: Wire) -> None:
-    me = Desk(await wire.connect(agent()))
-    assert (await ask(me, W.LIST)).error == "not authorized for workspace operations"
-    assert (await me.next("error")).code == "ERR_PERMISSION_DENIED"
-
-
 async def test_123_what_is_created_is_there(admin: Desk, clock: WallClock) -> None:
     info = pb.WorkspaceInfo(
         workspace_id="prod",
