@@ -21,10 +21,17 @@ def api_key(text):
 
 
 async def admitted(client):
-    """Whether a client gets in, which it shows by an answer."""
+    """Whether a client gets in, which it shows by an answer before it loses the connection."""
+    lost = asyncio.Event()
+    client.on_disconnect = lambda reason: lost.set()
     try:
         await client.connect(TARGET)
-        answer = await client.connection_status("agent", f"ag::prod::worker::{client.specifier}", timeout=3)
+        status = client.connection_status("agent", f"ag::prod::worker::{client.specifier}", timeout=10)
+        ends = [asyncio.create_task(status), asyncio.create_task(lost.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        answer = ends[0].result() if ends[0].done() else None
+        for end in ends:
+            end.cancel()
         return bool(answer and answer.ok)
     except AetherError:
         return False
