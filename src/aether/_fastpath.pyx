@@ -719,6 +719,9 @@ cdef class Port:
 
 # ---------------------------------------------------------------------------------------------------- access rules
 
+cdef long long NEVER_MS = 4611686018427387904  # 1 << 62
+
+
 cdef class _Rule:
     """A rule as the table keeps it."""
 
@@ -755,20 +758,27 @@ cdef class RuleTable:
     object and subject. Patterns are filed under the literal beginnings of both sides, and a question looks only at the
     beginnings that exist; of those there are few, since a pattern over identities starts with whole segments.
 
-    :param size_max: decisions kept; one more clears them all.
+    :param clock: current Unix time in milliseconds.
+    :param decide: makes a decision that is not remembered: the question and the time, to the decision and until when
+        it holds if no rule changes (``1 << 62`` where none ends by itself).
+    :param decisions_max: decisions that are remembered; one more forgets them all.
     """
 
+    cdef object _clock
+    cdef object _decide
     cdef dict _exact
     cdef dict _patterns
     cdef dict _decisions
     cdef long long _until_ms
     cdef Py_ssize_t _decisions_max
 
-    def __init__(self, Py_ssize_t decisions_max=65536):
+    def __init__(self, clock, decide, Py_ssize_t decisions_max=65536):
+        self._clock = clock
+        self._decide = decide
         self._exact = {}
         self._patterns = {}
         self._decisions = {}
-        self._until_ms = 0
+        self._until_ms = NEVER_MS
         self._decisions_max = decisions_max
 
     # ------------------------------------------------------------------------------------------------- changes
@@ -876,26 +886,29 @@ cdef class RuleTable:
                 best = rule
         return best
 
-    def recall(self, tuple question, long long now_ms):
-        """A decision kept by :meth:`keep`, or None. All of them end when the first rule or membership expires."""
+    def evaluate(self, str principal_type, str principal_id, str resource_type, str resource_id, int level):
+        """The decision on a question, remembered until a rule changes (:meth:`forget`) or the first one ends."""
+        cdef tuple question = (principal_type, principal_id, resource_type, resource_id, level)
+        cdef object decision = self._decisions.get(question)
+        if decision is not None and self._until_ms == NEVER_MS:
+            return decision
+        cdef long long now_ms = self._clock()
+        cdef long long until_ms
         if now_ms >= self._until_ms:
-            self._decisions.clear()
-            return None
-        return self._decisions.get(question)
-
-    def keep(self, tuple question, decision, long long until_ms):
-        """Remember a decision until the rules change (:meth:`forget`), or until ``until_ms``."""
-        if not self._decisions:
-            self._until_ms = until_ms
-        elif until_ms < self._until_ms:
-            self._until_ms = until_ms
+            self.forget()
+        elif decision is not None:
+            return decision
+        decision, until_ms = self._decide(*question, now_ms)
         if len(self._decisions) >= self._decisions_max:
-            self._decisions.clear()
+            self.forget()
+        self._until_ms = min(self._until_ms, until_ms)
         self._decisions[question] = decision
+        return decision
 
     def forget(self):
         """Rules changed: decide anew."""
         self._decisions.clear()
+        self._until_ms = NEVER_MS
 
 
 cdef tuple _kinds(str subject, str object_):

@@ -100,7 +100,9 @@ class RuleEngine:
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._semantics = semantics
-        self._table = RuleTable()
+        self._table = RuleTable(wall_clock, self._decide)
+        self.evaluate: Callable[[str, str, str, str, int], Decision] = self._table.evaluate
+        """Does a principal, by type and canonical id, hold at least a level on a resource, by type and id?"""
         self._rules = Table(records, "acl_rule", Rule)
         self._fallbacks = Table(records, "acl_fallback", Fallback)
         self.membership = Membership(records)
@@ -123,18 +125,6 @@ class RuleEngine:
         return max(self._rules.ticket, self._fallbacks.ticket, self.membership.ticket)
 
     # ----------------------------------------------------------------------------------------------- decisions
-
-    def evaluate(
-        self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int
-    ) -> Decision:
-        """Does a principal, by its canonical id, hold at least ``level`` on a resource?"""
-        question = (principal_type, principal_id, resource_type, resource_id, level)
-        now_ms = self._wall_clock()
-        decision: Decision | None = self._table.recall(question, now_ms)
-        if decision is None:
-            decision, until_ms = self._decide(*question, now_ms)
-            self._table.keep(question, decision, until_ms)
-        return decision
 
     def _decide(
         self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int, now_ms: int
@@ -178,7 +168,7 @@ class RuleEngine:
     def explain(
         self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int
     ) -> Explanation:
-        """The decision that :meth:`evaluate` makes, with every rule that speaks to the question (weakness 17)."""
+        """The decision that :attr:`evaluate` makes, with every rule that speaks to the question (weakness 17)."""
         now_ms = self._wall_clock()
         resource_type, resource_id = canonical_resource(resource_type, resource_id)
         subjects = self.membership.subjects(principal_type, principal_id, now_ms)
