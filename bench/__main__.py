@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 import trio
@@ -22,10 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from tests.support.gateway_process import GatewayProcess
 
-from aether.storage.sqlite.database import Database
-from aether.storage.sqlite.tasks import SqliteTasks
-from aether.tasks.model import Status, Task, WaitSpec
+from bench.access import RULES
 from bench.load import SUITES
+from bench.setups import prepared
 
 RESULTS = Path(__file__).parent / "results"
 GO_GATEWAY = {
@@ -37,66 +35,50 @@ GO_GATEWAY = {
     "kv-20x8": "68 k/s, 15 us",
     "tasks-1": "265/s, 3600 us",
     "tasks-10": "258/s",
-    "tasks-10-of-1000000": "",
-    "task-dispatch": "",
-    "task-timers-100000": "",
     "idle-3000": "107 KiB, 1200 us",
     "slow-reader": "4880 lost",
 }
 """A Go gateway of the same protocol, measured on this kind of machine; its log is not synced to disk."""
 
 
-SEEDS = {"tasks-10-of-1000000": (1_000_000, False), "task-timers-100000": (100_000, True)}
-"""Tasks that are stored before the gateway starts: how many, and whether they are paused with a timer."""
-
-
-async def seed_tasks(directory: Path, count: int, paused: bool) -> None:
-    """Fill the task store as a gateway would have left it."""
-    async with Database.open(directory, "os") as database:
-        store = SqliteTasks(database)
-        now_ms = time.time_ns() // 1_000_000
-        for number in range(count):
-            task = Task(
-                str(uuid.uuid4()), "bench", "ag::bench::seed::s", "seed", created_ms=now_ms, root_task_id="seed"
-            )
-            task.updated_us = now_ms * 1000 + number
-            if paused:
-                task.status, task.assigned_to = Status.WAITING_INPUT, task.creator
-                task.wait, task.paused_ms = WaitSpec(timeout_ms=3_600_000 + number), now_ms
-            else:
-                task.status, task.completed_ms = Status.COMPLETED, now_ms
-            store.put(task)
-            if number % 5000 == 0:
-                await database.wait_durable(database.latest_ticket)
-        await database.wait_durable(database.latest_ticket)
-
-
 def run(suite: str, durability: str, seconds: float) -> dict[str, float]:
     """One round."""
+    if suite in RULES:
+        command = [sys.executable, "-m", "bench.access", str(RULES[suite]), str(seconds)]
+        return _result(subprocess.run(command, capture_output=True, timeout=180, check=True).stdout)
     with tempfile.TemporaryDirectory(prefix="aether-bench-") as directory:
-        if suite in SEEDS:
-            trio.run(seed_tasks, Path(directory) / "data", *SEEDS[suite])
-        gateway = GatewayProcess(Path(directory), "--durability", durability).start()
+        return trio.run(_run_gateway, suite, durability, seconds, Path(directory))
+
+
+async def _run_gateway(suite: str, durability: str, seconds: float, directory: Path) -> dict[str, float]:
+    async with prepared(suite, directory) as arguments:
+        gateway = GatewayProcess(directory, "--durability", durability, *arguments)
+        await trio.to_thread.run_sync(gateway.start)
         try:
             command = [sys.executable, "-m", "bench.load", suite, str(gateway.port), str(gateway.pid), str(seconds)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
+            with trio.fail_after(180):
+                done = await trio.run_process([*command, str(directory)], capture_stdout=True)
         finally:
-            gateway.stop()
-    result: dict[str, float] = json.loads(done.stdout)
+            await trio.to_thread.run_sync(gateway.stop)
+    return _result(done.stdout)
+
+
+def _result(output: bytes) -> dict[str, float]:
+    result: dict[str, float] = json.loads(output)
     return result
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("suites", nargs="*", help=", ".join(SUITES), metavar="SUITE")
+    parser.add_argument("suites", nargs="*", help=", ".join([*SUITES, *RULES]), metavar="SUITE")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--durability", choices=["batch", "os"], action="append")
     arguments = parser.parse_args()
     console = Console()
     rows = []
-    for suite in arguments.suites or SUITES:
-        for durability in arguments.durability or ["batch", "os"]:
+    for suite in arguments.suites or [*SUITES, *RULES]:
+        for durability in ["none"] if suite in RULES else arguments.durability or ["batch", "os"]:
             rounds = []
             for number in range(arguments.rounds):
                 console.print(f"{suite} {durability} {number + 1}/{arguments.rounds}", style="dim")
@@ -108,7 +90,7 @@ def main() -> None:
         table.add_column(column)
     for row in rows:
         suite, rounds = row["suite"], row["rounds"]
-        table.add_row(suite, row["durability"], _text(row["median"]), _spread(rounds), GO_GATEWAY[suite])
+        table.add_row(suite, row["durability"], _text(row["median"]), _spread(rounds), GO_GATEWAY.get(suite, ""))
     console.print(table)
     RESULTS.mkdir(exist_ok=True)
     machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
@@ -120,6 +102,8 @@ def main() -> None:
 UNITS = {
     "per_second": "/s",
     "cpu_us": " us CPU",
+    "ns": " ns each",
+    "new_ns": " ns for a new one",
     "kib_each": " KiB each",
     "p50_ms": " ms p50",
     "p99_ms": " ms p99",

@@ -1,10 +1,11 @@
 """The load: clients on the compiled engine, frames built once, counters read by the runner.
 
-Runs in a process of its own. ``python -m bench.load SUITE PORT PID SECONDS`` prints one JSON line.
+Runs in a process of its own. ``python -m bench.load SUITE PORT PID SECONDS DIRECTORY`` prints one JSON line.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -12,15 +13,18 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import trio
 
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import ClientCall, connect
 from aether.rpc.status import frame
+from aether.rpc.tls import client_context
 
 CONNECT = "/aether.v1.AetherGateway/Connect"
 PAYLOAD = b"x" * 256
+CONNECT_MODES = ("anonymous", "api-key", "task-token", "bearer", "tls", "mtls")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -40,8 +44,8 @@ def upstream(**payload: object) -> bytes:
 class Load:
     """Agents of one run and what they did."""
 
-    def __init__(self, port: int, pid: int, seconds: float, stack: AsyncExitStack) -> None:
-        self.port, self.pid, self.seconds = port, pid, seconds
+    def __init__(self, port: int, pid: int, seconds: float, directory: Path, stack: AsyncExitStack) -> None:
+        self.port, self.pid, self.seconds, self.directory = port, pid, seconds, directory
         self.count = 0
         self._stack = stack
 
@@ -263,6 +267,39 @@ async def dispatch(load: Load, seconds: float) -> dict[str, float]:
     }
 
 
+async def connects(load: Load, mode: str) -> dict[str, float]:
+    """Clients that connect, get their ack, and leave in order, one after the other each; a new TCP connection every
+    time."""
+    clients = json.loads((load.directory / "clients.json").read_text())
+
+    async def come_and_go(number: int, shown: dict[str, Any]) -> None:
+        files = {name: value for name, value in shown.items() if name != "credentials"}
+        context = client_context(**files) if files else None
+        if mode == "bearer":
+            who: dict[str, Any] = {"user": pb.UserIdentity(user_id="alice", window_id=str(number))}
+        else:
+            agent = pb.AgentIdentity(workspace="bench", implementation="connect", specifier=str(number))
+            who = {"agent": agent}
+        init = upstream(init=pb.InitConnection(credentials=shown.get("credentials", {}), **who))
+        while True:
+            async with connect("localhost", load.port, tls=context) as channel, channel.call(CONNECT) as call:
+                call.send(init)
+                call.flush()
+                assert await call.receive() is not None
+                call.half_close()
+                call.flush()
+                while await call.receive() is not None:
+                    pass
+            load.count += 1
+
+    async with trio.open_nursery() as nursery:
+        for number, shown in enumerate(clients):
+            nursery.start_soon(come_and_go, number, shown)
+        result = await load.measure()
+        nursery.cancel_scope.cancel()
+    return result
+
+
 async def waiting(load: Load) -> dict[str, float]:
     """Nothing happens; the gateway has what the runner put into its store."""
     await trio.sleep(2)
@@ -284,17 +321,19 @@ SUITES: dict[str, Callable[[Load], Awaitable[dict[str, float]]]] = {
     "tasks-10-of-1000000": lambda load: tasks(load, 10),
     "task-dispatch": lambda load: dispatch(load, load.seconds),
     "task-timers-100000": waiting,
+    "pairs-50x8-rules": lambda load: pairs(load, 50, 8),
+    **{f"connect-{mode}": functools.partial(connects, mode=mode) for mode in CONNECT_MODES},
     "idle-3000": lambda load: idle(load, 3000),
     "slow-reader": lambda load: slow_reader(load, 6000),
 }
 
 
-async def main(suite: str, port: int, pid: int, seconds: float) -> None:
+async def main(suite: str, port: int, pid: int, seconds: float, directory: Path) -> None:
     async with AsyncExitStack() as stack:
-        result = await SUITES[suite](Load(port, pid, seconds, stack))
+        result = await SUITES[suite](Load(port, pid, seconds, directory, stack))
         print(json.dumps(result), flush=True)
         os._exit(0)  # thousands of orderly goodbyes would take longer than the measurement
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    trio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]))
