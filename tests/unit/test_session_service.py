@@ -25,13 +25,13 @@ from tests.unit.fakes import (
 )
 
 from aether.access import Access, OpenAccess
-from aether.answers import Answer
+from aether.answers import LIST_BYTES_MAX, Answer
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, PrincipalType
 from aether.proto import aether_pb2 as pb
 from aether.sessions.service import Check, SessionService
 from aether.sessions.store import ClientInfo, IdentityLocks, Lock
-from aether.sessions.wire import LIST_BYTES_MAX, duration_text
+from aether.sessions.wire import duration_text
 from aether.storage.memory.locks import MemoryLocks
 
 S = pb.SessionOperation
