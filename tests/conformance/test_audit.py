@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
+import sqlite3
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,10 @@ from tests.unit.fakes import WallClock
 
 from aether.audit.chain import Verifier
 from aether.audit.events import Event, Lineage
-from aether.audit.store import GENESIS, AuditStore, Filter, Row
+from aether.audit.store import GENESIS, AuditStore, Filter, Row, compact_json
 from aether.audit.trail import AuditSettings, AuditTrail, redact
 from aether.storage.memory.audit import MemoryAudit, matches
-from aether.storage.sqlite.audit import SqliteAudit
+from aether.storage.sqlite.audit import SqliteAudit, open_offline, read_rows, select_rows
 from aether.storage.sqlite.database import Database
 
 
@@ -158,6 +160,40 @@ async def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert (await verified(SqliteAudit(database))).rows == 3
 
 
+async def test_rows_that_a_crash_left_in_the_journal_are_seen(tmp_path: Path) -> None:
+    """Offline, before the gateway has moved them, and after it has."""
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    async with Database.open(tmp_path / "live") as database:
+        trail = trail_on(SqliteAudit(database))
+        trail.record(event())
+        await trail.store.read(0, 1)  # the first row is in its table
+        for number in range(1, 5):
+            trail.record(event(number))
+        await database.wait_durable(database.latest_ticket)
+        with closing(sqlite3.connect(crashed / "aether.db")) as image:
+            database.reader.backup(image)  # what a crash would leave
+    offline = open_offline(crashed / "aether.db")
+    assert offline.execute("SELECT count(*) FROM main.audit").fetchone() == (1,)
+    verifier = Verifier()
+    verifier.feed(read_rows(offline, 0, 100))
+    assert (verifier.finish(), verifier.rows) == (None, 5)
+    total, rows = select_rows(offline, Filter(only_failures=True), 1, 0)
+    assert (total, [row.number for row in rows]) == (2, [5])
+    offline.close()
+    async with Database.open(crashed) as database:
+        assert (await verified(SqliteAudit(database))).rows == 5
+
+
+@given(st.lists(st.one_of(st.text(), st.integers(-(2**63), 2**63 - 1), st.booleans())))
+def test_the_hash_is_of_standard_json(values: list[object]) -> None:
+    assert compact_json(values) == json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_half_a_surrogate_pair_is_hashed_too() -> None:
+    assert compact_json(["\ud800"]) == b'["\xed\xa0\x80"]'
+
+
 # ------------------------------------------------------------------------------------------------------- tampering
 
 HISTORY = MemoryAudit()
@@ -174,12 +210,12 @@ def first_problem(rows: list[Row]) -> int | None:
     return None if finding is None else finding.number
 
 
-@given(st.integers(0, 7), st.sampled_from([name for name in Row.__dataclass_fields__ if name != "number"]))
+@given(st.integers(0, 7), st.sampled_from([name for name in Row._fields if name != "number"]))
 def test_any_changed_field_shows(index: int, name: str) -> None:
     value = getattr(ROWS[index], name)
     changed = (not value) if isinstance(value, bool) else value + (1 if isinstance(value, int) else "x")
     rows = list(ROWS)
-    rows[index] = replace(rows[index], **{name: changed})
+    rows[index] = rows[index]._replace(**{name: changed})
     if index == 7 and name == "hash":
         assert first_problem(rows) == 8
     else:
@@ -201,7 +237,7 @@ def test_another_order_shows(order: list[int]) -> None:
 @given(st.integers(0, 8), st.integers(0, 7))
 def test_a_row_put_in_shows(position: int, source: int) -> None:
     rows = list(ROWS)
-    rows.insert(position, replace(ROWS[source], number=position + 1))
+    rows.insert(position, ROWS[source]._replace(number=position + 1))
     assert first_problem(rows) is not None
 
 
@@ -223,7 +259,7 @@ async def test_repeats_within_a_window_are_one_row() -> None:
     assert trail.repeats(same.kind, same.actor_id, same.resource_type, same.resource_id, same.operation)
     assert not trail.repeats(same.kind, "somebody else", same.resource_type, same.resource_id, same.operation)
     for _ in range(50):
-        trail.record(replace(same, success=False))
+        trail.record(same._replace(success=False))
     assert len(store.rows) == 51
     trail.begin_window()
     assert not trail.repeats(same.kind, same.actor_id, same.resource_type, same.resource_id, same.operation)

@@ -15,6 +15,7 @@ from tests.support.gateway_process import GatewayProcess
 
 import aether
 from aether.client.errors import PermissionDenied
+from aether.storage.sqlite.database import Database
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 REFUSALS = 20
@@ -35,6 +36,11 @@ async def be_refused(target: str) -> None:
         for _ in range(REFUSALS):
             with pytest.raises(PermissionDenied):
                 await me.sessions.list()
+
+
+async def start_and_stop(directory: Path) -> None:
+    async with Database.open(directory):
+        pass
 
 
 def refusals(done: subprocess.CompletedProcess[str]) -> int:
@@ -65,6 +71,7 @@ def test_what_was_refused_is_there_after_a_crash(ruled: Path, audit: Run) -> Non
 
 
 def test_a_touched_log_is_found(ruled: Path, audit: Run) -> None:
+    trio.run(start_and_stop, ruled)  # now all rows are in the table
     noted = audit("verify").stdout.split("head ")[1].strip()
     with sqlite3.connect(ruled / "aether.db") as writer:
         writer.execute("UPDATE audit SET actor_id = 'ag::w::i::other' WHERE number = 3")

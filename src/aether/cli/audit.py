@@ -9,7 +9,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +126,8 @@ def query(
         seen = rows[-1].number if rows else 0
         while follow:
             time.sleep(POLL_S)
-            _, rows = select_rows(reader, wanted, BLOCK, 0)
+            with _open(data_dir) as newer:
+                _, rows = select_rows(newer, wanted, BLOCK, 0)
             fresh = [row for row in reversed(rows) if row.number > seen]
             if fresh:
                 seen = fresh[-1].number
@@ -137,7 +137,7 @@ def query(
 def _print(rows: list[Row], *, as_json: bool) -> None:
     if as_json:
         for row in rows:
-            click.echo(json.dumps({**asdict(row), "metadata": json.loads(row.metadata)}))
+            click.echo(json.dumps({**row._asdict(), "metadata": json.loads(row.metadata)}))
     elif rows:
         show((_shown(row) for row in rows), COLUMNS, as_json=False)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aether.audit.store import FIELDS, GENESIS, Filter, Row
-from aether.storage.sqlite.database import Database, Statement
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.journal import Rows, read_journal
 from aether.storage.sqlite.rows import insert_rows
 
 __all__ = ["SqliteAudit", "open_offline", "read_rows", "select_rows"]
@@ -50,11 +51,11 @@ class SqliteAudit:
         self.head = (row.number, row.hash)
         return self._database.touch()
 
-    def stage(self) -> Iterable[Statement]:
+    def stage(self) -> Iterable[Rows]:
         self._committing = len(self._staged)
         if self._staged:
-            yield from insert_rows(_INTO, [row.values() for row in self._staged])
-            self._staged = []
+            staged, self._staged = self._staged, []
+            yield Rows(_INTO, staged)
 
     def on_committed(self) -> None:
         self._committing = 0
@@ -87,7 +88,7 @@ class SqliteAudit:
 
     async def _settle(self) -> None:
         """Until what was appended can be read."""
-        await self._database.wait_durable(self._database.latest_ticket)
+        await self._database.wait_moved(self._database.latest_ticket)
 
 
 def read_rows(reader: sqlite3.Connection, after: int, limit: int) -> list[Row]:
@@ -152,8 +153,20 @@ def _row(values: Sequence[object]) -> Row:
 def open_offline(path: Path) -> sqlite3.Connection:
     """A read-only connection to the database of a data directory, beside a running gateway or without one.
 
+    It shows what was there when it was opened, rows that a crash left in the journal included.
+
     :raises sqlite3.Error: there is none, or it cannot be read.
     """
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-    connection.execute("PRAGMA query_only=1")
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    connection.execute("BEGIN")  # one moment of the table and of the journal
+    late = [
+        row for _, batch, _ in read_journal(connection) for rows in batch if rows.into == _INTO for row in rows.rows
+    ]
+    if late:
+        connection.execute(f"CREATE TEMP TABLE late_audit ({_COLUMNS})")
+        for statement in insert_rows(f"late_audit ({_COLUMNS})", late):
+            connection.execute(*statement)
+        connection.execute(
+            f"CREATE TEMP VIEW audit AS SELECT {_COLUMNS} FROM main.audit UNION ALL SELECT {_COLUMNS} FROM late_audit"
+        )
     return connection

@@ -5,6 +5,9 @@ ticket. Sealing turns it into a few statements, each of which writes all its row
 lock is free while SQLite works (``executemany`` would take it back for every row). Batches are committed in order;
 while one is being written the next one fills.
 
+What has many indexes is committed to a journal first, and moved into its tables by transactions of their own
+(:mod:`aether.storage.sqlite.journal`).
+
 A batch is sealed at once when somebody waits for it, otherwise after a short linger. A commit that fails is retried
 until it succeeds or the database is closed: what was staged before it may already have been seen by others. Meanwhile
 :meth:`Database.check` refuses new work, so memory stays bounded and nothing is acknowledged.
@@ -20,6 +23,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -28,12 +32,16 @@ import trio
 
 from aether.errors import DataDirectoryInUse, StoreUnavailable
 from aether.nurseries import unwrapped_nursery
+from aether.storage.sqlite.journal import Journal, Rows, read_journal, record
+from aether.storage.sqlite.rows import Statement
 
-__all__ = ["Database", "Participant", "Statement"]
+__all__ = ["Database", "Participant"]
 
 log = structlog.get_logger("aether.storage")
 
 LINGER_S = 0.005
+MOVE_S = 0.2
+"""How long rows stay in the journal while there are few."""
 RETRY_S = 0.5
 BUSY_S = 5.0
 """How long a commit waits for another process that is writing to the file, before it counts as failed."""
@@ -114,19 +122,22 @@ CREATE INDEX task_events_by_task ON task_events (task_id, number);
 DROP INDEX audit_by_actor;
 CREATE INDEX audit_by_actor ON audit (actor_id, number) WHERE actor_id != canonical_id;
 """,
+    """
+CREATE TABLE journal (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
+""",
 )
 """Scripts that bring a database from version *n*, as ``PRAGMA user_version`` tells, to *n + 1*. Never changed, only
 appended to."""
 
-Statement = tuple[str, Sequence[Any]]
 T = TypeVar("T")
 
 
 class Participant(Protocol):
     """A store that takes part in batches."""
 
-    def stage(self) -> Iterable[Statement]:
-        """Hand over what was staged since the last call, as statements; called on the trio thread."""
+    def stage(self) -> Iterable[Statement | Rows]:
+        """Hand over what was staged since the last call, as statements, or as rows for the journal; called on the trio
+        thread."""
 
     def on_committed(self) -> None:
         """The batch of the last :meth:`stage` is durable."""
@@ -134,6 +145,17 @@ class Participant(Protocol):
 
 @dataclass(slots=True)
 class _Batch:
+    ticket: int
+    statements: list[Statement]
+    rows: list[Rows]
+    """Those that the statements write to the journal."""
+    journal_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Move:
+    """Of what is in the journal into its tables; durable when the next batch is."""
+
     ticket: int
     statements: list[Statement]
 
@@ -149,7 +171,9 @@ class Database:
 
     :ivar open_ticket: ticket of the batch that is being filled.
     :ivar committed: ticket of the last durable batch.
+    :ivar moved: ticket of the last batch of which all rows are in their tables, unless younger ones had none.
     :ivar on_durable: called on the trio thread after each commit, before waiters run.
+    :ivar on_moved: called on the trio thread after rows were moved into their tables.
     :ivar on_failure: called on the trio thread after each failed attempt to commit.
     """
 
@@ -158,14 +182,19 @@ class Database:
         self.durability = durability
         self.open_ticket = 1
         self.committed = 0
+        self.moved = 0
         self.failing = False
         self.on_durable: list[Callable[[], None]] = []
+        self.on_moved: list[Callable[[], None]] = []
         self.on_failure: list[Callable[[], None]] = []
         self._participants: list[Participant] = []
-        self._queue: queue.SimpleQueue[_Batch | _Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Batch | _Move | _Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._connection_lock = threading.Lock()
         self._writing: _Batch | None = None
+        self._journal = Journal()
+        self._moving: _Move | None = None
+        self._moving_from = 0
         self._touched = False
         self._urgent = False
         self._dirty = trio.Event()
@@ -196,6 +225,7 @@ class Database:
                 async with unwrapped_nursery() as nursery:
                     await nursery.start(database._run_writer)
                     nursery.start_soon(database._linger)
+                    nursery.start_soon(database._keep_moving)
                     try:
                         yield database
                     finally:
@@ -251,9 +281,32 @@ class Database:
                 await self._waiters.wait()
         await trio.lowlevel.checkpoint()
 
+    async def wait_moved(self, ticket: int) -> None:
+        """Until the batch with this ticket is durable and its rows are in their tables.
+
+        :raises StoreUnavailable: as :meth:`wait_durable` does.
+        """
+        await self.wait_durable(ticket)
+        while (self._moving is not None and self._moving_from <= ticket) or (
+            self._journal and self._journal.first <= ticket
+        ):
+            self.check()
+            self._move()
+            await self._waiters.wait()
+
     def _seal(self) -> None:
-        statements = [statement for participant in self._participants for statement in participant.stage()]
-        batch = _Batch(self.open_ticket, statements)
+        statements: list[Statement] = []
+        rows: list[Rows] = []
+        for participant in self._participants:
+            for staged in participant.stage():
+                if isinstance(staged, Rows):
+                    rows.append(staged)
+                else:
+                    statements.append(staged)
+        batch = _Batch(self.open_ticket, statements, rows)
+        if rows:
+            statement, batch.journal_bytes = record(batch.ticket, rows)
+            statements.append(statement)
         self.open_ticket += 1
         self._touched = self._urgent = False
         self._writing = batch
@@ -267,11 +320,11 @@ class Database:
 
         The writer's connection is free: only one batch is under way, and maintenance takes the lock.
         """
-        size = sum(len(value) for _, values in batch.statements for value in values if isinstance(value, bytes | str))
+        size = sum(len(value) for _, values in batch.statements for value in values if type(value) in (bytes, str))
         if size > INLINE_BYTES_MAX or not self._connection_lock.acquire(blocking=False):
             return False
         try:
-            self._commit(batch)
+            self._commit(batch.statements)
         except sqlite3.Error:
             return False
         finally:
@@ -286,11 +339,28 @@ class Database:
             await trio.sleep(LINGER_S)
             self.kick()
 
+    async def _keep_moving(self) -> None:
+        """Move rows into their tables that are few."""
+        while True:
+            await trio.sleep(MOVE_S)
+            self._move()
+
+    def _move(self) -> None:
+        """Begin to move what is in the journal into its tables."""
+        if self._journal and self._moving is None:
+            self._moving_from = self._journal.first
+            self._moving = _Move(*self._journal.take())
+            self._queue.put(self._moving)
+
     def _on_commit(self, batch: _Batch) -> None:
         """On the trio thread, after the writer committed."""
         self._writing = None
         self.failing = False
         self.committed = batch.ticket
+        if batch.rows:
+            self._journal.add(batch.ticket, batch.rows, batch.journal_bytes)
+            if self._journal.is_full:
+                self._move()
         for participant in self._participants:
             participant.on_committed()
         for callback in self.on_durable:
@@ -299,6 +369,18 @@ class Database:
         waiters.set()
         if self._urgent and self._writing is None:
             self._seal()
+
+    def _on_moved(self, move: _Move) -> None:
+        """On the trio thread, after the writer moved rows into their tables."""
+        self._moving = None
+        self.failing = False
+        self.moved = move.ticket
+        for callback in self.on_moved:
+            callback()
+        if self._journal.is_full:
+            self._move()
+        waiters, self._waiters = self._waiters, trio.Event()
+        waiters.set()
 
     def _on_failure(self, text: str) -> None:
         if not self.failing:
@@ -312,9 +394,11 @@ class Database:
     async def _finish(self) -> None:
         """Make everything durable, or give up when that fails, and end the thread."""
         with trio.move_on_after(10):
-            while (self._touched or self._writing is not None) and not self.failing:
+            while (self._touched or self._writing or self._moving or self._journal) and not self.failing:
                 self.kick()
-                if self._writing is not None:
+                if self._writing is None:
+                    self._move()
+                if self._writing or self._moving:
                     await self._waiters.wait()
         self._closing.set()
         self._queue.put(None)
@@ -355,22 +439,26 @@ class Database:
 
     def _write_loop(self) -> None:
         while (item := self._queue.get()) is not None:
-            if isinstance(item, _Job):
-                self._run_job(item)
-            else:
-                self._write(item)
+            match item:
+                case _Job():
+                    self._run_job(item)
+                case _Batch():
+                    self._write(partial(self._commit, item.statements), partial(self._on_commit, item))
+                case _Move():
+                    self._write(partial(self._commit_move, item.statements), partial(self._on_moved, item))
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, commit: Callable[[], None], on_done: Callable[[], None]) -> None:
+        """Until it succeeds or the database is closed."""
         assert self._token is not None
         while True:
             try:
-                self._patiently(lambda: self._commit(batch))
+                self._patiently(commit)
             except sqlite3.Error as error:
                 self._token.run_sync_soon(self._on_failure, str(error))
                 if self._closing.wait(RETRY_S):
                     return
             else:
-                self._token.run_sync_soon(self._on_commit, batch)
+                self._token.run_sync_soon(on_done)
                 return
 
     def _patiently(self, write: Callable[[], T]) -> T:
@@ -386,15 +474,23 @@ class Database:
             if self._closing.wait(BUSY_RETRY_S):
                 until = 0.0
 
-    def _commit(self, batch: _Batch) -> None:
+    def _commit_move(self, statements: Sequence[Statement]) -> None:
+        """Without a sync of its own: where it does not outlive a crash, the journal does."""
+        self._writer.execute("PRAGMA synchronous=NORMAL")
+        try:
+            self._commit(statements)
+        finally:
+            self._writer.execute(f"PRAGMA synchronous={self._synchronous}")
+
+    def _commit(self, statements: Sequence[Statement]) -> None:
         """One transaction; leaves none open when it fails."""
         writer = self._writer
-        if len(batch.statements) == 1:  # is a transaction by itself
-            writer.execute(*batch.statements[0])
+        if len(statements) == 1:  # is a transaction by itself
+            writer.execute(*statements[0])
             return
         try:
             writer.execute("BEGIN IMMEDIATE")
-            for sql, parameters in batch.statements:
+            for sql, parameters in statements:
                 writer.execute(sql, parameters)
             writer.execute("COMMIT")
         except sqlite3.Error:
@@ -419,11 +515,15 @@ class Database:
 
     # ------------------------------------------------------------------------------------------------- opening
 
+    @property
+    def _synchronous(self) -> str:
+        return "FULL" if self.durability == "batch" else "NORMAL"
+
     def _connect(self, *, query_only: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
         self.path.chmod(0o600)
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={'FULL' if self.durability == 'batch' else 'NORMAL'}")
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
         # The event loop writes too, and must not wait there for another process.
         connection.execute(f"PRAGMA busy_timeout={5000 if query_only else 0}")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
@@ -437,5 +537,9 @@ class Database:
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise StoreUnavailable(f"{self.path} was written by a newer version")
+        for batch in read_journal(self._writer):
+            self._journal.add(*batch)
+        if self._journal:
+            self._commit(self._journal.take()[1])
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             self._writer.executescript(f"BEGIN;{script};PRAGMA user_version={number};COMMIT;")

@@ -20,7 +20,8 @@ import trio
 from aether.errors import InvalidArgument, StoreUnavailable
 from aether.kv.semantics import Entry, Members, check_key, evaluate, upper_bound
 from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Result
-from aether.storage.sqlite.database import Database, Statement
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.rows import Statement
 
 __all__ = ["SqliteKV"]
 

@@ -17,7 +17,8 @@ import trio
 
 from aether.errors import IdentityHeld
 from aether.sessions.store import LOCK_TTL_MS, ClientInfo, Lock
-from aether.storage.sqlite.database import Database, Statement
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.rows import Statement
 
 __all__ = ["SqliteLocks"]
 

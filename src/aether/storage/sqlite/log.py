@@ -14,7 +14,8 @@ from weakref import WeakValueDictionary
 import trio
 
 from aether._fastpath import Head, Topic, unpack
-from aether.storage.sqlite.database import Database, Statement
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.rows import Statement
 
 __all__ = ["SqliteLog"]
 

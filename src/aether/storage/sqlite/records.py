@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aether.storage.sqlite.database import Database, Statement
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.rows import Statement
 
 __all__ = ["SqliteRecords"]
 

@@ -10,11 +10,11 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aether.storage.sqlite.database import Statement
-
-__all__ = ["insert_rows"]
+__all__ = ["Statement", "insert_rows"]
 
 CHUNK_MAX = 64
+
+Statement = tuple[str, Sequence[Any]]
 
 
 def insert_rows(into: str, rows: Sequence[Sequence[Any]], on_conflict: str = "") -> Iterator[Statement]:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
-from aether.storage.sqlite.database import Database, Statement
-from aether.storage.sqlite.rows import insert_rows
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.journal import Rows
+from aether.storage.sqlite.rows import Statement
 from aether.tasks.model import TERMINAL, Status, Task
 from aether.tasks.store import Filter, Page, TaskEvent
 
@@ -36,22 +38,14 @@ _COLUMNS = (
     "idempotency",
 )
 _INTO = f"tasks ({', '.join(_COLUMNS)}, record)"
-_OFTEN = ("status", "updated_us", "record")
-_SELDOM = ("next_retry_ms", "assigned_to", "bound")
-"""Columns that change; all others stay as they were created. An index is written when a statement names one of its
-columns, changed or not."""
-
-
-def _replace(names: Iterable[str]) -> str:
-    return "ON CONFLICT (task_id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in names)
-
-
-_CHANGE = _replace(_OFTEN)
-_CHANGE_ALL = _replace((*_OFTEN, *_SELDOM))
-_seldom = operator.attrgetter(*_SELDOM)
+_CHANGING = ("status", "updated_us", "next_retry_ms", "assigned_to", "bound", "record")
+"""All other columns stay as they were created. An index is written when a statement names one of its columns, changed
+or not."""
+_CHANGE = "ON CONFLICT (task_id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
 _columns = operator.attrgetter(*_COLUMNS)
 _EVENTS = "task_events (number, task_id, time_ms, event)"
 _LATER = "ON CONFLICT DO UPDATE SET value = excluded.value"
+_META = "meta (name, value)"
 _BY_IDEMPOTENCY = """
 SELECT record FROM tasks WHERE idempotency = ? AND idempotency != '' ORDER BY updated_us DESC LIMIT 1
 """
@@ -70,9 +64,15 @@ WITH RECURSIVE found (name) AS (
 ) SELECT name FROM found WHERE name IS NOT NULL
 """
 _ENDED = ", ".join(f"'{status}'" for status in sorted(TERMINAL))
+JOURNALED_BYTES_MAX = 4096
+"""Payloads up to here go through the journal; of a larger one, being written twice would cost more than it saves."""
 PAYLOAD_CACHE_BYTES = 16 * 1024 * 1024
 
 _task = TypeAdapter(Task)
+
+
+def _record(task: Task) -> str:
+    return _task.dump_json(task, exclude_defaults=True).decode()
 
 
 class SqliteTasks:
@@ -81,8 +81,8 @@ class SqliteTasks:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._staged: dict[str, Task] = {}
-        self._committing: dict[str, str] = {}
-        self._written: dict[str, tuple[object, ...]] = {}
+        self._unmoved: dict[str, tuple[int, str]] = {}
+        self._unmoved_payloads: dict[str, tuple[int, bytes]] = {}
         self._staged_payloads: dict[str, bytes] = {}
         self._payloads: OrderedDict[str, bytes] = OrderedDict()
         self._payload_bytes = 0
@@ -90,6 +90,7 @@ class SqliteTasks:
         row = database.reader.execute("SELECT value FROM meta WHERE name = 'task_event'").fetchone()
         self._last_event: int = row[0] if row else 0
         database.join(self)
+        database.on_moved.append(self._on_moved)
 
     def check(self) -> None:
         self._database.check()
@@ -122,46 +123,48 @@ class SqliteTasks:
         self._staged_events.append((event.number, event.task_id, event.time_ms, _encode(event)))
         return self._database.touch()
 
-    def stage(self) -> Iterable[Statement]:
+    def stage(self) -> Iterable[Statement | Rows]:
         staged, self._staged = self._staged, {}
         payloads, self._staged_payloads = self._staged_payloads, {}
         events, self._staged_events = self._staged_events, []
-        often: list[tuple[Any, ...]] = []
-        seldom: list[tuple[Any, ...]] = []
-        for task_id, task in staged.items():
-            row = (*_columns(task), _task.dump_json(task, exclude_defaults=True).decode())
-            self._committing[task_id] = row[-1]
-            values = _seldom(task)
-            (often if self._written.get(task_id) == values else seldom).append(row)
-            if task.is_final:
-                self._written.pop(task_id, None)
-            else:
-                self._written[task_id] = values
-        yield from insert_rows(_INTO, often, _CHANGE)
-        yield from insert_rows(_INTO, seldom, _CHANGE_ALL)
-        for task_id, payload in payloads.items():
-            yield _PUT_PAYLOAD, (task_id, payload)
+        if staged:
+            rows = [
+                (*_columns(task), _task.dump_json(task, exclude_defaults=True).decode()) for task in staged.values()
+            ]
+            ticket = self._database.open_ticket
+            self._unmoved.update((row[0], (ticket, row[-1])) for row in rows)
+            yield Rows(_INTO, rows, _CHANGE)
         if events:
-            yield from insert_rows(_EVENTS, events)
-            yield from insert_rows(
-                "meta", [("task_event", events[-1][0])], "ON CONFLICT DO UPDATE SET value = excluded.value"
+            yield Rows(_EVENTS, events)
+            yield Rows(_META, [("task_event", events[-1][0])], _LATER)
+        for task_id, payload in payloads.items():
+            if len(payload) > JOURNALED_BYTES_MAX:
+                yield _PUT_PAYLOAD, (task_id, payload)
+        if small := [item for item in payloads.items() if len(item[1]) <= JOURNALED_BYTES_MAX]:
+            self._unmoved_payloads.update(
+                (task_id, (self._database.open_ticket, payload)) for task_id, payload in small
             )
+            yield Rows("task_payloads", small)
 
     def on_committed(self) -> None:
-        self._committing = {}
+        pass
+
+    def _on_moved(self) -> None:
+        moved = self._database.moved
+        self._unmoved = {task_id: row for task_id, row in self._unmoved.items() if row[0] > moved}
+        self._unmoved_payloads = {key: value for key, value in self._unmoved_payloads.items() if value[0] > moved}
 
     # ------------------------------------------------------------------------------------------------------ reading
 
     def get(self, task_id: str) -> Task | None:
         if (task := self._staged.get(task_id)) is not None:
             return task if task.is_final else None
-        record = self._committing.get(task_id)
-        if record is None:
+        row: tuple[Any, ...] | None = self._unmoved.get(task_id)
+        if row is None:
             row = self._database.reader.execute("SELECT record FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
-            if row is None:
-                return None
-            (record,) = row
-        task = _task.validate_json(record)
+        if row is None:
+            return None
+        task = _task.validate_json(row[-1])
         return task if task.is_final else None
 
     def by_idempotency(self, key: str) -> Task | None:
@@ -173,10 +176,14 @@ class SqliteTasks:
         if payload is None:
             payload = self._staged_payloads.get(task_id)
         if payload is None:
-            row = self._database.reader.execute(
-                "SELECT payload FROM task_payloads WHERE task_id = ?", (task_id,)
-            ).fetchone()
-            payload = row[0] if row else b""
+            row: tuple[Any, ...] | None = self._unmoved_payloads.get(task_id)
+            row = (
+                row
+                or self._database.reader.execute(
+                    "SELECT payload FROM task_payloads WHERE task_id = ?", (task_id,)
+                ).fetchone()
+            )
+            payload = row[-1] if row else b""
         return payload
 
     def _keep(self, task_id: str, payload: bytes) -> None:
@@ -235,7 +242,7 @@ class SqliteTasks:
 
     async def _settle(self) -> None:
         """Until what was staged can be read."""
-        await self._database.wait_durable(self._database.latest_ticket)
+        await self._database.wait_moved(self._database.latest_ticket)
 
 
 def _conditions(wanted: Filter) -> tuple[list[str], list[str | int]]:
@@ -300,18 +307,8 @@ def _equals(name: str) -> str:
 
 
 def _encode(event: TaskEvent) -> str:
-    return json.dumps(
-        [
-            event.workspace,
-            event.parent_task_id,
-            event.from_status,
-            event.to_status,
-            event.reason,
-            event.child_task_id,
-            event.lifecycle,
-        ],
-        ensure_ascii=False,
-    )
+    _, _, workspace, _, *rest = event
+    return to_json((workspace, *rest)).decode()
 
 
 def _decode(number: int, task_id: str, time_ms: int, text: str) -> TaskEvent:

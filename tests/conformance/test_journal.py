@@ -1,0 +1,143 @@
+"""Rows that are durable before they are in their tables (backends 4.2)."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.journal import Rows
+
+LATER = "ON CONFLICT DO UPDATE SET value = excluded.value"
+
+
+class Participant:
+    """Stages rows of two tables: one whose rows are replaced, one whose rows stay."""
+
+    def __init__(self, database: Database) -> None:
+        self.values: list[tuple[str, int]] = []
+        self.locks: list[tuple[str, str]] = []
+        self._database = database
+        database.join(self)
+
+    def put(self, name: str, value: int) -> None:
+        self.values.append((name, value))
+        self._database.touch()
+
+    def add(self, identity: str) -> None:
+        self.locks.append((identity, "{}"))
+        self._database.touch()
+
+    def stage(self) -> list[Rows]:
+        values, locks = self.values, self.locks
+        self.values, self.locks = [], []
+        staged = [Rows("meta (name, value)", values, LATER)] if values else []
+        return [*staged, Rows("locks (identity, record)", locks)] if locks else staged
+
+    def on_committed(self) -> None:
+        pass
+
+
+def tables(database: Database) -> tuple[dict[str, int], list[str]]:
+    values = dict(database.reader.execute("SELECT name, value FROM meta WHERE name LIKE 'test-%'"))
+    return values, [name for (name,) in database.reader.execute("SELECT identity FROM locks")]
+
+
+def journaled(database: Database) -> int:
+    count: int = database.reader.execute("SELECT count(*) FROM journal").fetchone()[0]
+    return count
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 3), st.integers(0, 9)),
+        st.just(("add",)),
+        st.just(("commit",)),
+        st.just(("move",)),
+        st.just(("crash",)),
+        st.just(("close",)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=80)
+@given(steps)
+def test_what_was_durable_is_there_after_any_end(history: list[tuple[Any, ...]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        trio.run(replay, history, Path(directory))
+
+
+async def replay(history: list[tuple[Any, ...]], directory: Path) -> None:
+    """Against a model that only knows what was committed last; a crash is a copy of the file of that moment."""
+    durable: tuple[dict[str, int], list[str]] = ({}, [])
+    staged: tuple[dict[str, int], list[str]] = ({}, [])
+    added, lives, done = 0, 0, 0
+    while done < len(history):
+        async with Database.open(directory / str(lives), "os") as database:
+            assert tables(database) == durable
+            assert journaled(database) == 0
+            participant = Participant(database)
+            for step, *arguments in history[done:]:
+                done += 1
+                match step:
+                    case "put":
+                        name, value = f"test-{arguments[0]}", arguments[1]
+                        participant.put(name, value)
+                        staged[0][name] = value
+                    case "add":
+                        added += 1
+                        participant.add(f"{added:03}")
+                        staged[1].append(f"{added:03}")
+                    case "commit":
+                        await database.wait_durable(database.latest_ticket)
+                    case "move":
+                        await database.wait_moved(database.latest_ticket)
+                        assert journaled(database) == 0
+                        assert tables(database) == staged
+                    case "crash":
+                        lives += 1
+                        (directory / str(lives)).mkdir()
+                        with closing(sqlite3.connect(directory / str(lives) / "aether.db")) as image:
+                            database.reader.backup(image)
+                        break
+                    case "close":
+                        break
+                if step in ("commit", "move"):
+                    durable = (dict(staged[0]), list(staged[1]))
+        if step == "crash":
+            staged = (dict(durable[0]), list(durable[1]))
+        else:  # leaving in order makes everything durable
+            durable = (dict(staged[0]), list(staged[1]))
+
+
+async def test_rows_are_moved_without_anybody_asking(tmp_path: Path) -> None:
+    async with Database.open(tmp_path) as database:
+        participant = Participant(database)
+        participant.put("test-1", 1)
+        await database.wait_durable(database.latest_ticket)
+        assert (journaled(database), tables(database)) == (1, ({}, []))
+        with trio.fail_after(30):
+            while journaled(database):  # noqa: ASYNC110 - a thread does it
+                await trio.sleep(0.01)
+        assert tables(database) == ({"test-1": 1}, [])
+
+
+async def test_many_rows_are_moved_at_once(tmp_path: Path) -> None:
+    """However much is staged meanwhile, the journal does not grow beyond its limit and one batch."""
+    async with Database.open(tmp_path, "os") as database:
+        participant = Participant(database)
+        for number in range(20_000):
+            participant.add(f"{number:05}")
+            if number % 100 == 99:
+                await database.wait_durable(database.latest_ticket)
+                assert journaled(database) <= 20
+        await database.wait_moved(database.latest_ticket)
+        assert len(tables(database)[1]) == 20_000
