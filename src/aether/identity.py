@@ -175,6 +175,7 @@ class Identity:
         return self.id if self.kind is PrincipalType.USER else self.key
 
 
+@functools.lru_cache(maxsize=4096)  # mostly of those who are connected, again and again
 def parse_identity(text: str) -> Identity:
     """Read an identity string of any type (routing 1.2).
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from aether.identity import Identity
 
@@ -24,8 +25,7 @@ class Lineage:
     parent_grant_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One row to be. The recorder adds time, number, gateway and the chain.
 
     :ivar kind: event type, such as ``auth``, ``message``, ``kv``, ``admin``, ``acl``, ``authorization`` (acl 15.1).
@@ -47,7 +47,7 @@ class Event:
     workspace: str = ""
     session_id: str = ""
     error: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = MappingProxyType({})
     lineage: Lineage | None = None
     source: str = "gateway"
     """``gateway``, or ``principal`` for rows that a client submitted."""

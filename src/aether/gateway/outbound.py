@@ -51,7 +51,7 @@ class Answers:
         self._call = call
         self._port = port
         self._durability = durability
-        self._waiting: deque[Answer] = deque()
+        self._waiting: deque[tuple[int, Answer]] = deque()
         self._ticket = 0
 
     @property
@@ -71,20 +71,21 @@ class Answers:
         if not self._waiting and ticket <= self._durability.committed:
             self._send(answer)
             return False
-        self._waiting.append(answer._replace(ticket=ticket))
+        self._waiting.append((ticket, answer))
         return True
 
     def on_durable(self) -> None:
         """Send what the last commit made safe."""
         committed = self._durability.committed
-        while self._waiting and self._waiting[0].ticket <= committed:
-            self._send(self._waiting.popleft())
+        while self._waiting and self._waiting[0][0] <= committed:
+            self._send(self._waiting.popleft()[1])
         self._call.flush()
 
     def on_commit_failed(self) -> None:
         """Tell whoever waits that the outcome is open: the store goes on trying, but nobody knows for how long."""
         self._waiting = deque(
-            waiting if waiting.in_doubt is None else Answer(waiting.in_doubt()) for waiting in self._waiting
+            (ticket, answer) if answer.in_doubt is None else (0, Answer(answer.in_doubt()))
+            for ticket, answer in self._waiting
         )
         self.on_durable()
 

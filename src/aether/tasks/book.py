@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aether.tasks.machine import Change
 from aether.tasks.model import PAUSED, Status, Task
@@ -22,8 +21,7 @@ ENDED_KEPT = 10_000
 """Tasks that ended of which the record is kept at hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """A change that was made.
 
     :ivar before: status before it; None for a new task.

@@ -352,16 +352,18 @@ def deadline(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
         return _wait_deadline(task)
     if task.status not in LIVE:
         return None
-    candidates = []
-    if task.status in WORKED_ON and task.disconnected_ms:
-        candidates.append((task.disconnected_ms + task.grace_ms, Due.GRACE))
+    earliest = _lifetime(task, lifetimes)
+    if task.disconnected_ms and task.status in WORKED_ON:
+        earliest = _earlier((task.disconnected_ms + task.grace_ms, Due.GRACE), earliest)
     if task.hold_ms and task.status is Status.PENDING:
-        candidates.append((task.hold_ms, Due.HELD))
+        earliest = _earlier((task.hold_ms, Due.HELD), earliest)
     if task.awaits_start and task.status is Status.ASSIGNED and lifetimes.start_ms:
-        candidates.append((task.assigned_ms + lifetimes.start_ms, Due.START))
-    if lifetime_ms := _lifetime_ms(task, lifetimes):
-        candidates.append((lifetime_ms, Due.STALE))
-    return min(candidates, key=lambda candidate: candidate[0], default=None)
+        earliest = _earlier((task.assigned_ms + lifetimes.start_ms, Due.START), earliest)
+    return earliest
+
+
+def _earlier(one: tuple[int, Due], other: tuple[int, Due] | None) -> tuple[int, Due]:
+    return one if other is None or one[0] <= other[0] else other
 
 
 def _wait_deadline(task: Task) -> tuple[int, Due] | None:
@@ -376,18 +378,18 @@ def _wait_deadline(task: Task) -> tuple[int, Due] | None:
     return min(candidates, key=lambda candidate: candidate[0], default=None)
 
 
-def _lifetime_ms(task: Task, lifetimes: Lifetimes) -> int:
-    """When nobody cares for a task any more; 0: never."""
-    ends = []
+def _lifetime(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
+    """When nobody cares for a task any more."""
+    end = None
     is_interactive = task.task_class in (TaskClass.UNSPECIFIED, TaskClass.INTERACTIVE) and not task.is_startup
     if is_interactive and lifetimes.interactive_ms:
-        ends.append(max(task.updated_us // 1000, task.heartbeat_ms) + lifetimes.interactive_ms)
+        end = (max(task.updated_us // 1000, task.heartbeat_ms) + lifetimes.interactive_ms, Due.STALE)
     if task.status is Status.PENDING:
         if task.is_startup and lifetimes.startup_ms:
-            ends.append(task.created_ms + lifetimes.startup_ms)
+            end = _earlier((task.created_ms + lifetimes.startup_ms, Due.STALE), end)
         elif task.mode is Mode.POOL and lifetimes.pool_ms:
-            ends.append(task.created_ms + lifetimes.pool_ms)
-    return min(ends, default=0)
+            end = _earlier((task.created_ms + lifetimes.pool_ms, Due.STALE), end)
+    return end
 
 
 def _cut(text: str, limit: int) -> str:

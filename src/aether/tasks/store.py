@@ -11,15 +11,14 @@ import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aether.tasks.model import Status, Task
 
 __all__ = ["Filter", "InvalidPageToken", "Page", "Party", "TaskEvent", "TaskStore", "page_token", "read_page_token"]
 
 
-@dataclass(frozen=True, slots=True)
-class TaskEvent:
+class TaskEvent(NamedTuple):
     """Something that happened to a task; kept to be replayed (tasks 12.4).
 
     :ivar number: position, growing over all tasks and never given twice.
