@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aether.storage.sqlite.database import Database
-from aether.storage.sqlite.journal import Rows
+from aether.storage.sqlite.journal import ROWS_MAX, Rows
 
 LATER = "ON CONFLICT DO UPDATE SET value = excluded.value"
 
@@ -141,3 +143,26 @@ async def test_many_rows_are_moved_at_once(tmp_path: Path) -> None:
                 assert journaled(database) <= 20
         await database.wait_moved(database.latest_ticket)
         assert len(tables(database)[1]) == 20_000
+
+
+async def test_rows_come_no_faster_than_they_are_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With commits of the event loop, which wait for nobody, the journal would grow while the thread is behind."""
+    in_time = threading.Event()
+    write = Database._write
+
+    def write_late(database: Database, *arguments: Any) -> None:
+        in_time.wait()
+        write(database, *arguments)
+
+    monkeypatch.setattr(Database, "_write", write_late)
+    async with Database.open(tmp_path, "os") as database:
+        participant = Participant(database)
+        try:
+            for number in range(4 * ROWS_MAX):
+                participant.add(str(number))
+                database.kick()
+            assert journaled(database) == 2 * ROWS_MAX  # of which the first half is on its way
+        finally:
+            in_time.set()
+        await database.wait_moved(database.latest_ticket)
+        assert len(tables(database)[1]) == 4 * ROWS_MAX

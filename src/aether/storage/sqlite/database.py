@@ -310,10 +310,16 @@ class Database:
         self.open_ticket += 1
         self._touched = self._urgent = False
         self._writing = batch
-        if self.durability == "os" and self._commit_inline(batch):
+        if self.durability == "os" and not self._behind and self._commit_inline(batch):
             self._on_commit(batch)
         else:
             self._queue.put(batch)
+
+    @property
+    def _behind(self) -> bool:
+        """Whether the writer thread is slower at moving rows than they come: then it commits too, so they come slower
+        and the journal stays bounded."""
+        return self._moving is not None and self._journal.is_full
 
     def _commit_inline(self, batch: _Batch) -> bool:
         """Without a sync a small commit takes less time than waking the thread twice; False when it is not small.
