@@ -14,9 +14,8 @@ from aether.acl.model import Rule
 from aether.identity import PrincipalType
 from aether.storage.memory.records import MemoryRecords
 
-__all__ = ["RULES"]
+__all__ = ["build"]
 
-RULES = {"access-10": 10, "access-1000": 1000, "access-100000": 100_000}
 QUESTIONS = 1000
 
 

@@ -34,15 +34,15 @@ TASKS = {"tasks-10-of-1000000": (1_000_000, False), "task-timers-100000": (100_0
 
 
 @asynccontextmanager
-async def prepared(suite: str, directory: Path) -> AsyncIterator[list[str]]:
-    """Makes what a suite needs, while this is open; the arguments are for ``aether serve``.
+async def prepared(suite: str, side: str, directory: Path) -> AsyncIterator[list[str]]:
+    """Makes what a suite and a side need, while this is open; the arguments are for ``aether serve``.
 
     What the clients show is left in ``clients.json``: their InitConnection's credentials, and files for TLS.
     """
     mode = suite.removeprefix("connect-")
     if suite in TASKS:
         await seed_tasks(directory / "data", *TASKS[suite])
-    if suite == "pairs-50x8-rules":
+    if side == "rules":
         await seed_rules(directory / "data")
         yield with_config(directory, {"acl": {"enabled": True}})
     elif mode == "bearer":
@@ -111,7 +111,7 @@ async def seed_rules(directory: Path) -> None:
             engine.grant(Rule("", "agent", who, "workspace", f"ws{number % 100}", 20, "bench"))
         for number in range(50):
             for end in "ab":
-                who = f"ag::bench::pair-50-{number}::{end}"
+                who = f"ag::bench::pair-{number}::{end}"
                 engine.grant(Rule("", "agent", who, "workspace", "bench", 20, "bench"))
         await database.wait_durable(database.latest_ticket)
 

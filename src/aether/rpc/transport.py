@@ -13,7 +13,7 @@ from typing import Protocol
 
 import trio
 
-RECEIVE_SIZE = 256 * 1024
+RECEIVE_SIZE = 64 * 1024
 """Most bytes taken by one `receive`."""
 
 MEMORY_CAPACITY = 256 * 1024

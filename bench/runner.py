@@ -1,0 +1,81 @@
+"""Rounds: every side of a suite in turn, then again, so that what the machine does meanwhile meets them all."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import trio
+
+from bench.measure import Sample, cpu_seconds, merged, resident_bytes
+from bench.sides import SIDES, PeerMissing, running
+from bench.suites import SUITES
+
+__all__ = ["Row", "run_suite"]
+
+PATIENCE_S = 240.0
+
+
+@dataclass
+class Row:
+    """What was measured of a suite on one side, a sample for each round."""
+
+    suite: str
+    side: str
+    rounds: list[Sample] = field(default_factory=list)
+
+
+async def run_suite(
+    suite: str, sides: Sequence[str], rounds: int, seconds: float, tell: Callable[[str], None]
+) -> list[Row]:
+    """All rounds of a suite; a side that is not installed is said and left out."""
+    rows = {side: Row(suite, side) for side in sides}
+    for number in range(rounds):
+        for side in list(rows):
+            tell(f"{suite} {side} {number + 1}/{rounds}")
+            try:
+                rows[side].rounds.append(await run(suite, side, seconds))
+            except PeerMissing as error:
+                tell(str(error))
+                del rows[side]
+    return list(rows.values())
+
+
+async def run(suite: str, side: str, seconds: float) -> Sample:
+    """One round."""
+    what = SUITES[suite]
+    seconds *= what.longer
+    if what.workload == "access":
+        return await figures(["bench.access", str(what.arguments["rules"]), str(seconds)])
+    with tempfile.TemporaryDirectory(prefix="aether-bench-") as name:
+        directory = Path(name)
+        began = time.perf_counter()
+        async with running(side, suite, directory) as (port, pid):
+            if what.workload == "start_up":
+                took_ms = (time.perf_counter() - began) * 1e3
+                used = {"cpu_us": cpu_seconds(pid) * 1e6, "resident_mib": resident_bytes(pid) / 2**20}
+                return {"ready_ms": took_ms, **used}
+            protocol = SIDES[side].protocol
+            command = ["bench.load", suite, protocol, str(port), str(pid), str(seconds), name]
+            parts: list[Sample] = []
+
+            async def generate(share: int) -> None:
+                parts.append(await figures([*command, str(share), str(what.generators)]))
+
+            async with trio.open_nursery() as nursery:
+                for share in range(what.generators):
+                    nursery.start_soon(generate, share)
+    return merged(parts)
+
+
+async def figures(command: list[str]) -> Sample:
+    """What a process of ours prints."""
+    with trio.fail_after(PATIENCE_S):
+        done = await trio.run_process([sys.executable, "-m", *command], capture_stdout=True)
+    result: Sample = json.loads(done.stdout)
+    return result
