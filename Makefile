@@ -14,7 +14,7 @@ export NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test lint format types check bench fuzz asan proto proto-check build clean
+.PHONY: help serve demo test lint format types check bench plots fuzz asan proto proto-check build clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,11 @@ types: .venv/.installed  ## mypy, strict
 
 check: test lint types proto-check  ## everything that has to be green
 
-bench: $(BUILT) .venv-official/.installed  ## throughput and latency (see bench/README.md)
+bench: $(BUILT) .venv-bench/.installed  ## throughput, CPU and latency beside other servers (see bench/README.md)
 	$(PY) -m bench $(ARGS)
+
+plots: .venv-bench/.installed  ## draw the results of a run (ARGS=bench/results/reference.json)
+	.venv-bench/bin/python bench/plots.py $(ARGS)
 
 fuzz: $(BUILT)  ## a million random and mutated inputs for the compiled parsers
 	$(PY) -m tests.fuzz $(ARGS)
@@ -59,7 +62,7 @@ proto-check: .venv-proto/.installed  ## are the generated modules what the .prot
 build: $(BUILT)  ## compile the extensions in place
 
 clean:  ## remove everything made here, the virtual environments too
-	rm -rf .venv .venv-official .venv-proto build dist wheelhouse .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-official .venv-proto .venv-bench build dist wheelhouse .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -f src/aether/*.so src/aether/*/*.so src/aether/_fastpath.c src/aether/rpc/_http2.c
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf src/*.egg-info
@@ -82,6 +85,12 @@ $(BUILT): .venv/.installed $(shell find src -name '*.pyx' -o -name '*.pxd')
 .venv-official/.installed: Makefile
 	test -x .venv-official/bin/python || $(PYTHON) -m venv .venv-official
 	.venv-official/bin/python -m pip install -q '$(OFFICIAL_CLIENT)'
+	@touch $@
+
+# The servers that the benches compare with, and what draws their plots.
+.venv-bench/.installed: bench/requirements.txt
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q -r bench/requirements.txt
 	@touch $@
 
 # protoc and purerpc's plugin; proto/generate.py says why these versions.
