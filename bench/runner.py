@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from bench.measure import Sample, cpu_seconds, merged, resident_bytes
-from bench.sides import SIDES, PeerMissing, running
+from bench.sides import SIDES, PeerMissing, peer, running
 from bench.suites import SUITES
 
 __all__ = ["Row", "run_suite"]
@@ -61,6 +63,8 @@ async def run(suite: str, side: str, seconds: float) -> Sample:
                 used = {"cpu_us": cpu_seconds(pid) * 1e6, "resident_mib": resident_bytes(pid) / 2**20}
                 return {"ready_ms": took_ms, **used}
             protocol = SIDES[side].protocol
+            if protocol == "slim":
+                return await run_slim(port, pid, seconds, **what.arguments)
             command = ["bench.load", suite, protocol, str(port), str(pid), str(seconds), name]
             parts: list[Sample] = []
 
@@ -73,9 +77,25 @@ async def run(suite: str, side: str, seconds: float) -> Sample:
     return merged(parts)
 
 
-async def figures(command: list[str]) -> Sample:
-    """What a process of ours prints."""
+async def run_slim(port: int, pid: int, seconds: float, number: int, window: int, size: int) -> Sample:
+    """Pairs of applications, each end of a pair in one of two processes."""
+    python = str(peer("python"))
+    answers = [python, "-m", "bench.slim", "answer", str(port), str(number)]
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, answers, stdout=subprocess.PIPE, check=False)
+        answering: trio.Process = await nursery.start(start)
+        assert answering.stdout is not None
+        with trio.fail_after(PATIENCE_S):
+            await answering.stdout.receive_some()  # it says that it is ready
+        arguments = map(str, (port, number, window, size, pid, seconds))
+        result = await figures(["bench.slim", "ask", *arguments], python)
+        nursery.cancel_scope.cancel()
+    return result
+
+
+async def figures(command: list[str], python: str = sys.executable) -> Sample:
+    """What a generator prints."""
     with trio.fail_after(PATIENCE_S):
-        done = await trio.run_process([sys.executable, "-m", *command], capture_stdout=True)
+        done = await trio.run_process([python, "-m", *command], capture_stdout=True)
     result: Sample = json.loads(done.stdout)
     return result

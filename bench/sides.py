@@ -17,7 +17,7 @@ import trio
 from bench.fabrics import nats_request
 from bench.setups import prepared
 
-__all__ = ["SIDES", "PeerMissing", "Side", "running"]
+__all__ = ["SIDES", "PeerMissing", "Side", "peer", "running"]
 
 PEER_PYTHON = Path(".venv-bench/bin/python")
 """Other libraries have an environment of their own, see the Makefile."""
@@ -48,6 +48,7 @@ SIDES = {
     "nats": Side("nats", "nats-server: routing; no log, no permissions"),
     "jetstream": Side("jetstream", "nats-server: log not synced, push consumer without acknowledgements"),
     "jetstream-synced": Side("jetstream", "the same, each message synced to disk"),
+    "slim": Side("slim", "SLIM node: routing; its own Python bindings generate the load, and are most of the limit"),
     "none": Side("", "no server: the decision alone"),
 }
 
@@ -76,6 +77,10 @@ async def running(side: str, suite: str, directory: Path) -> AsyncIterator[tuple
         kind = {"echo": "native"}.get(side, side)
         async with process([python, "-m", "bench.echoes", kind, str(port)], port, directory) as pid:
             yield port, pid
+    elif side == "slim":
+        command = [str(peer("python")), "-m", "bench.slim", "node", str(port)]
+        async with process(command, port, directory) as pid:
+            yield port, pid
     else:
         config = directory / "nats.conf"
         text = f"listen: 127.0.0.1:{port}\n"
@@ -91,6 +96,10 @@ async def running(side: str, suite: str, directory: Path) -> AsyncIterator[tuple
 
 
 def peer(program: str) -> Path:
+    """A program of the peers' environment.
+
+    :raises PeerMissing: it is not there.
+    """
     path = PEER_PYTHON.with_name(program)
     if not path.exists():
         raise PeerMissing(f"{path} is missing; `make bench` installs it")

@@ -1,4 +1,4 @@
-"""What is measured, on which sides, and what a figure is shown against."""
+"""What is measured, and on which sides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["CONNECT_MODES", "PEERS", "SUITES", "Suite"]
 
 OURS = ("batch", "os")
-PEERS = (*OURS, "echo", "purerpc", "grpcio", "nats", "jetstream", "jetstream-synced")
+PEERS = (*OURS, "echo", "purerpc", "grpcio", "nats", "jetstream", "jetstream-synced", "slim")
 FEW_PEERS = (*OURS, "echo", "nats", "jetstream")
 CONNECT_MODES = ("anonymous", "api-key", "task-token", "bearer", "tls", "mtls")
 
@@ -20,7 +20,6 @@ class Suite:
     :ivar workload: of :data:`bench.workloads.WORKLOADS`, or one that needs no generator, see :mod:`bench.runner`.
     :ivar generators: processes that share the work.
     :ivar longer: the measurement takes so many times ``--seconds``.
-    :ivar grows: of which growth this is a point, and where: the plots show the figures of such suites as one line.
     :ivar default: run when no suite is named.
     """
 
@@ -29,7 +28,6 @@ class Suite:
     sides: tuple[str, ...] = OURS
     generators: int = 1
     longer: float = 1
-    grows: tuple[str, float] | None = None
     default: bool = True
 
 
@@ -74,18 +72,14 @@ SUITES: dict[str, Suite] = {
     "task-timers-100000": Suite("wait", {}, BATCH, default=False),
     "start-up": Suite("start_up", {}, (*BATCH, "nats")),
     "soak": Suite("soak", {"number": 10, "window": 4}, BATCH, longer=10),
-    "replay-100000": Suite("replay", {"messages": 100_000}, BATCH, grows=("retained messages", 100_000)),
-    "replay-1000000": Suite("replay", {"messages": 1_000_000}, BATCH, grows=("retained messages", 1e6), default=False),
+    "replay-100000": Suite("replay", {"messages": 100_000}, BATCH),
+    "replay-1000000": Suite("replay", {"messages": 1_000_000}, BATCH, default=False),
     **{
-        f"sessions-{2 * number}": Suite(
-            "pairs", {"number": number, "window": 4}, BATCH, grows=("sessions", 2 * number), default=number != 1000
-        )
+        f"sessions-{2 * number}": Suite("pairs", {"number": number, "window": 4}, BATCH, default=number != 1000)
         for number in (10, 100, 1000)
     },
     **{
-        f"topics-{topics}": Suite(
-            "pairs_beside", {"topics": topics, "each": 1}, BATCH, grows=("topics", topics), default=topics < 100_000
-        )
+        f"topics-{topics}": Suite("pairs_beside", {"topics": topics, "each": 1}, BATCH, default=topics < 100_000)
         for topics in (100, 10_000, 100_000)
     },
     **{
@@ -93,13 +87,9 @@ SUITES: dict[str, Suite] = {
             "pairs_beside",
             {"topics": 1, "each": count},
             BATCH,
-            grows=("retained beside", count),
             default=count < 1_000_000,
         )
         for count in (1000, 100_000, 1_000_000)
     },
-    **{
-        f"access-{rules}": Suite("access", {"rules": rules}, ("none",), grows=("rules", rules))
-        for rules in (10, 1000, 100_000)
-    },
+    **{f"access-{rules}": Suite("access", {"rules": rules}, ("none",)) for rules in (10, 1000, 100_000)},
 }
