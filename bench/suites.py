@@ -9,7 +9,7 @@ __all__ = ["CONNECT_MODES", "PEERS", "SUITES", "Suite"]
 
 OURS = ("batch", "os")
 PEERS = (*OURS, "echo", "purerpc", "grpcio", "nats", "jetstream", "jetstream-synced", "slim")
-FEW_PEERS = (*OURS, "echo", "nats", "jetstream")
+FEW_PEERS = ("batch", "echo", "nats", "jetstream")
 CONNECT_MODES = ("anonymous", "api-key", "task-token", "bearer", "tls", "mtls")
 
 
@@ -49,16 +49,16 @@ SUITES: dict[str, Suite] = {
     "rate-5000": Suite("open_loop", {"number": 50, "rate": 5_000}, FEW_PEERS, default=False),
     "rate-25000": Suite("open_loop", {"number": 50, "rate": 25_000}, FEW_PEERS, longer=2),
     "rate-50000": Suite("open_loop", {"number": 50, "rate": 50_000}, FEW_PEERS, longer=2),
-    "fan-out-10": Suite("fan_out", {"receivers": 10, "window": 8}, (*OURS, "nats"), default=False),
+    "fan-out-10": Suite("fan_out", {"receivers": 10, "window": 8}, ("batch", "nats"), default=False),
     "fan-out-100": Suite("fan_out", {"receivers": 100, "window": 8}, (*OURS, "nats")),
-    "fan-out-100x32": Suite("fan_out", {"receivers": 100, "window": 32}, (*OURS, "nats")),
-    "fan-out-1000": Suite("fan_out", {"receivers": 1000, "window": 8}, (*OURS, "nats"), default=False),
-    "workers-10": Suite("workers", {"number": 10, "window": 80}),
-    "slow-reader": Suite("slow_reader", {"messages": 6000}),
+    "fan-out-100x32": Suite("fan_out", {"receivers": 100, "window": 32}, ("batch", "nats")),
+    "fan-out-1000": Suite("fan_out", {"receivers": 1000, "window": 8}, ("batch", "nats"), default=False),
+    "workers-10": Suite("workers", {"number": 10, "window": 80}, BATCH),
+    "slow-reader": Suite("slow_reader", {"messages": 6000}, BATCH),
     "slow-and-fast": Suite("slow_and_fast", {"slow": 10}, BATCH),
     "kv-serial": Suite("key_value", {"clients": 1, "window": 1}),
     "kv-20x8": Suite("key_value", {"clients": 20, "window": 8}),
-    "checkpoints-20x1": Suite("checkpoints", {"clients": 20, "window": 1}),
+    "checkpoints-20x1": Suite("checkpoints", {"clients": 20, "window": 1}, BATCH),
     **{
         f"connect-{mode}": Suite("connects", {"mode": mode}, BATCH, default=mode in ("anonymous", "api-key", "mtls"))
         for mode in CONNECT_MODES
@@ -68,7 +68,7 @@ SUITES: dict[str, Suite] = {
     "tasks-1": Suite("tasks", {"clients": 1}),
     "tasks-10": Suite("tasks", {"clients": 10}),
     "tasks-10-of-1000000": Suite("tasks", {"clients": 10}, ("os",), default=False),
-    "task-dispatch": Suite("dispatch"),
+    "task-dispatch": Suite("dispatch", {}, BATCH),
     "task-timers-100000": Suite("wait", {}, BATCH, default=False),
     "start-up": Suite("start_up", {}, (*BATCH, "nats")),
     "soak": Suite("soak", {"number": 10, "window": 4}, BATCH, longer=10),
