@@ -94,8 +94,8 @@ async def run_slim(port: int, pid: int, seconds: float, number: int, window: int
 
 
 async def figures(command: list[str], python: str = sys.executable) -> Sample:
-    """What a generator prints."""
+    """What a generator prints, between the lines that SLIM's bindings print."""
     with trio.fail_after(PATIENCE_S):
         done = await trio.run_process([python, "-m", *command], capture_stdout=True)
-    result: Sample = json.loads(done.stdout)
+    result: Sample = json.loads(next(line for line in done.stdout.splitlines() if line.startswith(b"{")))
     return result
