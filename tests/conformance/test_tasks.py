@@ -152,11 +152,13 @@ async def test_purge(stores: Stores) -> None:
         stores.tasks.append(TaskEvent(number + 1, f"t{number}", "w", 1))
     stores.tasks.put(task(5, status=Status.FAILED))
     stores.tasks.put(task(6, status=Status.COMPLETED, updated_us=9_000_000))
+    assert await stores.tasks.purgeable(Status.COMPLETED, 2000) == 4
     removed = [
         *await stores.tasks.purge(Status.COMPLETED, 2000, 3),
         *await stores.tasks.purge(Status.COMPLETED, 2000, 3),
     ]
     assert sorted(removed) == ["t0", "t1", "t2", "t3"]
+    assert await stores.tasks.purgeable(Status.COMPLETED, 2000) == 0
     assert await ids(stores.tasks) == ["t6", "t5"]
     assert stores.tasks.get("t0") is None
     assert await stores.tasks.events(["t0"], 0, 0, 10) == []

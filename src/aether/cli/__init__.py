@@ -11,7 +11,7 @@ import click
 
 from aether._version import __version__
 
-__all__ = ["main"]
+__all__ = ["load_settings", "main", "sources"]
 
 
 class LazyGroup(click.Group):
@@ -21,6 +21,7 @@ class LazyGroup(click.Group):
         "acl": "aether.cli.acl",
         "agents": "aether.cli.agents",
         "audit": "aether.cli.audit",
+        "cleanup": "aether.cli.cleanup",
         "init": "aether.cli.init",
         "orchestrator": "aether.cli.orchestrator",
         "tasks": "aether.cli.tasks",
@@ -80,6 +81,9 @@ def flags(options: dict[str, Any]) -> dict[str, Any]:
         "data_dir": "storage.data_dir",
         "engine": "gateway.engine",
         "durability": "storage.durability",
+        "completed_retention": "cleanup.completed_task_retention",
+        "failed_retention": "cleanup.failed_task_retention",
+        "cancelled_retention": "cleanup.cancelled_task_retention",
     }
     return {keys.get(name, name): value for name, value in options.items()}
 
@@ -88,7 +92,7 @@ def flags(options: dict[str, Any]) -> dict[str, Any]:
 @sources
 def serve(file: Path | None, **options: Any) -> None:
     """Run a gateway until Ctrl-C or SIGTERM; a second signal ends it at once."""
-    settings = _load(file, options)
+    settings = load_settings(file, options)
     from aether.cli.serve import run
 
     raise SystemExit(run(settings))
@@ -101,7 +105,7 @@ def config(file: Path | None, markdown: bool, **options: Any) -> None:
     """Show the settings that a gateway would run with, and where each comes from."""
     from aether.cli import settings
 
-    click.echo(settings.reference() if markdown else settings.effective(_load(file, options)), nl=False)
+    click.echo(settings.reference() if markdown else settings.effective(load_settings(file, options)), nl=False)
 
 
 @main.command()
@@ -118,7 +122,7 @@ def doctor(file: Path | None, **options: Any) -> None:
     """Check that a gateway can run here; exit code 1 when something is in the way."""
     from aether.cli.doctor import run
 
-    raise SystemExit(run(_load(file, options)))
+    raise SystemExit(run(load_settings(file, options)))
 
 
 @main.command()
@@ -127,7 +131,7 @@ def version() -> None:
     click.echo(f"aether {__version__}")
 
 
-def _load(file: Path | None, options: dict[str, Any]) -> Any:
+def load_settings(file: Path | None, options: dict[str, Any]) -> Any:
     """The configuration, or the end of the process with every reason why not."""
     from aether.config import ConfigError, load_config
 

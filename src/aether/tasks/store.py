@@ -139,3 +139,6 @@ class TaskStore(Protocol):
     async def purge(self, status: Status, before_ms: int, limit: int) -> Sequence[str]:
         """Remove some tasks that ended so before a time, with payloads and events; returns their ids. Tasks that will
         be tried again are kept."""
+
+    async def purgeable(self, status: Status, before_ms: int) -> int:
+        """How many tasks :meth:`purge` would remove."""

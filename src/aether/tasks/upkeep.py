@@ -16,8 +16,9 @@ from aether.tasks.book import TaskBook
 from aether.tasks.liveness import Liveness
 from aether.tasks.machine import Due
 from aether.tasks.model import Status, Task
+from aether.tasks.store import TaskStore
 
-__all__ = ["Retention", "Upkeep"]
+__all__ = ["Retention", "Upkeep", "purge"]
 
 log = structlog.get_logger("aether.tasks")
 
@@ -129,12 +130,23 @@ class Upkeep:
 
         :raises StoreUnavailable: some are still there.
         """
-        removed = 0
-        for status, kept_ms in self._retention.kept_ms.items():
-            while kept_ms:
-                gone = await self._book.store.purge(status, self._wall_clock() - kept_ms, PURGE_ROWS)
-                removed += len(gone)
-                self._book.forget(gone)
-                if len(gone) < PURGE_ROWS:
-                    break
-        return removed
+        return sum((await purge(self._book.store, self._retention, self._wall_clock(), self._book.forget)).values())
+
+
+async def purge(
+    store: TaskStore, retention: Retention, now_ms: int, forget: Callable[[Sequence[str]], None] = lambda _: None
+) -> dict[Status, int]:
+    """Remove tasks that ended longer ago than they are kept; returns how many by how they ended.
+
+    :param forget: told of their ids, some at a time.
+    :raises StoreUnavailable: some are still there.
+    """
+    removed = dict.fromkeys(retention.kept_ms, 0)
+    for status, kept_ms in retention.kept_ms.items():
+        while kept_ms:
+            gone = await store.purge(status, now_ms - kept_ms, PURGE_ROWS)
+            removed[status] += len(gone)
+            forget(gone)
+            if len(gone) < PURGE_ROWS:
+                break
+    return removed

@@ -89,17 +89,24 @@ class MemoryTasks:
 
     async def purge(self, status: Status, before_ms: int, limit: int) -> Sequence[str]:
         await trio.lowlevel.checkpoint()
-        old = [
-            task.task_id
-            for task in self._tasks.values()
-            if task.is_final and task.status is status and task.updated_us < before_ms * 1000
-        ][:limit]
+        old = self._ended_before(status, before_ms)[:limit]
         for task_id in old:
             del self._tasks[task_id]
             self._payloads.pop(task_id, None)
         gone = set(old)
         self._events = [event for event in self._events if event.task_id not in gone]
         return old
+
+    async def purgeable(self, status: Status, before_ms: int) -> int:
+        await trio.lowlevel.checkpoint()
+        return len(self._ended_before(status, before_ms))
+
+    def _ended_before(self, status: Status, before_ms: int) -> list[str]:
+        return [
+            task.task_id
+            for task in self._tasks.values()
+            if task.is_final and task.status is status and task.updated_us < before_ms * 1000
+        ]
 
 
 def matches(task: Task, wanted: Filter, family: frozenset[str] | None = None) -> bool:

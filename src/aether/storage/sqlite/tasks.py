@@ -46,6 +46,7 @@ _columns = operator.attrgetter(*_COLUMNS)
 _EVENTS = "task_events (number, task_id, time_ms, event)"
 _LATER = "ON CONFLICT DO UPDATE SET value = excluded.value"
 _META = "meta (name, value)"
+_ENDED_BEFORE = "status = ? AND updated_us < ? AND next_retry_ms = 0"
 _BY_IDEMPOTENCY = """
 SELECT record FROM tasks WHERE idempotency = ? AND idempotency != '' ORDER BY updated_us DESC LIMIT 1
 """
@@ -228,8 +229,7 @@ class SqliteTasks:
     async def purge(self, status: Status, before_ms: int, limit: int) -> Sequence[str]:
         def remove(writer: sqlite3.Connection) -> list[str]:
             found = writer.execute(
-                "SELECT task_id FROM tasks WHERE status = ? AND updated_us < ? AND next_retry_ms = 0 LIMIT ?",
-                (status, before_ms * 1000, limit),
+                f"SELECT task_id FROM tasks WHERE {_ENDED_BEFORE} LIMIT ?", (status, before_ms * 1000, limit)
             )
             ids = [task_id for (task_id,) in found]
             listed = json.dumps(ids)
@@ -239,6 +239,15 @@ class SqliteTasks:
 
         await self._settle()
         return await self._database.maintain(remove)
+
+    async def purgeable(self, status: Status, before_ms: int) -> int:
+        def count(reader: sqlite3.Connection) -> int:
+            query = f"SELECT count(*) FROM tasks WHERE {_ENDED_BEFORE}"
+            found: int = reader.execute(query, (status, before_ms * 1000)).fetchone()[0]
+            return found
+
+        await self._settle()
+        return await self._database.scan(count)
 
     async def _settle(self) -> None:
         """Until what was staged can be read."""
