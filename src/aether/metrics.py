@@ -142,6 +142,12 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self._neglected = Counter(
+            "aether_tasks_neglected",
+            "Tasks that stay as they are and that somebody should look at: task_stalled, task_overdue.",
+            ["reason"],
+            registry=registry,
+        )
         build = Gauge("aether_build_info", "Always 1; the labels tell what runs.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         self._workspaces: set[str] = set()
@@ -176,6 +182,10 @@ class Metrics:
             self._triggers.labels(self._workspace(workspace)).inc()
         if outcome != "started":
             self._not_started.labels(outcome).inc()
+
+    def task_neglected(self, reason: str) -> None:
+        """A task that its worker does not begin, or a hibernated one whose time is over."""
+        self._neglected.labels(reason).inc()
 
     def auth_failed(self, reason: str) -> None:
         """Credentials that admitted nobody; ``reason`` as in the audit log."""

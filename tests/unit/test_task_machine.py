@@ -15,7 +15,7 @@ from aether.tasks.model import PAUSED, Hibernation, Mode, RetryPolicy, Status, T
 
 NOW_MS = 1_700_000_000_000
 WORKER = "ag::w::i::1"
-FOREVER = Lifetimes(interactive_ms=0, startup_ms=0, pool_ms=0, start_ms=0)
+FOREVER = Lifetimes(interactive_ms=0, startup_ms=0, pool_ms=0, start_ms=0, begin_ms=0)
 NO_CHANGE = "no change"
 
 P, A, R = Status.PENDING, Status.ASSIGNED, Status.RUNNING
@@ -149,6 +149,16 @@ def test_deadlines() -> None:
     pool = task_in(P)
     pool.mode = Mode.POOL
     assert deadline(pool, Lifetimes(interactive_ms=50, pool_ms=20)) == (NOW_MS + 20, Due.STALE)
+    assigned = task_in(A)
+    assigned.mode, assigned.assigned_ms = Mode.POOL, NOW_MS
+    assert deadline(assigned, FOREVER) is None
+    assert deadline(assigned, Lifetimes(0, 0, 0, 0, 30)) == (NOW_MS + 30, Due.STALLED)
+    assigned.heartbeat_ms = NOW_MS + 5
+    assert deadline(assigned, Lifetimes(0, 0, 0, 0, 30)) == (NOW_MS + 35, Due.STALLED)
+    assigned.stalled = True
+    assert deadline(assigned, Lifetimes(0, 0, 0, 0, 30)) is None
+    assigned.status = P
+    assert machine.assign(assigned, "ag::w::i::s", NOW_MS)["stalled"] is False
     working = task_in(R)
     working.heartbeat_ms = NOW_MS + 100
     assert deadline(working, Lifetimes(interactive_ms=50)) == (NOW_MS + 150, Due.STALE)

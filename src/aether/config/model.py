@@ -218,6 +218,9 @@ class Cleanup(Section):
     """How long the start of an agent may wait for an orchestrator; 0 is forever."""
     startup_timeout: Duration = 600.0
     """How long an orchestrator has until the agent that it starts is connected; 0 is forever."""
+    assignment_lease: Duration = 600.0
+    """How long a worker may hold a task without a word before the audit log and a metric tell of it; 0 is never. It
+    keeps the task."""
     pool_task_ttl: Duration = 3600.0
     """How long a task may wait for a worker of its pool; 0 is forever."""
     task_purge_interval: Duration = 24 * 3600.0
@@ -619,6 +622,7 @@ class Config(Section):
             startup_ms=int(cleanup.startup_task_ttl * 1000),
             pool_ms=int(cleanup.pool_task_ttl * 1000),
             start_ms=int(cleanup.startup_timeout * 1000),
+            begin_ms=int(cleanup.assignment_lease * 1000),
         )
 
     def task_retention(self) -> Retention:

@@ -298,6 +298,7 @@ class Gateway:
             self._new_task_id,
             lambda: self.services.flush_all(),
             self.metrics.startup_triggered,
+            self.metrics.task_neglected,
         )
         self._tasks += tasks.services
         workspaces = WorkspaceService(

@@ -105,11 +105,13 @@ def compose_tasks(
     new_id: Callable[[], str],
     flush: Callable[[], None],
     on_trigger: Callable[[str, str], None],
+    on_neglected: Callable[[str], None],
 ) -> Tasks:
     """The task features of a gateway, and what starts agents for them.
 
     :param flush: sends what was queued for sessions by something that is not a session.
     :param on_trigger: counts how messages for absent agents went.
+    :param on_neglected: counts tasks that somebody should look at, by what the audit log calls it.
     """
     book = TaskBook(tier.tasks, wall_clock)
     watches = Watches(book, tier.tasks)
@@ -137,9 +139,18 @@ def compose_tasks(
         registration = registry.find(implementation)
         return registration.limit("max_open_tasks") if registration is not None else 0
 
-    def on_overdue(task: Task) -> None:
+    def report(task: Task, operation: str) -> None:
+        on_neglected(operation)
         recorder.routine(
-            Event(kind="task", operation="task_overdue", resource_type="task", resource_id=task.task_id, success=False)
+            Event(
+                kind="task",
+                operation=operation,
+                success=False,
+                resource_type="task",
+                resource_id=task.task_id,
+                workspace=task.workspace,
+                metadata={"worker": task.worker},
+            )
         )
 
     announcer = Announcer(book, watches, tier.log, tell, wall_clock, config.gateway.gateway_id)
@@ -168,7 +179,7 @@ def compose_tasks(
     )
     liveness = Liveness(book, dispatcher, wall_clock, chooser, startups.started_by)
     dependencies = Dependencies(book)
-    upkeep = Upkeep(book, liveness, wall_clock, chooser, config.task_retention(), on_overdue)
+    upkeep = Upkeep(book, liveness, wall_clock, chooser, config.task_retention(), report)
 
     def fire(task: Task, due: Due) -> None:
         if due is Due.GRACE and task.awaits_start:

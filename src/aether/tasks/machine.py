@@ -70,6 +70,7 @@ EXPONENT_MAX = 62
 
 _CONNECTED: Change = {"disconnected_ms": 0, "disconnected_session": ""}
 _NO_WORKER: Change = {"assigned_to": "", "assigned_ms": 0, "bound": "", **_CONNECTED}
+_HANDED_OUT = (Mode.POOL, Mode.TARGETED)
 _NO_WAIT: Change = {"wait": None, "paused_ms": 0, "overdue": False}
 _ENDED: Change = {**_NO_WAIT, "queued": False, "next_retry_ms": 0, **_CONNECTED}
 
@@ -89,7 +90,8 @@ def assign(task: Task, worker: str, now_ms: int) -> Change:
     """A pending task goes to a worker, which has not started yet."""
     if task.status is not Status.PENDING:
         raise _illegal(task, Status.ASSIGNED)
-    return {"status": Status.ASSIGNED, "assigned_to": worker, "assigned_ms": now_ms, "queued": False}
+    change: Change = {"status": Status.ASSIGNED, "assigned_to": worker, "assigned_ms": now_ms, "queued": False}
+    return {**change, "stalled": False} if task.stalled else change
 
 
 def claim(task: Task, worker: str, now_ms: int, *, is_party: bool = False) -> Change:
@@ -330,6 +332,7 @@ class Due(enum.Enum):
     GRACE = "worker gone"
     START = "agent did not start"
     HELD = "held back"
+    STALLED = "worker does not begin"
     STALE = "stale"
 
 
@@ -342,6 +345,8 @@ class Lifetimes:
     pool_ms: int = 3_600_000
     start_ms: int = 600_000
     """How long an orchestrator has until the agent is connected."""
+    begin_ms: int = 600_000
+    """How long a worker has to begin a task or report on it, before that is told (weakness 40)."""
 
 
 def deadline(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
@@ -359,7 +364,14 @@ def deadline(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
         earliest = _earlier((task.hold_ms, Due.HELD), earliest)
     if task.awaits_start and task.status is Status.ASSIGNED and lifetimes.start_ms:
         earliest = _earlier((task.assigned_ms + lifetimes.start_ms, Due.START), earliest)
+    if _may_stall(task) and lifetimes.begin_ms:
+        earliest = _earlier((max(task.assigned_ms, task.heartbeat_ms) + lifetimes.begin_ms, Due.STALLED), earliest)
     return earliest
+
+
+def _may_stall(task: Task) -> bool:
+    """Whether a worker was handed the task, and said nothing yet that would show that it got it."""
+    return task.status is Status.ASSIGNED and not task.awaits_start and not task.stalled and task.mode in _HANDED_OUT
 
 
 def _earlier(one: tuple[int, Due], other: tuple[int, Due] | None) -> tuple[int, Due]:

@@ -156,6 +156,7 @@ class Task:
     :ivar attempts: failed attempts so far.
     :ivar former: workers that lost the task; what they say of it later does not count.
     :ivar hold_ms: not handed out before this time.
+    :ivar stalled: it was reported that its worker does not begin.
     :ivar losses: how often it had to be taken from a worker that was gone.
     :ivar disconnected_session: session whose end set ``disconnected_ms``.
     :ivar updated_us: time of the last change in microseconds, unique and growing within a book.
@@ -209,6 +210,7 @@ class Task:
     wait: WaitSpec | None = None
     paused_ms: int = 0
     overdue: bool = False
+    stalled: bool = False
     completion_event: CompletionEvent | None = None
     authority_mode: str = ""
     subject_type: str = ""

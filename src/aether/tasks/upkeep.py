@@ -44,7 +44,8 @@ class Retention:
 class Upkeep:
     """Acts when a timer fires, and forgets what ended long ago.
 
-    :param on_overdue: told of a hibernated task whose time is over and that is to stay as it is.
+    :param report: told of a task that stays as it is and that somebody should look at, and why: ``task_overdue``, a
+        hibernated one whose time is over, or ``task_stalled``, one that its worker does not begin.
     """
 
     def __init__(
@@ -54,14 +55,14 @@ class Upkeep:
         wall_clock: Callable[[], int],
         chooser: random.Random,
         retention: Retention,
-        on_overdue: Callable[[Task], None] = lambda _: None,
+        report: Callable[[Task, str], None] = lambda *_: None,
     ) -> None:
         self._book = book
         self._liveness = liveness
         self._wall_clock = wall_clock
         self._random = chooser
         self._retention = retention
-        self._on_overdue = on_overdue
+        self._report = report
 
     def fire(self, task: Task, due: Due) -> None:
         """A timer of :class:`aether.tasks.timers.Timers` is due.
@@ -84,6 +85,10 @@ class Upkeep:
             case Due.START:
                 reason = "the agent did not start in time"
                 self._book.change(task, machine.fail(task, self._wall_clock(), reason, self._random.uniform), reason)
+            case Due.STALLED:
+                # Its worker is connected, so it may still be at it: nobody else gets the task.
+                self._book.change(task, {"stalled": True})
+                self._report(task, "task_stalled")
             case Due.STALE:
                 self._book.change(task, machine.cancel(task, self._wall_clock(), "stale: nothing happened to it"))
 
@@ -95,7 +100,7 @@ class Upkeep:
             self._book.change(task, machine.wake(task), "wait timeout")
         elif policy == "alert":
             self._book.change(task, {"overdue": True})
-            self._on_overdue(task)
+            self._report(task, "task_overdue")
         else:
             reason = "wait timeout"
             self._book.change(task, machine.fail(task, self._wall_clock(), reason, self._random.uniform), reason)

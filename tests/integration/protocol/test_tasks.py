@@ -16,6 +16,7 @@ from tests.support.wire import Wire, agent, bridge, engine, open_wire, orchestra
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.audit.store import Filter
 from aether.proto import aether_pb2 as pb
 
 FIXED = pb.BACKOFF_STRATEGY_FIXED
@@ -236,6 +237,25 @@ async def test_34_roles_reach_beyond_workspaces(connect: Connect, worker: Desk) 
     assert (await worker.assigned()).task_id == task_id
     await worker.do(Op.CLAIM, task_id)
     assert (await boss.do(Op.CANCEL, task_id, "enough")).error == "enough"
+
+
+async def test_a_worker_that_does_not_begin_is_told_of(
+    gateway: Gateway, clock: WallClock, boss: Desk, worker: Desk, connect: Connect
+) -> None:
+    """Weakness 40: it keeps the task, since it may be at it, but operators hear of it, once."""
+    task_id = await boss.pool(task_class=pb.TASK_CLASS_BATCH)
+    begun = await boss.pool(task_class=pb.TASK_CLASS_BATCH)
+    assert {(await worker.assigned()).task_id, (await worker.assigned()).task_id} == {task_id, begun}
+    await worker.do(Op.CLAIM, begun)
+    other = await connect(agent("2", implementation="pool"))
+    for _ in range(3):
+        advance(gateway, clock, 601)
+    _, (row,) = await gateway.services.tier.audit.query(Filter(operation="task_stalled"), 10, 0)
+    assert (row.resource_id, row.success, row.workspace) == (task_id, False, "w")
+    assert 'aether_tasks_neglected_total{reason="task_stalled"} 1.0' in gateway.metrics.exposition().decode()
+    assert (await boss.get(task_id)).assigned_to == "ag::w::pool::1"
+    assert await other.settled("task_assignment") == []
+    assert (await worker.do(Op.COMPLETE, task_id)).status == pb.TASK_STATUS_COMPLETED
 
 
 async def test_35_complete_without_claim(boss: Desk, worker: Desk) -> None:
