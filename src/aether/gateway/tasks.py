@@ -14,6 +14,7 @@ from aether.authority.requests import Requests
 from aether.config import Config
 from aether.gateway.directory import Directory
 from aether.identity import PrincipalType
+from aether.orchestration.autostart import Autostart
 from aether.orchestration.startups import Startups
 from aether.registry.registry import Registry
 from aether.registry.service import RegistryService
@@ -177,6 +178,8 @@ def compose_tasks(
         authorize,
         on_trigger,
     )
+    dispatcher.autostart = Autostart(registry, startups, is_connected)
+    registry.on_change.append(dispatcher.reconsider)
     liveness = Liveness(book, dispatcher, wall_clock, chooser, startups.started_by)
     dependencies = Dependencies(book)
     upkeep = Upkeep(book, liveness, wall_clock, chooser, config.task_retention(), report)

@@ -67,6 +67,7 @@ class Startups:
     :param cut_off_ms: when the connection of an identity broke, if it did (Unix milliseconds); 0: it did not.
     :param authorize: gives a startup that a message asked for what the sender may do; nothing by default.
     :param wall_clock: current Unix time in milliseconds.
+    :ivar creator: identity that the gateway's own startup tasks are made by.
     :param on_trigger: told how a message for an absent agent went: ``started``, ``unregistered``, ``duplicate``,
         ``no_orchestrator`` or ``invalid``, and the workspace.
     """
@@ -91,7 +92,7 @@ class Startups:
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._is_connected = is_connected
-        self._creator = f"sv::gateway::{gateway_id}"
+        self.creator = f"sv::gateway::{gateway_id}"
         self._cut_off_ms = cut_off_ms
         self._authorize = authorize
         self._on_trigger = on_trigger
@@ -156,7 +157,7 @@ class Startups:
             if self._registry.find(identity.implementation) is None:
                 self._on_trigger("unregistered", workspace)
                 return
-            task = self._create(topic, {}, self._creator, caller)
+            task = self._create(topic, {}, self.creator, caller)
         except (InvalidIdentity, ValueError):
             self._on_trigger("invalid", workspace)
         except StoreUnavailable:

@@ -59,12 +59,14 @@ class Registry:
     """All registrations, in memory; changes are staged with the store.
 
     :param wall_clock: current Unix time in milliseconds.
+    :ivar on_change: called with the implementation after each change.
     """
 
     def __init__(self, records: RecordStore, wall_clock: Callable[[], int]) -> None:
         self._table = Table(records, "agent", Registration)
         self._wall_clock = wall_clock
         self._owners: dict[str, str] = {}
+        self.on_change: list[Callable[[str], None]] = []
         for registration in self._table.values():
             self._own(registration)
 
@@ -106,6 +108,8 @@ class Registry:
         if known is not None:
             self._disown(known)
         self._own(registration)
+        for callback in self.on_change:
+            callback(name)
         return registration
 
     def delete(self, implementation: str, witness: Callable[[], None] = _no_witness) -> None:
@@ -118,6 +122,8 @@ class Registry:
         witness()
         self._table.delete(implementation)
         self._disown(known)
+        for callback in self.on_change:
+            callback(implementation)
 
     def _check_prefixes(self, registration: Registration) -> None:
         own: set[str] = set()

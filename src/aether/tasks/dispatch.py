@@ -31,6 +31,8 @@ BATCH = 8
 """Tasks of a backlog that a worker gets before it has begun or ended one."""
 REFILL_S = 1.0
 """After this long it gets more in any case: some workers keep tasks open without a word."""
+AUTOSTART_US = 1_000_000
+"""How long a task waits before a worker is started for it."""
 AGE_MS_PER_POINT = 6_000
 """Waiting this long weighs as much as one point of priority: after a minute a task is a level (10) higher, so that
 nothing starves."""
@@ -68,6 +70,14 @@ class Worker(Protocol):
         """As :meth:`put`; :meth:`Dispatcher.confirm` is called when it has arrived."""
 
 
+class Autostart(Protocol):
+    """Starts workers, see :mod:`aether.orchestration.autostart`."""
+
+    def limit(self, implementation: str) -> int: ...
+
+    def start_one(self, workspace: str, implementation: str) -> None: ...
+
+
 class _Seat:
     """A worker of a pool."""
 
@@ -86,6 +96,7 @@ class Dispatcher:
     :param prepare: makes what a worker needs for a task, such as authority; False when it cannot have the task now.
     :param open_max: how many open tasks a worker of an implementation may have; 0: any number.
     :param flush: sends what was put into the queues of sessions.
+    :param autostart: brings up workers of pools that have none.
     """
 
     def __init__(
@@ -97,6 +108,7 @@ class Dispatcher:
         prepare: Callable[[Task, Worker], bool] = lambda *_: True,
         open_max: Callable[[str], int] = lambda _: 0,
         flush: Callable[[], None] = lambda: None,
+        autostart: Autostart | None = None,
     ) -> None:
         self._book = book
         self._wall_clock = wall_clock
@@ -105,6 +117,7 @@ class Dispatcher:
         self._prepare = prepare
         self._open_max = open_max
         self._flush = flush
+        self.autostart = autostart
         self._by_identity: dict[str, Worker] = {}
         self._agents: dict[Pool, dict[str, _Seat]] = {}
         self._services: dict[str, dict[str, _Seat]] = {}
@@ -246,7 +259,7 @@ class Dispatcher:
                 continue
             seat = self._choose(pool, urgent=task.priority >= PREEMPT, backlog=True)
             if seat is None:
-                if self._has_workers(pool):
+                if self._has_workers(pool) or self._is_started_for(pool):
                     self._later(pool)
                 return
             seat.credit -= 1
@@ -327,7 +340,10 @@ class Dispatcher:
         if backlog and seat.credit <= 0:
             return False
         limit = self._open_max(pool[1])
-        return not limit or self._book.open_count(seat.worker.identity.key) < limit
+        worker = seat.worker.identity.key
+        if not limit or self._book.open_count(worker) < limit:
+            return True
+        return sum(not task.is_startup for task in self._book.held_by(worker)) < limit  # its own start is no work
 
     def _refill(self, identity: str) -> None:
         """A worker has begun or ended a task, so it gets the next of a backlog."""
@@ -355,6 +371,8 @@ class Dispatcher:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Give more to workers that said nothing, for ever."""
+        for pool in self._queues:
+            self._later(pool)
         task_status.started()
         while True:
             await self._wake.wait()
@@ -373,6 +391,26 @@ class Dispatcher:
             for seat in self._seats(whom):
                 seat.credit = BATCH
             self._serve(whom)
+            self._start_worker(whom)
+
+    def reconsider(self, implementation: str) -> None:
+        """The registration of an implementation changed: its tasks may now have workers started."""
+        for workspace in self._pools_of.get(implementation, ()):
+            self._later((workspace, implementation))
+
+    def _is_started_for(self, pool: Pool) -> bool:
+        return self.autostart is not None and self.autostart.limit(pool[1]) > 0
+
+    def _start_worker(self, pool: Pool) -> None:
+        """Bring up a worker where a task waited long enough and nobody may have it."""
+        queue = self._queues.get(pool)
+        if not queue or self.autostart is None or not self._is_started_for(pool):
+            return
+        if any(self._may_have(seat, pool, urgent=False, backlog=False) for seat in self._seats(pool)):
+            return
+        marks = [mark for _, mark, task_id in queue if self._queued.get(task_id) == mark]
+        if marks and self._wall_clock() * 1000 - min(marks) >= AUTOSTART_US:
+            self.autostart.start_one(*pool)
 
 
 def _addressee(task: Task) -> str:

@@ -233,6 +233,39 @@ async def test_109_orchestrators_share(admin: Desk, boss: Desk, connect: Connect
     assert [len(await one.settled("task_assignment")) for one in both] == [10, 10]
 
 
+async def test_a_pool_without_workers_has_them_started(
+    gateway: Gateway, clock: WallClock, admin: Desk, boss: Desk, connect: Connect
+) -> None:
+    """Weakness 31: as many as the registration allows, one after the other, while tasks wait for a second."""
+
+    async def a_second_later() -> list[pb.TaskAssignment]:
+        clock.advance(1.01)
+        gateway.services.tasks.dispatcher.refill()
+        gateway.services.flush_all()
+        return await orchestrator.settled("task_assignment")
+
+    orchestrator = await connect(starter())
+    await register(admin)
+    work = [await boss.pool("lazy") for _ in range(3)]
+    assert await a_second_later() == []  # nobody asked for it
+    await register(admin, pool_autostart="2", max_open_tasks="1")
+    (first,) = await a_second_later()
+    assert (first.workspace, first.specifier) == ("w", "pool-1")
+    assert await a_second_later() == []  # one that is on its way may be enough
+    one = await connect(started(first))
+    assert (await one.assigned()).task_id == work[0]
+    (second,) = await a_second_later()
+    assert second.specifier == "pool-2"
+    two = await connect(started(second))
+    assert (await two.assigned()).task_id == work[1]
+    assert await a_second_later() == []  # two is as many as there may be
+    await one.do(Op.COMPLETE, work[0])
+    assert (await one.assigned()).task_id == work[2]
+    await one.peer.close()
+    await two.do(Op.COMPLETE, work[1])
+    assert await a_second_later() == []  # and nothing waits
+
+
 async def test_110_overrides(admin: Desk, boss: Desk, connect: Connect) -> None:
     await register(admin, image="usual", cpus="1")
     process, container = await connect(starter("p")), await connect(starter("c", "container"))
