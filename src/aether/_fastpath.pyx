@@ -584,15 +584,30 @@ cdef class Lane:
             self.topic.lanes.remove(self)
 
 
+cdef class Edge:
+    """Counts the messages of one sender to one topic.
+
+    :ivar expired: the counter is no longer read; a route that has it is decided anew.
+    """
+
+    cdef public long long count
+    cdef public bint expired
+
+
 cdef class Route:
-    """A decision this session may reuse: the topic, and the ready-made parts of the delivered frame."""
+    """A decision this session may reuse: the topic, and the ready-made parts of the delivered frame.
+
+    :ivar edge: counts what is sent along this route.
+    """
 
     cdef readonly Topic topic
+    cdef readonly Edge edge
     cdef readonly bytes head
     cdef readonly bytes tail
 
-    def __init__(self, Topic topic, bytes source, bytes workspace):
+    def __init__(self, Topic topic, bytes source, bytes workspace, Edge edge=None):
         self.topic = topic
+        self.edge = Edge() if edge is None else edge
         self.head = _field(0x0A, source)
         self.tail = _field(0x22, workspace)
 
@@ -686,7 +701,7 @@ cdef class Port:
         if not _read_send(<const unsigned char*>PyBytes_AS_STRING(message), PyBytes_GET_SIZE(message), &send):
             return False
         route = <Route>self.routes.get(PyBytes_FromStringAndSize(send.topic, send.topic_size))
-        if route is None or send.payload_size > self.payload_max or send.message_type == 5:
+        if route is None or send.payload_size > self.payload_max or send.message_type == 5 or route.edge.expired:
             return False
         if self.limited:
             refused = self.admit()
@@ -694,6 +709,7 @@ cdef class Port:
                 self.session.on_limited(refused)
                 return True
         self.routed(send.message_type, send.payload_size)
+        route.edge.count += 1
         route.topic.publish(
             _build_frame(route.head, send.payload, send.payload_size, send.message_type, route.tail)
         )

@@ -162,6 +162,12 @@ def test_agents(gateway: GatewayProcess, run: Run) -> None:
     assert one["orchestrator"].startswith("orc::aether-admin::")
 
 
+async def send_one(gateway: GatewayProcess) -> None:
+    async with aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="talker") as me:
+        await me.send("ag::w::i::away", b"")
+        await me.confirm()
+
+
 def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
     assert run("workspaces", "create", "prod", "--name", "Production", "--tenant", "t").returncode == 0
     trio.run(make_tasks, gateway)
@@ -170,5 +176,9 @@ def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
     assert "Live" in run("workspaces", "rename", "prod", "Live").stdout
     assert "prod" in run("workspaces", "ls", "--tenant", "t").stdout
     assert json.loads(run("workspaces", "show", "prod", "--json").stdout)[0]["connected"] == []
+    trio.run(send_one, gateway)
+    assert "ag::w::i::talker -> ag::w::i::away: 1" in run("workspaces", "show", "w").stdout
+    [shown] = json.loads(run("workspaces", "show", "w", "--json").stdout)
+    assert shown["sent"] == [{"from": "ag::w::i::talker", "to": "ag::w::i::away", "count": "1"}]
     assert run("workspaces", "rm", "prod").returncode == 0
     assert [info["workspace_id"] for info in json.loads(run("workspaces", "ls", "--json").stdout)] == ["w"]

@@ -33,16 +33,20 @@ def list_workspaces(remote: Remote, tenant: str) -> None:
 @click.argument("workspace")
 @remote_options
 def show_workspace(remote: Remote, workspace: str) -> None:
-    """Show one workspace and who is connected."""
+    """Show one workspace, who is connected, and who sent how many messages to whom within the last hour."""
     info = remote.run(lambda me: me.workspaces.get(workspace))
-    nodes = remote.run(lambda me: me.workspaces.connected(workspace))
+    flow = remote.run(lambda me: me.workspaces.flow(workspace))
     if remote.as_json:
-        connected = [MessageToDict(node, preserving_proto_field_name=True) for node in nodes]
-        show([{**_row(info, True), "connected": connected}], (), as_json=True)
+        connected, sent = (
+            [MessageToDict(one, preserving_proto_field_name=True) for one in some] for some in (flow.nodes, flow.edges)
+        )
+        show([{**_row(info, True), "connected": connected, "sent": sent}], (), as_json=True)
         return
     show([_row(info, False)], COLUMNS, as_json=False)
-    for node in nodes:
+    for node in flow.nodes:
         click.echo(f"  {node.id}")
+    for edge in flow.edges:
+        click.echo(f"  {getattr(edge, 'from')} -> {edge.to}: {edge.count}")
 
 
 @workspaces.command()

@@ -68,7 +68,11 @@ class Workspaces:
 
     async def connected(self, workspace: str) -> Sequence[pb.FlowNode]:
         """Who is connected."""
-        return [*(await self._run(Op.GET_MESSAGE_FLOW, workspace_id=workspace)).message_flow.nodes]
+        return [*(await self.flow(workspace)).nodes]
+
+    async def flow(self, workspace: str) -> pb.MessageFlowInfo:
+        """Who is connected, and who sent how many messages to whom within the last hour."""
+        return (await self._run(Op.GET_MESSAGE_FLOW, workspace_id=workspace)).message_flow
 
     async def _run(self, op: int, **fields: Any) -> pb.WorkspaceResponse:
         operation = Op(op=op, **fields)  # type: ignore[arg-type]

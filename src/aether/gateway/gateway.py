@@ -53,6 +53,7 @@ from aether.gateway.settings import Settings
 from aether.gateway.tasks import Tasks, compose_tasks
 from aether.kv.service import KVService
 from aether.kv.store import KVStore
+from aether.messaging.flow import Flow
 from aether.messaging.groups import Groups
 from aether.messaging.log import TopicLog
 from aether.messaging.router import Router
@@ -301,6 +302,8 @@ class Gateway:
             self.metrics.task_neglected,
         )
         self._tasks += tasks.services
+        flow = Flow()
+        self._tasks.append(flow.run)
         workspaces = WorkspaceService(
             tier.records,
             directory,
@@ -309,6 +312,7 @@ class Gateway:
             recorder,
             self._wall_clock,
             observer.messages_in,
+            flow.sent,
             strict=settings.strict_identifiers,
         )
         return Services(
@@ -332,6 +336,7 @@ class Gateway:
                 self._continuations,
                 tasks.startups.on_absent,
                 tasks.is_party,
+                flow,
             ),
             observer=observer,
             audit=recorder,

@@ -16,6 +16,7 @@ from aether.answers import Caller, down
 from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.errors import Code, Refusal
 from aether.identity import Identity, PrincipalType
+from aether.messaging.flow import Flow
 from aether.messaging.metrics_rules import check_metric
 from aether.messaging.progress import build_update, check_report, progress_topic
 from aether.proto import aether_pb2 as pb
@@ -100,6 +101,7 @@ class Router:
     :param services: the live services of an implementation, by topic; one is chosen for ``sv::{impl}``.
     :param on_absent: told of a sender and a topic of an agent or unique task that is not connected, after each message.
     :param is_party: whether a sender has a part in the task of a lane, and so may write there without any rule.
+    :ivar flow: counts who sends to whom.
     :param forwards: passes authority on; None where there are no grants, and hence no authority to pass on.
     """
 
@@ -114,6 +116,7 @@ class Router:
         forwards: Forwards | None = None,
         on_absent: Callable[[Caller, str], None] | None = None,
         is_party: Callable[[Caller, str], bool] = lambda *_: False,
+        flow: Flow | None = None,
     ) -> None:
         self._log = log
         self._access = access
@@ -124,6 +127,7 @@ class Router:
         self._forwards = forwards
         self._on_absent = on_absent
         self._is_party = is_party
+        self.flow = flow or Flow()
 
     def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
         """Check one message and publish it.
@@ -173,7 +177,8 @@ class Router:
         forwarded = self._forward(caller, rights, message, target, topic)
 
         workspace = declared or target.workspace or message.app_workspace or identity.workspace
-        route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode())
+        edge = self.flow.edge(workspace, identity.source, topic)
+        route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode(), edge)
         is_plain = receipt is None and rights.lineage is None
         may_be_kept = not (is_metric or is_wildcard or is_task_lane or message.app_workspace)
         if is_plain and self._recorder.coalesces and may_be_kept:
@@ -181,6 +186,7 @@ class Router:
                 port.routes.clear()
             port.routes[message.target_topic.encode()] = route
         port.routed(message.message_type, len(message.payload))
+        edge.count += 1
         port.published = True
         if target.prefix in _STARTABLE:
             route.topic.on_absent = self._on_absent

@@ -1,4 +1,4 @@
-# Made by proto/generate.py from a source with SHA-256 b45f5877ef5faec94a987314481939059981c311a5f14148fff66b0595e7302c
+# Made by proto/generate.py from a source with SHA-256 712ee5d336b28b6fa3c05371e3bc014886bb4df81b0dab2aa1c2dce2d3912956
 import purerpc
 import aether.proto.aether_pb2 as aether_dot_v1_dot_aether__pb2
 

@@ -17,6 +17,7 @@ from aether.answers import Answer, Caller, down, fit
 from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import AetherError, Code, Refusal, StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier
+from aether.messaging.flow import Sent
 from aether.proto import aether_pb2 as pb
 from aether.records import RecordStore, Table
 
@@ -70,6 +71,7 @@ class WorkspaceService:
 
     :param sessions: the live sessions.
     :param messages: how many messages were sent in a workspace since the gateway started.
+    :param flow: who sent to whom in a workspace within the last hour.
     :param wall_clock: current Unix time in milliseconds.
     """
 
@@ -82,6 +84,7 @@ class WorkspaceService:
         recorder: Recorder,
         wall_clock: Callable[[], int],
         messages: Callable[[str], int],
+        flow: Callable[[str], Iterable[Sent]],
         *,
         strict: bool = True,
     ) -> None:
@@ -92,6 +95,7 @@ class WorkspaceService:
         self._recorder = recorder
         self._wall_clock = wall_clock
         self._messages = messages
+        self._flow = flow
         self._strict = strict
         self._handlers: Mapping[int, Callable[[Caller, pb.WorkspaceOperation, pb.WorkspaceResponse], None]] = {
             Op.GET: self._get,
@@ -193,6 +197,11 @@ class WorkspaceService:
         flow.updated_at = self._wall_clock() // 1000
         here = (session.identity for session in self._sessions if session.identity.workspace == flow.workspace_id)
         flow.nodes.extend(fit(_node(identity) for identity in here))
+        edges = (
+            pb.FlowEdge(to=sent.topic, count=sent.messages, **{"from": sent.source})
+            for sent in self._flow(flow.workspace_id)
+        )
+        flow.edges.extend(fit(edges, used=flow.ByteSize()))
 
     # -------------------------------------------------------------------------------------------------------- parts
 
@@ -265,6 +274,10 @@ def _merged(known: Description, wanted: pb.WorkspaceInfo, now_ms: int) -> Descri
         metadata={**known.metadata, **metadata},
         updated_ms=now_ms,
     )
+
+
+def _edge(sent: Sent) -> pb.FlowEdge:
+    return pb.FlowEdge(to=sent.topic, count=sent.messages, **{"from": sent.source})  # a word of Python's
 
 
 def _node(identity: Identity) -> pb.FlowNode:

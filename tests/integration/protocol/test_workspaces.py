@@ -12,6 +12,7 @@ from tests.support.wire import Wire, agent, orchestrator, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.messaging.flow import STEPS
 from aether.proto import aether_pb2 as pb
 
 W = pb.WorkspaceOperation
@@ -112,6 +113,40 @@ async def test_126_who_is_there(admin: Desk, wire: Wire) -> None:
         ("ag::w::i::1", pb.PRINCIPAL_AGENT, "online"),
         ("us::alice::w1", pb.PRINCIPAL_USER, "online"),
     ]
+
+
+async def test_who_sent_to_whom(admin: Desk, gateway: Gateway, wire: Wire) -> None:
+    """Weakness 50: per pair, within the last hour, also of those that are gone."""
+
+    async def edges(workspace: str = "w") -> list[tuple[str, str, int]]:
+        flow = (await ask(admin, W.GET_MESSAGE_FLOW, workspace)).message_flow
+        return [(getattr(edge, "from"), edge.to, edge.count) for edge in flow.edges]
+
+    one, two = await wire.connect(agent("1")), await wire.connect(agent("2"))
+    for _ in range(5):
+        one.send("ag::w::i::away")
+    await one.settle()
+    await one.close()
+    for topic in ("ag::w::i::away", "tb::w::pool", "ag::w::i::away", "nonsense"):
+        two.send(topic)
+    await two.expect("error")  # which is not counted
+    pool = ("ag::w::i::2", "tb::w::pool", 1)
+    assert await edges() == [("ag::w::i::1", "ag::w::i::away", 5), ("ag::w::i::2", "ag::w::i::away", 2), pool]
+    assert await edges("other") == []
+    flow = gateway.services.router.flow
+    for _ in range(STEPS - 1):
+        flow.step()
+    two.send("ag::w::i::away")
+    await two.settle()
+    assert (await edges())[1] == ("ag::w::i::2", "ag::w::i::away", 3)
+    flow.step()
+    assert await edges() == [("ag::w::i::2", "ag::w::i::away", 1)]
+    for _ in range(STEPS):
+        flow.step()
+    assert await edges() == []
+    two.send("ag::w::i::away")  # its session still has the old counter
+    await two.settle()
+    assert await edges() == [("ag::w::i::2", "ag::w::i::away", 1)]
 
 
 async def test_descriptions_survive_the_gateway(tmp_path: Path) -> None:
