@@ -44,7 +44,7 @@ check: test lint types proto-check  ## everything that has to be green
 bench: $(BUILT) .venv-bench/.installed  ## throughput, CPU and latency beside other servers (see bench/README.md)
 	$(PY) -m bench $(ARGS)
 
-plots: .venv-bench/.installed  ## draw the results of a run (ARGS=bench/results/reference.json)
+plots: .venv-bench/.installed  ## draw the results of a run (ARGS="bench/results/reference*.json")
 	.venv-bench/bin/python bench/plots.py $(ARGS)
 
 fuzz: $(BUILT)  ## a million random and mutated inputs for the compiled parsers

@@ -1,4 +1,4 @@
-"""``bench/plots.py RESULT.json [DIRECTORY]``: the figures of a run as SVG files, in the environment of the peers."""
+"""``bench/plots.py RESULT.json ...``: the figures of runs as SVG files. Runs in the environment of the peers."""
 
 from __future__ import annotations
 
@@ -73,9 +73,11 @@ def growth(rows: Rows, path: Path) -> None:
     plt.close(drawing)
 
 
-def main(result: Path, directory: Path) -> None:
-    data = json.loads(result.read_text(encoding="utf-8"))
-    rows = {(row["suite"], row["side"]): row for row in data["rows"]}
+def main(results: list[Path], directory: Path = PLOTS) -> None:
+    rows = {}
+    for result in results:
+        data = json.loads(result.read_text(encoding="utf-8"))
+        rows |= {(row["suite"], row["side"]): row for row in data["rows"]}
     directory.mkdir(exist_ok=True)
     mpl.rcParams["svg.hashsalt"] = "aether"
     messages = ["pair-serial", "pairs-50x8", "pairs-200x8"]
@@ -98,4 +100,4 @@ def main(result: Path, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else PLOTS)
+    main([Path(name) for name in sys.argv[1:]])

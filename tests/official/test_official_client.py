@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -296,7 +297,13 @@ async def test_the_published_orchestrator_starts_the_published_agent(gateway: Ga
     environment = {**os.environ, "AETHER_GATEWAY": gateway.target}
     command = [interpreter(), "-m", "scitrera_aether_client.echo_test.echo_orchestrator"]
     run = functools.partial(
-        trio.run_process, command, env=environment, capture_stdout=True, capture_stderr=True, check=False
+        trio.run_process,
+        command,
+        env=environment,
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        start_new_session=True,
     )
     with trio.fail_after(60):
         async with (
@@ -315,4 +322,4 @@ async def test_the_published_orchestrator_starts_the_published_agent(gateway: Ga
                     if event.status_changed.to_status == pb.TASK_STATUS_RUNNING:
                         break
             assert await admin.connection_status("agent", "ag::default::echo-agent::e1")
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # the agent too, which it would leave behind

@@ -226,6 +226,10 @@ def test_task_tokens_alone_are_no_authentication():
     [
         ({"gateway.tls.cert_file": "c.pem"}, "gateway.tls.key_file (default): needed too"),
         ({"gateway.tls.key_file": "k.pem"}, "gateway.tls.cert_file (default): needed too"),
+        (
+            {"gateway.tls.cert_file": "c.pem", "gateway.tls.key_file": "k.pem", "gateway.tls.client_auth": "request"},
+            "gateway.tls.ca_file (default): needed unless gateway.tls.client_auth is none",
+        ),
         ({"gateway.port": 9090}, "gateway.ops_port (default): another port than gateway.port (9090)"),
         ({"gateway.max_payload_size": "5MiB"}, "gateway.max_receive_message (default): at least"),
         ({"quotas.max_kv_value_size": "4MiB"}, "quotas.max_kv_value_size = '4MiB' (argument): at most"),

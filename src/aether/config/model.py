@@ -687,7 +687,10 @@ def _violations(config: Config) -> Any:
     if (tls.cert_file is None) != (tls.key_file is None):
         missing = "key_file" if tls.key_file is None else "cert_file"
         yield f"gateway.tls.{missing}", "needed too: a certificate and its key come together"
-    if "mtls" in config.auth.modes and (tls.ca_file is None or tls.client_auth == "none"):
+    if tls.cert_file is not None and tls.client_auth != "none" and tls.ca_file is None:
+        # The system's authorities would do, and vouch for half of the world.
+        yield "gateway.tls.ca_file", "needed unless gateway.tls.client_auth is none: who vouches for clients"
+    elif "mtls" in config.auth.modes and (tls.ca_file is None or tls.client_auth == "none"):
         yield "gateway.tls.ca_file", "needed for mtls in auth.modes, and gateway.tls.client_auth other than none"
     if {"api_key", "oauth"} & set(config.auth.modes) and tls.cert_file is None and not is_loopback(gateway.host):
         yield (

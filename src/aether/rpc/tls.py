@@ -209,10 +209,8 @@ class ServerTls:
         context.num_tickets = 0  # sessions are long: resumption would only cost memory and tie certificates to tickets
         if files.client_auth != "none":
             context.verify_mode = ssl.CERT_REQUIRED if files.client_auth == "require" else ssl.CERT_OPTIONAL
-            if files.ca_file is not None:
+            if files.ca_file is not None:  # without, nobody vouches for any client
                 context.load_verify_locations(files.ca_file)
-            else:
-                context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         return context
 
 
