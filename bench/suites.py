@@ -42,7 +42,7 @@ SUITES: dict[str, Suite] = {
     "pairs-50x8": pairs(50, 8, sides=(*PEERS, "rules")),
     "pairs-50x8-2": pairs(50, 8, sides=("batch", "echo"), generators=2, default=False),
     "pairs-200x8": pairs(200, 8),
-    "pairs-1000x8": pairs(1000, 8, default=False),
+    "pairs-1000x8": pairs(1000, 8, sides=("batch", "echo", "nats"), default=False),
     "pairs-50x8-64": pairs(50, 8, 64, default=False),
     "pairs-50x8-4096": pairs(50, 8, 4096),
     "pairs-50x8-65536": pairs(50, 8, 65536),
