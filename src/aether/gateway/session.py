@@ -553,7 +553,7 @@ class Session:
         self._check_scope(kind)
         handler = self._services.handlers.get(kind)
         if handler is not None:
-            bucket = self._budget if kind in BUDGETED else None
+            bucket = self._budget if kind in BUDGETED and not _gives_up(kind, operation) else None
             if bucket is not None and not bucket.take(trio.current_time()):
                 text = "task operation rate limit exceeded"
                 wait_ms = bucket.wait_ms()
@@ -741,6 +741,12 @@ class Session:
 
 
 _NOTHING = Answer(())
+
+
+def _gives_up(kind: str, operation: Any) -> bool:
+    """An UNSUBSCRIBE is never refused for its rate: few clients would try again, and events that nobody wants would go
+    on until the session ends."""
+    return kind == "task_subscription_op" and operation.op == pb.TaskSubscriptionOperation.UNSUBSCRIBE
 
 
 def _signal(kind: int, reason: str) -> bytes:

@@ -929,6 +929,20 @@ async def test_a_session_has_a_budget(tmp_path: Path, engine: str) -> None:
         assert (await boss.next("msg")).payload
 
 
+async def test_a_subscription_ends_also_when_the_budget_is_used_up(tmp_path: Path, engine: str) -> None:
+    async with served(tmp_path, engine, gateway={"task_rate_limit": 1}) as boss:
+        task_id = await boss.created()
+        report = pb.ProgressReport(task_id=task_id, state="working")
+        subscription = await boss.subscribe(task_id)
+        boss.peer.say(progress=report)
+        assert len(await boss.settled("task_event")) == 1
+        while (await boss.page()).success:
+            pass
+        assert (await boss.unsubscribe(subscription.subscription_id)).success
+        boss.peer.say(progress=report)
+        assert await boss.settled("task_event") == []
+
+
 async def test_a_workspace_has_room_for_so_many(tmp_path: Path, engine: str) -> None:
     async with served(tmp_path, engine, quotas={"enabled": True, "max_tasks_per_workspace": 2}) as boss:
         first = await boss.created()
