@@ -197,10 +197,7 @@ class WorkspaceService:
         flow.updated_at = self._wall_clock() // 1000
         here = (session.identity for session in self._sessions if session.identity.workspace == flow.workspace_id)
         flow.nodes.extend(fit(_node(identity) for identity in here))
-        edges = (
-            pb.FlowEdge(to=sent.topic, count=sent.messages, **{"from": sent.source})
-            for sent in self._flow(flow.workspace_id)
-        )
+        edges = map(_edge, self._flow(flow.workspace_id))
         flow.edges.extend(fit(edges, used=flow.ByteSize()))
 
     # -------------------------------------------------------------------------------------------------------- parts
