@@ -147,6 +147,20 @@ async def test_14_to_17_idempotency(boss: Desk, connect: Connect) -> None:
     assert await elsewhere.created(idempotency_key="k") != first.task_id
 
 
+async def test_18_one_key_at_the_same_time(boss: Desk, connect: Connect) -> None:
+    desks = [boss, *[await connect(agent(f"twin{number}")) for number in range(4)]]
+    ids = set()
+
+    async def create(desk: Desk) -> None:
+        for _ in range(10):
+            ids.add(await desk.created(idempotency_key="k"))
+
+    async with trio.open_nursery() as nursery:
+        for desk in desks:
+            nursery.start_soon(create, desk)
+    assert await boss.listed() == [*ids]
+
+
 async def test_14_idempotency_lasts_for_a_day_after_the_end(boss: Desk, clock: WallClock) -> None:
     first = await boss.created(idempotency_key="k")
     await boss.do(Op.COMPLETE, first)
@@ -544,6 +558,20 @@ async def test_65_66_filters(boss: Desk, worker: Desk) -> None:
     assert await boss.listed(min_priority=40) == [assigned, pending]
     assert await boss.listed(priority=40) == [pending]
     assert await boss.listed(status=queued, exclude_statuses=[queued]) == []
+
+
+async def test_70_times_are_seconds_and_payloads_stay_where_they_are(boss: Desk, clock: WallClock) -> None:
+    task_id = await boss.created(payload=b"hidden-away")
+    created = clock.now_ms // 1000
+    clock.advance(5)
+    claimed = await boss.do(Op.CLAIM, task_id)
+    clock.advance(5)
+    done = await boss.do(Op.COMPLETE, task_id)
+    page = await boss.page()
+    for info in (done, await boss.get(task_id), *page.tasks):
+        assert (info.created_at, info.started_at, info.completed_at) == (created, created + 5, created + 10)
+    for answer in (claimed, done, page):
+        assert b"hidden-away" not in answer.SerializeToString()
 
 
 # ------------------------------------------------------------------------------------------------------- delivery
@@ -998,3 +1026,29 @@ async def test_129_forgetting(boss: Desk, gateway: Gateway, clock: WallClock) ->
     clock.advance(7 * 86_400)
     await gateway.services.tasks.upkeep.purge()
     assert await boss.listed() == [ids[4]]
+
+
+async def test_130_what_is_zero_never_happens(tmp_path: Path, engine: str, clock: WallClock) -> None:
+    names = ("interactive_task_ttl", "pool_task_ttl", "startup_task_ttl", "task_purge_interval")
+    config = Config.development(tmp_path / "data", gateway={"engine": engine}, cleanup=dict.fromkeys(names, 0))
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            boss = Desk(await wire.connect(agent("boss")))
+            admin = Desk(await wire.connect(orchestrator("admin")))
+            absent = pb.AgentRegistrationInfo(implementation="absent", launch_params={"profile": "nobody"})
+            admin.peer.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=absent))
+            assert (await admin.next("agent")).success
+            boss.peer.send("ag::w::absent::1")
+            await boss.settled("error")
+            [startup] = await boss.listed(task_type="agent_startup")
+            interactive = await boss.created(task_class=pb.TASK_CLASS_INTERACTIVE)
+            pool = await boss.pool(task_class=pb.TASK_CLASS_BATCH)
+            ended = await boss.created()
+            await boss.do(Op.COMPLETE, ended)
+            advance(gateway, clock, 10 * 365 * 86_400)
+            for task_id in (interactive, pool, startup):
+                assert await boss.status(task_id) == "QUEUED"
+            with trio.fail_after(5):
+                await gateway.services.tasks.upkeep.run()  # which would go on for ever
+            assert await boss.status(ended) == "COMPLETED"
