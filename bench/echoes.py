@@ -1,4 +1,4 @@
-"""Servers that send every message back: ``python -m bench.echoes KIND PORT``, where KIND is one of :data:`KINDS`.
+"""Servers that send every message back: ``python -m bench.echoes KIND PORT``, where KIND is native, purerpc or grpcio.
 
 ``native`` is the limit: our engine, libnghttp2 under trio, with nothing behind it.
 """
@@ -10,10 +10,9 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-__all__ = ["ECHO", "KINDS"]
+__all__ = ["ECHO"]
 
 ECHO = "/bench.Echo/Echo"
-KINDS = ("native", "purerpc", "grpcio")
 
 
 async def serve_native(port: int) -> None:

@@ -76,14 +76,28 @@ class AetherEnd:
         self.call.set_sink(arrived, lambda: None)
 
 
-class AetherFabric:
-    """Agents of a gateway, each on a connection of its own."""
-
-    echoes = False
+class _GrpcFabric:
+    """Frames of a gateway's clients, on a connection for each stream."""
 
     def __init__(self, port: int, stack: AsyncExitStack) -> None:
         self.port = port
         self._stack = stack
+
+    async def _call(self, path: str) -> ClientCall:
+        channel = await self._stack.enter_async_context(connect("127.0.0.1", self.port))
+        return await self._stack.enter_async_context(channel.call(path))
+
+    def prepare(self, to: str, payload: bytes) -> bytes:
+        return message("ag::bench::" + "::".join(to.split(".")), payload)
+
+    def prepare_all(self, payload: bytes) -> bytes:
+        return message("ga::all", payload)
+
+
+class AetherFabric(_GrpcFabric):
+    """Agents of a gateway."""
+
+    echoes = False
 
     async def agent(self, implementation: str, specifier: str, workspace: str = "bench") -> ClientCall:
         """A connected agent that has its ack and snapshot."""
@@ -92,8 +106,7 @@ class AetherFabric:
 
     async def session(self, init: pb.InitConnection) -> ClientCall:
         """A connected client that has its ack and snapshot."""
-        channel = await self._stack.enter_async_context(connect("127.0.0.1", self.port))
-        call = await self._stack.enter_async_context(channel.call(CONNECT))
+        call = await self._call(CONNECT)
         call.send(upstream(init=init))
         call.flush()
         await call.receive()
@@ -106,37 +119,20 @@ class AetherFabric:
     async def member(self, name: str) -> AetherEnd:
         return AetherEnd(await self.agent("member", name, "all"))
 
-    def prepare(self, to: str, payload: bytes) -> bytes:
-        return message("ag::bench::" + "::".join(to.split(".")), payload)
 
-    def prepare_all(self, payload: bytes) -> bytes:
-        return message("ga::all", payload)
-
-
-class EchoFabric:
+class EchoFabric(_GrpcFabric):
     """Streams of a gRPC echo; the bytes are those that a gateway would get."""
 
     echoes = True
 
-    def __init__(self, port: int, stack: AsyncExitStack) -> None:
-        self.port = port
-        self._stack = stack
-
     async def end(self, name: str) -> AetherEnd:
-        channel = await self._stack.enter_async_context(connect("127.0.0.1", self.port))
-        call = await self._stack.enter_async_context(channel.call(ECHO))
+        call = await self._call(ECHO)
         call.send(self.prepare(name, b"hello"))
         call.flush()
         await call.receive()
         return AetherEnd(call)
 
     member = end
-
-    def prepare(self, to: str, payload: bytes) -> bytes:
-        return message("ag::bench::" + "::".join(to.split(".")), payload)
-
-    def prepare_all(self, payload: bytes) -> bytes:
-        return message("ga::all", payload)
 
 
 class NatsEnd:

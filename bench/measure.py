@@ -32,8 +32,8 @@ def resident_bytes(pid: int) -> int:
 class Latencies:
     """Counts by latency; a bucket is 1/32 wide, so a percentile is at most 3 % too high."""
 
-    def __init__(self, counts: dict[int, int] | None = None) -> None:
-        self.counts = counts if counts is not None else {}
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
 
     def add(self, ns: int) -> None:
         shift = max(ns.bit_length() - 6, 0)
@@ -60,7 +60,8 @@ class Latencies:
 
 
 def merged(parts: Sequence[Sample]) -> Sample:
-    """What generators saw that ran at the same time: rates are added, so is what they shared in."""
+    """What generators saw that ran at the same time: rates are added, the server's CPU is divided by all operations,
+    and of latencies the worst counts."""
     if len(parts) == 1:
         return parts[0]
     rate = sum(part["per_second"] for part in parts)

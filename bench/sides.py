@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trio
+from tests.support.gateway_process import free_port
 
 from bench.fabrics import nats_request
 from bench.setups import prepared
@@ -51,12 +51,6 @@ SIDES = {
     "slim": Side("slim", "SLIM node: routing; its own Python bindings generate the load, and are most of the limit"),
     "none": Side("", "no server: the decision alone"),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["CONNECT_MODES", "PEERS", "SUITES", "Suite"]
+__all__ = ["SUITES", "Suite"]
 
 OURS = ("batch", "os")
 PEERS = (*OURS, "echo", "purerpc", "grpcio", "nats", "jetstream", "jetstream-synced", "slim")
@@ -83,12 +83,7 @@ SUITES: dict[str, Suite] = {
         for topics in (100, 10_000, 100_000)
     },
     **{
-        f"retained-{count}": Suite(
-            "pairs_beside",
-            {"topics": 1, "each": count},
-            BATCH,
-            default=count < 1_000_000,
-        )
+        f"retained-{count}": Suite("pairs_beside", {"topics": 1, "each": count}, BATCH, default=count < 1_000_000)
         for count in (1000, 100_000, 1_000_000)
     },
     **{f"access-{rules}": Suite("access", {"rules": rules}, ("none",)) for rules in (10, 1000, 100_000)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,27 @@ def test_a_dry_run_tells_and_removes_nothing(data_dir: Path) -> None:
         assert wanted["cancelled tasks"] == wanted["failed tasks"] == 0
     assert cleanup(data_dir, *short)["completed tasks"] == 3
     assert cleanup(data_dir, *short, "--dry-run")["completed tasks"] == 0
+
+
+async def leave_old_rows(data_dir: Path) -> None:
+    """What a gateway recorded a hundred days ago, by its clock."""
+    config = aether.Config.development(data_dir)
+    then = time.time_ns() // 1_000_000 - 100 * 86_400_000
+    async with (
+        aether.Gateway(config, listen=False, wall_clock=lambda: then) as gateway,
+        aether.connect_agent(gateway, workspace="w", implementation="i", specifier="s"),
+    ):
+        pass
+
+
+def test_old_rows_of_the_audit_log_go_and_the_rest_is_still_a_chain(tmp_path: Path) -> None:
+    trio.run(leave_old_rows, tmp_path / "data")
+    old = cleanup(tmp_path / "data", "--dry-run")["audit rows"]
+    assert old > 0
+    assert cleanup(tmp_path / "data")["audit rows"] == old
+    assert cleanup(tmp_path / "data", "--dry-run")["audit rows"] == 0
+    verify = [sys.executable, "-m", "aether", "audit", "verify", "--data-dir", str(tmp_path / "data")]
+    assert "untouched" in subprocess.run(verify, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def test_what_is_kept_is_there_afterwards(data_dir: Path) -> None:

@@ -157,8 +157,7 @@ def test_deadlines() -> None:
     assert deadline(assigned, Lifetimes(0, 0, 0, 0, 30)) == (NOW_MS + 35, Due.STALLED)
     assigned.stalled = True
     assert deadline(assigned, Lifetimes(0, 0, 0, 0, 30)) is None
-    assigned.status = P
-    assert machine.assign(assigned, "ag::w::i::s", NOW_MS)["stalled"] is False
+    assert machine.retry(task_in(FAILED))["stalled"] is False  # the next worker has its own time
     working = task_in(R)
     working.heartbeat_ms = NOW_MS + 100
     assert deadline(working, Lifetimes(interactive_ms=50)) == (NOW_MS + 150, Due.STALE)

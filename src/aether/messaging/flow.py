@@ -7,7 +7,6 @@ are found again, for as long as something was counted, whether or not the sender
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import trio
@@ -50,11 +49,11 @@ class Flow:
             self._past[edge] = deque(maxlen=STEPS - 1)
         return edge
 
-    def sent(self, workspace: str) -> Iterator[Sent]:
+    def sent(self, workspace: str) -> list[Sent]:
         """Every pair of a workspace that was counted within the hour, the busiest first."""
         edges = self._edges.get(workspace, {}).items()
         counted = [Sent(source, topic, edge.count + sum(self._past[edge])) for (source, topic), edge in edges]
-        return iter(sorted((sent for sent in counted if sent.messages), key=lambda sent: -sent.messages))
+        return sorted((sent for sent in counted if sent.messages), key=lambda sent: -sent.messages)
 
     def step(self) -> None:
         """Five minutes are over: begin to count anew, and forget pairs that were silent for an hour."""

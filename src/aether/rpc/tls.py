@@ -172,7 +172,7 @@ class TlsTransport:
 
 @dataclass(frozen=True, slots=True)
 class ServerTlsFiles:
-    """Where the server's TLS material is. Without `ca_file` client certificates are verified by the system's roots."""
+    """Where the server's TLS material is. Without `ca_file` no client certificate is good."""
 
     cert_file: Path
     key_file: Path
@@ -209,7 +209,7 @@ class ServerTls:
         context.num_tickets = 0  # sessions are long: resumption would only cost memory and tie certificates to tickets
         if files.client_auth != "none":
             context.verify_mode = ssl.CERT_REQUIRED if files.client_auth == "require" else ssl.CERT_OPTIONAL
-            if files.ca_file is not None:  # without, nobody vouches for any client
+            if files.ca_file is not None:
                 context.load_verify_locations(files.ca_file)
         return context
 

@@ -14,7 +14,8 @@ from typing import Protocol
 import trio
 
 RECEIVE_SIZE = 64 * 1024
-"""Most bytes taken by one `receive`."""
+"""Most bytes taken by one `receive`. Each gets a buffer of this size, and from 128 KiB on the C library maps them from
+the system and back every time, which takes longer than the rest of the read."""
 
 MEMORY_CAPACITY = 256 * 1024
 """Bytes that one direction of a MemoryTransport pair holds before the writer must wait."""

@@ -96,7 +96,7 @@ class Dispatcher:
     :param prepare: makes what a worker needs for a task, such as authority; False when it cannot have the task now.
     :param open_max: how many open tasks a worker of an implementation may have; 0: any number.
     :param flush: sends what was put into the queues of sessions.
-    :param autostart: brings up workers of pools that have none.
+    :ivar autostart: brings up workers of pools that have none.
     """
 
     def __init__(
@@ -108,7 +108,6 @@ class Dispatcher:
         prepare: Callable[[Task, Worker], bool] = lambda *_: True,
         open_max: Callable[[str], int] = lambda _: 0,
         flush: Callable[[], None] = lambda: None,
-        autostart: Autostart | None = None,
     ) -> None:
         self._book = book
         self._wall_clock = wall_clock
@@ -117,7 +116,7 @@ class Dispatcher:
         self._prepare = prepare
         self._open_max = open_max
         self._flush = flush
-        self.autostart = autostart
+        self.autostart: Autostart | None = None
         self._by_identity: dict[str, Worker] = {}
         self._agents: dict[Pool, dict[str, _Seat]] = {}
         self._services: dict[str, dict[str, _Seat]] = {}
@@ -404,12 +403,12 @@ class Dispatcher:
     def _start_worker(self, pool: Pool) -> None:
         """Bring up a worker where a task waited long enough and nobody may have it."""
         queue = self._queues.get(pool)
-        if not queue or self.autostart is None or not self._is_started_for(pool):
+        if not queue or self.autostart is None or not self.autostart.limit(pool[1]):
             return
-        if any(self._may_have(seat, pool, urgent=False, backlog=False) for seat in self._seats(pool)):
+        waiting_since = queue[0][1]  # of the next one: those whose place is passed over were taken out just now
+        if self._wall_clock() * 1000 - waiting_since < AUTOSTART_US:
             return
-        marks = [mark for _, mark, task_id in queue if self._queued.get(task_id) == mark]
-        if marks and self._wall_clock() * 1000 - min(marks) >= AUTOSTART_US:
+        if not any(self._may_have(seat, pool, urgent=False, backlog=False) for seat in self._seats(pool)):
             self.autostart.start_one(*pool)
 
 

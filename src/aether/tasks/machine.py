@@ -69,7 +69,7 @@ FORMER_MAX = 8
 EXPONENT_MAX = 62
 
 _CONNECTED: Change = {"disconnected_ms": 0, "disconnected_session": ""}
-_NO_WORKER: Change = {"assigned_to": "", "assigned_ms": 0, "bound": "", **_CONNECTED}
+_NO_WORKER: Change = {"assigned_to": "", "assigned_ms": 0, "bound": "", "stalled": False, **_CONNECTED}
 _HANDED_OUT = (Mode.POOL, Mode.TARGETED)
 _NO_WAIT: Change = {"wait": None, "paused_ms": 0, "overdue": False}
 _ENDED: Change = {**_NO_WAIT, "queued": False, "next_retry_ms": 0, **_CONNECTED}
@@ -90,8 +90,7 @@ def assign(task: Task, worker: str, now_ms: int) -> Change:
     """A pending task goes to a worker, which has not started yet."""
     if task.status is not Status.PENDING:
         raise _illegal(task, Status.ASSIGNED)
-    change: Change = {"status": Status.ASSIGNED, "assigned_to": worker, "assigned_ms": now_ms, "queued": False}
-    return {**change, "stalled": False} if task.stalled else change
+    return {"status": Status.ASSIGNED, "assigned_to": worker, "assigned_ms": now_ms, "queued": False}
 
 
 def claim(task: Task, worker: str, now_ms: int, *, is_party: bool = False) -> Change:
