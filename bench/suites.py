@@ -75,7 +75,7 @@ SUITES: dict[str, Suite] = {
     "replay-100000": Suite("replay", {"messages": 100_000}, BATCH),
     "replay-1000000": Suite("replay", {"messages": 1_000_000}, BATCH, default=False),
     **{
-        f"sessions-{2 * number}": Suite("pairs", {"number": number, "window": 4}, BATCH, default=number != 1000)
+        f"sessions-{2 * number}": pairs(number, 4, sides=("batch", "echo"), default=number != 1000)
         for number in (10, 100, 1000)
     },
     **{

@@ -25,6 +25,9 @@ from aether.rpc.server import ServerCall
 __all__ = ["Answers", "CatchUp", "Confirmations", "Durability"]
 
 READ_BYTES = 256 * 1024
+SWEEP_S = 0.02
+SWEEP_PER_SESSION_S = 0.0005
+SWEEP_MAX_S = 0.25
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """Answers a client may leave unread before the gateway stops reading its requests."""
 
@@ -155,16 +158,24 @@ class Tracked(Protocol):
 Marks = list[tuple[Tracked, int]]
 
 
+def sweep_interval(sessions: int) -> float:
+    """Seconds between two sweeps over so many sessions. A client that is killed gets what it was sent within about that
+    time once more when it comes back."""
+    return min(max(SWEEP_S, SWEEP_PER_SESSION_S * sessions), SWEEP_MAX_S)
+
+
 class Confirmations:
     """Moves cursors once the peer's transport confirmed the bytes (HTTP/2 PING, shared per connection).
 
-    One service of the gateway: a sweep every ``interval_s`` over the sessions that were sent something, nothing while
+    One service of the gateway: a sweep every :data:`SWEEP_S` over the sessions that were sent something, nothing while
     all are idle. A sweep notes how far each lane was fed and at which byte of the stream that was; when the bytes have
     left and the peer answered a PING sent after them, the cursors move.
+
+    A PING is a system call here and another for its answer. Of many sessions each has few messages between two sweeps,
+    so at a fixed pace a message would cost more the more sessions there are; :func:`sweep_interval` slows down instead.
     """
 
-    def __init__(self, interval_s: float = 0.02) -> None:
-        self._interval_s = interval_s
+    def __init__(self) -> None:
         self._ports: dict[Port, deque[tuple[int, Marks]]] = {}
         self._wake = trio.Event()
 
@@ -177,7 +188,7 @@ class Confirmations:
         task_status.started()
         while True:
             await self._wake.wait()
-            await trio.sleep(self._interval_s)
+            await trio.sleep(sweep_interval(len(self._ports)))
             self._sweep()
             if not self._ports:
                 self._wake = trio.Event()
