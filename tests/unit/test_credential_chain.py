@@ -20,7 +20,7 @@ from aether.authentication.model import (
 )
 from aether.authentication.throttle import COOLDOWN_S
 from aether.errors import StoreUnavailable
-from aether.gateway.handshake import _source
+from aether.gateway.handshake import source_of
 from aether.identity import PrincipalType, parse_identity
 from aether.storage.memory.records import MemoryRecords
 from aether.tokens.keys import KeyHasher
@@ -206,4 +206,4 @@ async def test_a_refusal_that_cannot_be_recorded_is_not_one() -> None:
 )
 def test_whose_failures_are_counted_together(address: str, source: str) -> None:
     """A whole network of IPv6 addresses belongs to one."""
-    assert _source(address) == source
+    assert source_of(address) == source

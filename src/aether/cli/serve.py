@@ -106,7 +106,7 @@ def _probed(gateway: Gateway) -> Probed:
         services.observer.collect()
         return gateway.metrics.exposition()
 
-    return Probed(lambda: services.draining, services.observer.checks, exposition)
+    return Probed(lambda: gateway.is_draining, services.observer.checks, exposition)
 
 
 def _announce(config: Config, gateway: Gateway, ops_url: str) -> None:

@@ -115,6 +115,8 @@ class Gateway(Section):
     """Whether names in identities are held to the protocol's character set."""
     init_timeout: PositiveDuration = 30.0
     """How long a new stream may take to say who it is."""
+    max_half_open: Count = 4096
+    """Streams of one address that have not said yet who they are; more are refused as retryable. 0 is unlimited."""
     message_rate_limit: Rate = 100.0
     """Messages per second that one session may send on average; 0 is unlimited."""
     message_rate_burst: Rate = 0.0
@@ -561,6 +563,7 @@ class Config(Section):
             gateway_id=gateway.gateway_id,
             strict_identifiers=gateway.strict_identifiers,
             init_timeout_s=gateway.init_timeout,
+            half_open_max=gateway.max_half_open,
             competing_pools=gateway.tb_mode == "competing",
             outbound_bytes=gateway.delivery_buffer_bytes,
             payload_bytes_max=gateway.max_payload_size,

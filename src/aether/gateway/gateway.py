@@ -43,6 +43,7 @@ from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
 from aether.gateway.directory import Directory
 from aether.gateway.enforcement import Enforcement
+from aether.gateway.half_open import HalfOpen
 from aether.gateway.handshake import Authenticator, PeerAuthenticator
 from aether.gateway.heartbeat import Heartbeat
 from aether.gateway.observe import Observer
@@ -99,6 +100,7 @@ class Services:
     authenticator: Authenticator
     directory: Directory
     confirmations: Confirmations
+    half_open: HalfOpen
     heartbeat: Heartbeat
     groups: Groups
     router: Router
@@ -112,6 +114,7 @@ class Services:
     commit_wanted: bool = False
     """Answers wait for a commit; it comes once all that was received together has been handled."""
     draining: bool = False
+    """No session begins any more."""
     waiting_answers: set[Session] = field(default_factory=set)
     _workspace_buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
@@ -177,6 +180,7 @@ class Gateway:
     ...     print(gateway.port)
 
     :ivar port: TCP port of the gRPC listener (chosen by the system when configured as 0); None without a listener.
+    :ivar is_draining: it is about to go, and says so to who asks for its health.
     :raises DataDirectoryInUse: another gateway holds the data directory.
     :raises TlsUnusable: the configured certificate, key or authorities cannot be read.
     :raises OSError: the port is taken.
@@ -207,8 +211,10 @@ class Gateway:
         self._requests: Requests | None = None
         self._tls: ServerTls | None = None
         self._manager: AbstractAsyncContextManager[None] | None = None
+        self.is_draining = False
         self._closed = trio.Event()
-        self._drained = trio.Event()
+        self._draining = trio.Lock()
+        self._drained = False
 
     async def __aenter__(self) -> Gateway:
         if problem := self.config.authentication_problem():
@@ -253,7 +259,8 @@ class Gateway:
                 try:
                     yield
                 finally:
-                    with trio.move_on_after(services.settings.drain_timeout_s, shield=True):
+                    settings = services.settings
+                    with trio.move_on_after(settings.pre_drain_delay_s + settings.drain_timeout_s, shield=True):
                         await self.drain()
                     nursery.cancel_scope.cancel()
 
@@ -324,6 +331,7 @@ class Gateway:
             authenticator=authenticator,
             directory=directory,
             confirmations=Confirmations(),
+            half_open=HalfOpen(settings.half_open_max),
             heartbeat=Heartbeat(tier.locks, directory),
             groups=Groups(tier.log),
             router=Router(
@@ -542,17 +550,23 @@ class Gateway:
     async def drain(self) -> None:
         """Say goodbye to every client so that it comes back elsewhere, or here later (connection 8.3); idempotent.
 
-        Returns when every session has given up its lock, or after ``shutdown.graceful_timeout``.
+        Returns when every session has given up its lock, or ``shutdown.graceful_timeout`` after the delay before it.
         """
+        async with self._draining:
+            if not self._drained:
+                await self._drain()
+                self._drained = True
+
+    async def _drain(self) -> None:
         services = self.services
-        if services.draining:
-            await self._drained.wait()
-            return
-        services.draining = True
         settings = services.settings
+        if not self.is_draining:
+            self.is_draining = True
+            self.health.set_serving(False)
+            await trio.sleep(settings.pre_drain_delay_s)  # clients that were sent here meanwhile are still served
         deadline = trio.current_time() + settings.drain_timeout_s
-        self.health.set_serving(False)
-        await trio.sleep(settings.pre_drain_delay_s)
+        services.draining = True
+        services.half_open.refuse()
         sessions = list(services.directory)
         log.info("draining", sessions=len(sessions))
         pause_s = settings.drain_spread_s / len(sessions) if sessions else 0.0
@@ -561,7 +575,6 @@ class Gateway:
             if pause_s:
                 await trio.sleep(pause_s)
         await self._server.drain(deadline)
-        self._drained.set()
 
     async def wait_closed(self) -> None:
         """Until the gateway has given up everything."""

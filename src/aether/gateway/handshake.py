@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,19 +25,48 @@ from aether.rpc.server import Peer, ServerCall
 from aether.rpc.status import RpcError, StatusCode
 from aether.sessions.store import ClientInfo, Lock
 
-__all__ = ["Authenticator", "Claim", "Extensions", "PeerAuthenticator", "build_ack", "read_claim", "read_init"]
+__all__ = [
+    "Authenticator",
+    "Claim",
+    "Extensions",
+    "Negotiated",
+    "PeerAuthenticator",
+    "build_ack",
+    "read_claim",
+    "read_init",
+    "source_of",
+]
 
 IPV6_PREFIX = 64
 EXTENSION_HEADER = "aether-extensions"
 
 
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """One extension that a client declared."""
+
+    uri: str
+    version: str
+    required: bool
+    supported: bool
+
+    def wire(self) -> pb.NegotiatedExtension:
+        reason = "" if self.supported else "extension URI not supported by this gateway"
+        return pb.NegotiatedExtension(
+            uri=self.uri, version=self.version, supported=self.supported, rejection_reason=reason
+        )
+
+
 @dataclass(frozen=True)
 class Extensions:
-    """What the client declared and what came of it (connection 12)."""
+    """What the client declared and what came of it, in the order of the declarations (connection 12)."""
 
-    negotiated: tuple[pb.NegotiatedExtension, ...] = ()
-    unsupported_required: str = ""
-    """URI of the first required extension this gateway lacks; such a connection is refused after its ack."""
+    negotiated: tuple[Negotiated, ...] = ()
+
+    @property
+    def unsupported_required(self) -> str:
+        """URI of the first required extension this gateway lacks; such a connection is refused after its ack."""
+        return next((item.uri for item in self.negotiated if item.required and not item.supported), "")
 
 
 @dataclass(frozen=True)
@@ -93,7 +122,7 @@ class PeerAuthenticator:
         self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity], session_id: str
     ) -> Admission:
         """See :meth:`Authenticator.authenticate`."""
-        source = _source(peer.address)
+        source = source_of(peer.address)
         try:
             identity, has_certificate = self._identify(peer, claim)
         except (NotAuthenticated, Denied) as error:
@@ -141,7 +170,7 @@ def _claimed(claim: Callable[[], Identity]) -> str:
         return ""
 
 
-def _source(address: str) -> str:
+def source_of(address: str) -> str:
     """Whose failures are counted together: an address without its port, or the network of an IPv6 one, since whoever
     has one has all of it."""
     host = address.rpartition(":")[0].strip("[]") or address
@@ -174,10 +203,17 @@ async def read_init(call: ServerCall, *, timeout_s: float) -> pb.InitConnection:
 
 
 async def read_claim(
-    init: pb.InitConnection, call: ServerCall, authenticator: Authenticator, *, strict: bool, new_id: str
+    init: pb.InitConnection,
+    call: ServerCall,
+    authenticator: Authenticator,
+    *,
+    strict: bool,
+    new_id: str,
+    supported: Callable[[Identity], Collection[str]] = lambda _: (),
 ) -> Claim:
     """Settle who the client is.
 
+    :param supported: URIs of the extensions that a principal may use.
     :param new_id: the session id to be; also the id of a non-unique task and the seed of an unnamed orchestrator.
     :raises RpcError: ``INVALID_ARGUMENT``, ``UNAUTHENTICATED`` or ``PERMISSION_DENIED``.
     :raises StoreUnavailable: it cannot be decided now.
@@ -210,7 +246,7 @@ async def read_claim(
             runtime=build.runtime,
             os=build.os,
         ),
-        extensions=negotiate(init.extensions, call.metadata),
+        extensions=negotiate(init.extensions, call.metadata, supported(admission.identity)),
         consumes_pool_tasks=not init.service.no_pool_consumer,
         profiles=tuple(init.orchestrator.supported_profiles),
     )
@@ -276,27 +312,21 @@ def resolve_identity(init: pb.InitConnection, *, strict: bool, new_id: str) -> I
     raise InvalidIdentity("unknown principal type")
 
 
-def negotiate(declared: Sequence[pb.ExtensionDeclaration], metadata: Sequence[tuple[str, str | bytes]]) -> Extensions:
+def negotiate(
+    declared: Sequence[pb.ExtensionDeclaration],
+    metadata: Sequence[tuple[str, str | bytes]],
+    supported: Collection[str],
+) -> Extensions:
     """One result per declaration, in order; URIs in the request header come last and are never required.
 
-    This gateway has no native extensions, so every declaration is answered as unsupported.
+    :param supported: URIs that this client may use; versions and schemas are the business of those who use them.
     """
     declarations = [(item.uri, item.version, item.required) for item in declared]
     for name, value in metadata:
         if name.lower() == EXTENSION_HEADER and isinstance(value, str):
             declarations += [(uri.strip(), "", False) for uri in value.split(",")]
-    declarations = [item for item in declarations if item[0]]
     return Extensions(
-        negotiated=tuple(
-            pb.NegotiatedExtension(
-                uri=uri,
-                version=version,
-                supported=False,
-                rejection_reason="extension URI not supported by this gateway",
-            )
-            for uri, version, _ in declarations
-        ),
-        unsupported_required=next((uri for uri, _, required in declarations if required), ""),
+        tuple(Negotiated(uri, version, required, uri in supported) for uri, version, required in declarations if uri)
     )
 
 
@@ -315,7 +345,7 @@ def build_ack(claim: Claim, lock: Lock, *, version: str) -> pb.DownstreamMessage
             session_id=lock.session_id,
             resumed=lock.resumed,
             assigned_id=claim.identity.id if claim.identity.is_pool_task else "",
-            negotiated_extensions=claim.extensions.negotiated,
+            negotiated_extensions=[item.wire() for item in claim.extensions.negotiated],
             server_version=version,
             server_build_info=pb.BuildInfo(
                 runtime=f"python{platform.python_version()}",

@@ -26,6 +26,9 @@ from aether.tiers import Tier
 __all__ = ["Observer"]
 
 
+EXTENSIONS_RECORDED_MAX = 100
+URI_CHARACTERS_MAX = 500
+
 _CLOSED = {"client_close": "graceful_close", "admin": "admin_disconnect"}
 """Reasons of ``connection_closed`` rows (connection 15); every other end is an ``error``."""
 
@@ -65,28 +68,53 @@ class Observer:
 
     def connected(self, session: Session) -> None:
         lock, client = session.lock, session.claim.client
-        reconnect = "reconnect" if lock.reconnects else "initial"
-        self._record(
-            session,
-            "session_registered",
-            {
-                "event_kind": "force_takeover" if session.displaced else reconnect,
-                "resumed": lock.resumed,
-                "reconnection_count": lock.reconnects,
-                "initial_connection_unix_ms": lock.initial_ms,
-                "client_sdk": client.sdk,
-                "client_version": client.version,
-                "remote_addr": session.peer.address,
-            },
-        )
+        taken = "force_takeover" if session.displaced else "initial"
+        acquired = {
+            "event_kind": "reconnect" if lock.resumed else taken,
+            "resumed": lock.resumed,
+            "forced": session.displaced and not lock.resumed,
+            "reconnection_count": lock.reconnects,
+            "initial_connection_unix_ms": lock.initial_ms,
+            "client_sdk": client.sdk,
+            "client_version": client.version,
+            "server_version": self._settings.version,
+        }
+        asked = {"resume_session_id": session.claim.resume_session_id, "client_build_commit": client.commit}
+        self._record(session, "lock_acquired", acquired | {name: text for name, text in asked.items() if text})
+        self._record(session, "session_registered", {"remote_addr": session.peer.address})
         self._metrics.connected(session.identity.workspace, session.identity.kind.title)
 
     def disconnected(self, session: Session) -> None:
         detail = session.end_reason
-        self._record(session, "connection_closed", {"reason": _CLOSED.get(detail, "error"), "detail": detail})
+        metadata = {"reason": _CLOSED.get(detail, "error"), "detail": detail, "remote_addr": session.peer.address}
+        if session.task_id:
+            metadata["associated_task_id"] = session.task_id
+        self._record(session, "connection_closed", metadata)
         self._collect(session)
         duration_s = (self._wall_clock() - session.connected_at_ms) / 1000
         self._metrics.disconnected(session.claim.identity.workspace, session.identity.kind.title, duration_s)
+
+    def negotiated(self, session: Session) -> None:
+        """What came of the extensions that a client declared; of very many only the first are told."""
+        for item in session.claim.extensions.negotiated[:EXTENSIONS_RECORDED_MAX]:
+            self._recorder.routine(
+                Event(
+                    kind="connection",
+                    operation="extension_negotiated",
+                    success=item.supported or not item.required,
+                    **actor_of(session.identity),
+                    resource_type="extension",
+                    resource_id=item.uri[:URI_CHARACTERS_MAX],
+                    workspace=session.identity.workspace,
+                    session_id=session.session_id,
+                    metadata={
+                        "uri": item.uri[:URI_CHARACTERS_MAX],
+                        "version": item.version[:URI_CHARACTERS_MAX],
+                        "supported": item.supported,
+                        "required": item.required,
+                    },
+                )
+            )
 
     def _record(self, session: Session, operation: str, metadata: dict[str, Any]) -> None:
         self._recorder.routine(

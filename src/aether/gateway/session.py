@@ -23,7 +23,8 @@ from aether.answers import Answer, down, refuse
 from aether.audit.events import Event, actor_of
 from aether.errors import Code, IdentityHeld, Refusal, StoreUnavailable
 from aether.gateway.deliveries import Deliveries
-from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim, read_init
+from aether.gateway.half_open import refused_by_drain
+from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim, read_init, source_of
 from aether.gateway.inbound import absent, decline
 from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
 from aether.gateway.reasons import CloseReason
@@ -91,12 +92,10 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
 
     :raises RpcError: the status the stream ends with, unless the client half-closed.
     """
-    if services.draining:
-        raise RpcError(StatusCode.UNAVAILABLE, "gateway draining")
-    settings = services.settings
     session_id = services.new_id()
-    init = await read_init(call, timeout_s=settings.init_timeout_s)
-    claim = await _settle_claim(init, call, session_id, services)
+    with services.half_open.stream("" if call.peer.in_process else source_of(call.peer.address)):
+        init = await read_init(call, timeout_s=services.settings.init_timeout_s)
+        claim = await _settle_claim(init, call, session_id, services)
     session: Session | None = None
     try:
         claim = await _keep_assigned_id(claim, services)
@@ -122,6 +121,7 @@ async def _settle_claim(init: pb.InitConnection, call: ServerCall, session_id: s
             services.authenticator,
             strict=services.settings.strict_identifiers,
             new_id=session_id,
+            supported=services.tasks.extensions_of,
         )
     except StoreUnavailable:
         raise _store_away() from None
@@ -199,10 +199,15 @@ async def _admit(claim: Claim, session_id: str, services: Services) -> None:
 def _admission_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
     if (denied := _access_denied(identity, session_id, services)) is not None:
         return denied
+    if services.directory.holder(identity.key) is not None:
+        return None  # which it would replace
+    return _quota_exceeded(identity, services)
+
+
+def _quota_exceeded(identity: Identity, services: Services) -> RpcError | None:
     limit = services.settings.connections_per_workspace_max
     current = services.directory.connections(identity.workspace)
-    replaces = services.directory.holder(identity.key) is not None
-    if limit > 0 and identity.workspace and current >= limit and not replaces:
+    if limit > 0 and identity.workspace and identity.kind not in SYSTEM and current >= limit:
         return RpcError(
             StatusCode.RESOURCE_EXHAUSTED,
             f"quota exceeded for connections in workspace '{identity.workspace}': current {current}, limit {limit}",
@@ -223,6 +228,8 @@ def _access_denied(identity: Identity, session_id: str, services: Services) -> R
 
 def _withdrawn(claim: Claim, session_id: str, services: Services) -> RpcError | None:
     """What admitted a client may be over by the time it has its lock; only from then on do changes find its session."""
+    if services.draining:
+        return refused_by_drain()
     if not claim.admission.still_holds():
         reason = CloseReason.TASK_ENDED if claim.admission.task_id else CloseReason.TOKEN_REVOKED
         return reason.status
@@ -322,11 +329,14 @@ class Session:
     async def run(self, stack: AsyncExitStack) -> None:
         """Serve until the session ends; raises the status for every end but a half-close."""
         services = self._services
+        if (denied := _quota_exceeded(self.identity, services)) is not None:
+            raise denied  # others came since it was asked first; from here on it counts
         services.directory.add(self)
         stack.callback(services.directory.remove, self)
         stack.callback(self._release)
         if (withdrawn := _withdrawn(self.claim, self.session_id, services)) is not None:
             raise withdrawn
+        services.observer.negotiated(self)
         ack = down(build_ack(self.claim, self.lock, version=services.settings.version))
         if self.claim.extensions.unsupported_required:
             await self._refuse_extension(ack)

@@ -15,6 +15,8 @@ class Settings:
     gateway_id: str
     strict_identifiers: bool = True
     init_timeout_s: float = 30.0
+    half_open_max: int = 0
+    """Streams of one address that have not said yet who they are; 0 is any number."""
     competing_pools: bool = True
     """``tb`` lanes are competing consumers; False restores the broadcast of older gateways."""
     outbound_bytes: int = 256 * 1024

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from aether.audit.events import Event, Recorder
 from aether.authority.requests import Requests
 from aether.config import Config
 from aether.gateway.directory import Directory
-from aether.identity import PrincipalType
+from aether.identity import Identity, PrincipalType
 from aether.orchestration.autostart import Autostart
 from aether.orchestration.startups import Startups
 from aether.registry.registry import Registry
@@ -59,6 +59,7 @@ class Tasks:
     liveness: Liveness
     dispatcher: Dispatcher
     startups: Startups
+    registry: Registry
     parties: Parties
     participants: Participants
     approvals: Approvals
@@ -78,6 +79,11 @@ class Tasks:
                 self.startups.connect(session)
             case PrincipalType.USER:
                 self.participants.connected(session.identity.id, session)
+
+    def extensions_of(self, identity: Identity) -> Collection[str]:
+        """URIs of the extensions that the registration of an agent lists; nobody else has any (connection 12)."""
+        registration = self.registry.find(identity.implementation) if identity.kind is PrincipalType.AGENT else None
+        return registration.extensions if registration is not None else ()
 
     def is_party(self, caller: Caller, topic: str) -> bool:
         """Whether a sender may write to the lane of a task because of its part in it."""
@@ -250,6 +256,7 @@ def compose_tasks(
         liveness,
         dispatcher,
         startups,
+        registry,
         parties,
         participants,
         approvals,

@@ -266,6 +266,7 @@ async def test_connections_come_and_go_in_the_log(wire: Wire, admin: Admin) -> N
     await wire.refused(agent(workspace="ws1"), StatusCode.PERMISSION_DENIED)
     found = await rows(admin, event_type="connection", actor_id=ME)
     assert [row.operation for row in reversed(found)] == [
+        "lock_acquired",
         "session_registered",
         "lock_rejected",
         "connection_closed",

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -277,20 +278,11 @@ async def test_unnamed_orchestrators_get_different_names(wire: Wire, gateway: Ga
 async def test_one_of_fifty_simultaneous_claims_wins(wire: Wire) -> None:
     """connection 23."""
     statuses: list[str] = []
-
-    async def claim() -> None:
-        peer = await wire.open()
-        peer.say(init=agent())
-        try:
-            await peer.expect("connection_ack")
-        except RpcError as error:
-            statuses.append(error.code.name)
-        else:
-            statuses.append("ack")
-
+    peers = [await wire.open() for _ in range(50)]
     async with trio.open_nursery() as nursery:
-        for _ in range(50):
-            nursery.start_soon(claim)
+        for peer in peers:
+            peer.say(init=agent())
+            nursery.start_soon(outcome, peer, statuses)
     assert sorted(statuses) == ["ALREADY_EXISTS"] * 49 + ["ack"]
 
 
@@ -411,9 +403,60 @@ async def test_the_quota_of_a_workspace_counts_live_sessions(tmp_path: Path) -> 
             await wire.refused(agent("3"), StatusCode.RESOURCE_EXHAUSTED, "limit 2")
             await wire.refused(agent("1"), StatusCode.ALREADY_EXISTS)
             await wire.connect(agent("3", workspace="elsewhere"))
-            assert (await wire.connect(agent("1", resume_session_id=first.ack.session_id))).ack.resumed
-            await (await reconnect(wire, user())).close()
+            resumed = await wire.connect(agent("1", resume_session_id=first.ack.session_id))
+            assert resumed.ack.resumed
+            await (await wire.connect(user())).close()
             assert gateway.sessions == 3
+            await resumed.close()
+            await wire.connect(agent("3"))
+            await wire.refused(agent("1"), StatusCode.RESOURCE_EXHAUSTED, "current 2, limit 2")
+
+
+async def test_the_quota_holds_for_clients_that_come_at_once(tmp_path: Path) -> None:
+    """connection 41: checking and counting are one step."""
+    config = Config.development(tmp_path / "d", quotas={"enabled": True, "max_connections_per_workspace": 2})
+    statuses: list[str] = []
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            peers = [await wire.open() for _ in range(20)]
+            async with trio.open_nursery() as nursery:
+                for number, peer in enumerate(peers):
+                    peer.say(init=agent(str(number)))
+                    nursery.start_soon(outcome, peer, statuses)
+            assert sorted(statuses) == ["RESOURCE_EXHAUSTED"] * 18 + ["ack"] * 2
+            assert gateway.sessions == 2
+            assert len(await gateway.services.locks.scan("ag::")) == 2
+
+
+async def outcome(peer: Peer, statuses: list[str]) -> None:
+    """How a connect ends: with an acknowledgement, or the name of a status."""
+    try:
+        await peer.expect("connection_ack")
+    except RpcError as error:
+        statuses.append(error.code.name)
+    else:
+        statuses.append("ack")
+
+
+async def test_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    """connection 43: whichever step refuses, the identity is free and nobody is listed. (A rule: access 2.)"""
+    config = Config.development(tmp_path / "d", quotas={"enabled": True, "max_connections_per_workspace": 1})
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            other = await wire.connect(agent("other"))
+            await wire.refused(agent(credentials={"x-api-key": "wrong"}), StatusCode.UNAUTHENTICATED)
+            await wire.refused(agent(), StatusCode.RESOURCE_EXHAUSTED)
+            await other.close()
+            peer = await wire.open()
+            peer.say(init=agent(extensions=[pb.ExtensionDeclaration(uri="urn:x", required=True)]))
+            await peer.expect("connection_ack")
+            await peer.expect("signal")
+            await peer.expect_status(StatusCode.FAILED_PRECONDITION)
+            assert gateway.sessions == 0
+            assert await gateway.services.locks.scan("") == []
+            await wire.connect(agent())
 
 
 @pytest.mark.parametrize("key", ["token", "task_token", "api_key", "x-api-key", "authorization", "bearer_token"])
@@ -455,6 +498,37 @@ async def test_an_unknown_required_extension_ends_the_connect_after_the_ack(wire
     assert await again.expect_payloads(1) == [b"waits"]
 
 
+async def test_agents_may_use_the_extensions_of_their_registration(wire: Wire, gateway: Gateway) -> None:
+    """connection 73: nobody else may, and each declaration is on record."""
+    registrar = await wire.connect(orchestrator("o"))
+    info = pb.AgentRegistrationInfo(implementation="i", launch_params={"profile": "p"}, extensions=["urn:x", "urn:y"])
+    registrar.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=info))
+    assert (await registrar.expect("agent")).success
+    declared = [pb.ExtensionDeclaration(uri="urn:x", version="3", required=True), pb.ExtensionDeclaration(uri="urn:z")]
+    peer = await wire.connect(agent(extensions=declared), (("aether-extensions", "urn:y"),))
+    assert list(peer.ack.negotiated_extensions) == [
+        pb.NegotiatedExtension(uri="urn:x", version="3", supported=True),
+        pb.NegotiatedExtension(uri="urn:z", rejection_reason="extension URI not supported by this gateway"),
+        pb.NegotiatedExtension(uri="urn:y", supported=True),
+    ]
+    await peer.expect_nothing()
+    for init in (user(extensions=declared), service(extensions=declared), task("t", extensions=declared)):
+        other = await wire.open()
+        other.say(init=init)
+        assert not (await other.expect("connection_ack")).negotiated_extensions[0].supported
+        await other.expect("signal")
+        await other.expect_status(StatusCode.FAILED_PRECONDITION, "urn:x")
+    stranger = await wire.open()
+    stranger.say(init=agent(implementation="unregistered", extensions=declared))
+    assert not (await stranger.expect("connection_ack")).negotiated_extensions[0].supported
+    registrar.say(audit_query=pb.AuditQuery(operation="extension_negotiated", actor_id="ag::w::i::s", limit=10))
+    rows = (await registrar.expect("audit_response")).entries
+    assert {(row.resource_id, row.success) for row in rows} == {("urn:x", True), ("urn:y", True), ("urn:z", True)}
+    registrar.say(audit_query=pb.AuditQuery(operation="extension_negotiated", actor_id="us::alice::w1", limit=10))
+    rows = (await registrar.expect("audit_response")).entries
+    assert {(row.resource_id, row.success) for row in rows} == {("urn:x", False), ("urn:z", True)}
+
+
 async def test_active_extensions_of_a_message_are_ignored(wire: Wire) -> None:
     """connection 74."""
     peer = await wire.connect(agent())
@@ -476,6 +550,68 @@ async def test_a_drain_tells_the_clients_to_come_back(wire: Wire, gateway: Gatew
     await plain.expect_status(StatusCode.UNAVAILABLE, "gateway draining")
     await python.expect_status(StatusCode.UNAVAILABLE, "gateway draining")
     assert gateway.sessions == 0
+
+
+async def test_a_drain_does_not_wait_for_who_says_nothing(wire: Wire, gateway: Gateway) -> None:
+    """connection 76: nor does it admit who speaks up during it."""
+    silent = await wire.open()
+    silent.call.flush()
+    await wait_half_open(gateway, 1)
+    with trio.fail_after(PATIENCE_S):
+        await gateway.drain()
+    await silent.expect_status(StatusCode.UNAVAILABLE, "gateway draining")
+
+
+async def wait_half_open(gateway: Gateway, count: int) -> None:
+    """Until so many streams are there that have said nothing."""
+    with trio.fail_after(PATIENCE_S):
+        while len(gateway.services.half_open) != count:  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(0.01)
+
+
+async def test_who_arrives_during_a_drain_gets_no_session(wire: Wire, gateway: Gateway) -> None:
+    """connection 76: a stream that was being admitted when the drain began."""
+    acquire = gateway.services.tier.locks.acquire
+
+    async def acquire_late(*arguments: Any) -> Any:
+        lock = await acquire(*arguments)
+        gateway.services.draining = True
+        return lock
+
+    gateway.services.tier.locks.acquire = acquire_late  # type: ignore[method-assign]
+    await wire.refused(agent(), StatusCode.UNAVAILABLE, "gateway draining")
+    assert await gateway.services.locks.scan("") == []
+
+
+async def test_one_address_holds_few_streams_that_say_nothing(tmp_path: Path) -> None:
+    """connection W-40."""
+    async with Gateway(Config.development(tmp_path / "d", gateway={"max_half_open": 2})) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            silent = [await wire.open() for _ in range(2)]
+            for peer in silent:
+                peer.call.flush()
+            await wait_half_open(gateway, 2)
+            await wire.refused(agent(), StatusCode.RESOURCE_EXHAUSTED, "too many streams without InitConnection")
+            await silent[0].abort()
+            await wait_half_open(gateway, 1)
+            peers = [await wire.connect(agent(str(number))) for number in range(3)]
+            await peers[0].expect_nothing()
+
+
+async def test_before_a_drain_clients_are_served_while_the_health_says_no(tmp_path: Path) -> None:
+    """connection 8.3: until load balancers have noticed; then new streams are refused."""
+    config = Config.development(tmp_path / "d", shutdown={"pre_drain_delay": "1h"})
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire, trio.open_nursery() as nursery:
+            nursery.start_soon(gateway.drain)
+            while not gateway.is_draining:
+                await trio.lowlevel.checkpoint()
+            peer = await wire.connect(agent())
+            peer.send("ag::w::i::s", b"x")
+            assert await peer.expect_payloads(1) == [b"x"]
+            nursery.cancel_scope.cancel()
 
 
 async def test_an_oversize_message_ends_its_stream_only(wire: Wire, gateway: Gateway) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.protocol.test_access import ALICE, Admin
-from tests.integration.protocol.test_authority import made, on_behalf
+from tests.integration.protocol.test_authority import TRUST, made, on_behalf
 from tests.support.wire import Peer, Wire, agent, metrics_bridge, orchestrator, service, task, user
 from tests.unit.fakes import WallClock
 
@@ -48,6 +49,14 @@ async def ask(peer: Peer, op: int, **fields: Any) -> pb.SessionOperationResponse
 
 async def listed(peer: Peer, **wanted: Any) -> list[str]:
     return [one.identity for one in (await ask(peer, S.LIST, filter=pb.ConnectionFilter(**wanted))).connections]
+
+
+async def listed_for(peer: Peer, grant: pb.ACLAuthorityGrantInfo) -> list[str]:
+    """The users, as whoever the grant is about may see them."""
+    response = await ask(
+        peer, S.LIST, filter=pb.ConnectionFilter(type=pb.PRINCIPAL_USER), authorization=on_behalf(grant)
+    )
+    return [one.identity for one in response.connections]
 
 
 async def status(peer: Peer, kind: str, name: str) -> pb.ConnectionStatusResponse:
@@ -104,6 +113,14 @@ async def test_85_who_may_administer(admin: Admin, wire: Wire, clock: WallClock)
     assert (await ask(alice, S.LIST, authorization=on_behalf(grant))).success
     wrong = await ask(me, S.LIST, authorization=on_behalf(grant))
     assert wrong.error.startswith("invalid authorization context: ")
+    await admin.grant(ME, TRUST, 30)
+    lent = await made(
+        me, max_access_level=40, expires_at=end, renewable_until=end, source_session_id=alice.ack.session_id
+    )
+    assert await listed_for(me, lent) == ["us::alice::w1"]
+    await admin.grant(ALICE, ("admin", "admin/sessions"), 0)
+    refused = await ask(me, S.LIST, authorization=on_behalf(lent))
+    assert "explicit ACL grant" in refused.error
     await admin.grant(ME, ("admin", "admin/sessions"), 40)
     assert await listed(me, type=pb.PRINCIPAL_AGENT) == ["ag::w::i::s"]
 
@@ -167,10 +184,13 @@ async def test_92_admin_queries(admin: Admin, wire: Wire) -> None:
 
 
 async def test_93_94_the_record_of_sessions(admin: Admin, wire: Wire) -> None:
-    me = await wire.connect(agent(client_version="1.2", client_sdk="test"))
+    build = pb.BuildInfo(commit="c0ffee")
+    me = await wire.connect(agent(client_version="1.2", client_sdk="test", client_build_info=build))
     await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
-    again = await wire.connect(agent(resume_session_id=me.ack.session_id, client_sdk="test"))
+    again = await wire.connect(agent(resume_session_id=me.ack.session_id, client_version="1.3", client_sdk="test"))
     await again.close()
+    killed = await wire.connect(task("killed"))
+    await killed.abort()
     helper = await wire.connect(service())
     await ask(admin.peer, S.DISCONNECT, session_id=helper.ack.session_id)
     await helper.expect("signal")
@@ -180,10 +200,56 @@ async def test_93_94_the_record_of_sessions(admin: Admin, wire: Wire) -> None:
     seen = [(entry.operation, entry.actor_id, entry.metadata_json) for entry in reversed(entries)]
     rejected = [row for row in seen if row[0] == "lock_rejected"]
     assert [row[1] for row in rejected] == ["ag::w::i::s"]
-    registered = [row[2] for row in seen if row[0] == "session_registered" and row[1] == "ag::w::i::s"]
-    assert '"client_version":"1.2"' in registered[0]
-    assert '"client_sdk":"test"' in registered[0]
-    assert '"resumed":true' in registered[1]
-    closed = {row[1]: row[2] for row in seen if row[0] == "connection_closed"}
-    assert '"reason":"graceful_close"' in closed["ag::w::i::s"]
-    assert '"reason":"admin_disconnect"' in closed["sv::i::s"]
+    first, second = [json.loads(row[2]) for row in seen if row[0] == "lock_acquired" and row[1] == "ag::w::i::s"]
+    told = {"initial_connection_unix_ms": me.ack.initial_connection_unix_ms, "server_version": me.ack.server_version}
+    assert first == told | {
+        "event_kind": "initial",
+        "resumed": False,
+        "forced": False,
+        "reconnection_count": 0,
+        "client_version": "1.2",
+        "client_sdk": "test",
+        "client_build_commit": "c0ffee",
+    }
+    assert second == told | {
+        "event_kind": "reconnect",
+        "resumed": True,
+        "forced": False,
+        "reconnection_count": 1,
+        "client_version": "1.3",
+        "client_sdk": "test",
+        "resume_session_id": me.ack.session_id,
+    }
+    registered = [row[2] for row in seen if row[0] == "session_registered"]
+    assert len(registered) == 5
+    assert all("127.0.0.1:" in metadata for metadata in registered)
+    closed = [(row[1], json.loads(row[2])) for row in seen if row[0] == "connection_closed"]
+    assert [(identity, row["reason"], row["detail"]) for identity, row in closed] == [
+        ("ag::w::i::s", "error", "superseded"),
+        ("ag::w::i::s", "graceful_close", "client_close"),
+        ("tu::w::i::killed", "error", "client_gone"),
+        ("sv::i::s", "admin_disconnect", "admin"),
+    ]
+
+
+async def test_30_a_resumed_session_is_the_only_one(admin: Admin, wire: Wire) -> None:
+    """connection 30: what asks for the identity finds the new session, and nothing else."""
+    old = await wire.connect(agent())
+    new = await wire.connect(agent(resume_session_id=old.ack.session_id))
+    response = await ask(admin.peer, S.LIST, filter=pb.ConnectionFilter(type=pb.PRINCIPAL_AGENT))
+    assert ([one.session_id for one in response.connections], response.total_count) == ([new.ack.session_id], 1)
+    assert (await ask(admin.peer, S.GET, session_id=old.ack.session_id)).error.startswith("session not found")
+    assert (await status(admin.peer, *ME)).connected
+    await admin.grant(("orchestrator", "orc::o::admin"), ("workspace", "w"), 30)
+    admin.peer.say(
+        create_task=pb.CreateTaskRequest(
+            task_type="t",
+            workspace="w",
+            assignment_mode=pb.TARGETED,
+            target_agent_id="ag::w::i::s",
+            request_id="c",
+        )
+    )
+    assert (await new.expect("task_assignment")).task_type == "t"
+    await old.expect("signal")
+    await old.expect_status(StatusCode.CANCELLED)

@@ -354,6 +354,7 @@ async def test_rows_of_a_session_have_its_id_from_the_first(wire: Wire, admin: A
     found = (await admin.peer.expect("audit_response")).entries
     assert {(row.operation, row.success) for row in found if row.session_id == alice.ack.session_id} == {
         ("identity_resolved", True),
+        ("lock_acquired", True),
         ("session_registered", True),
         ("connect", True),
         ("connect", False),
