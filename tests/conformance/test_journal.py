@@ -27,15 +27,14 @@ class Participant:
         self.values: list[tuple[str, int]] = []
         self.locks: list[tuple[str, str]] = []
         self._database = database
-        database.join(self)
 
     def put(self, name: str, value: int) -> None:
         self.values.append((name, value))
-        self._database.touch()
+        self._database.touch(self)
 
     def add(self, identity: str) -> None:
         self.locks.append((identity, "{}"))
-        self._database.touch()
+        self._database.touch(self)
 
     def stage(self) -> list[Rows]:
         values, locks = self.values, self.locks

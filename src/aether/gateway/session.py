@@ -518,17 +518,17 @@ class Session:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
             reply = _broken(kind, operation)
         if isinstance(reply, Answer):
-            self.put(self._after_record(reply, recorded, kind, operation))
+            if self._services.audit.ticket != recorded:
+                reply = self._after_record(reply, kind, operation)
+            self.put(reply)
         elif self._nursery is not None:
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
             self._nursery.start_soon(self._finish, kind, operation, reply)
 
-    def _after_record(self, answer: Answer, recorded: int, kind: str, operation: Any) -> Answer:
-        """The answer, not before the rows that were recorded since the log was at ``recorded``. If those cannot be
-        written, the client is told to try again: what is not recorded was not refused."""
+    def _after_record(self, answer: Answer, kind: str, operation: Any) -> Answer:
+        """The answer, not before the rows that were recorded on the way. If those cannot be written, the client is told
+        to try again: what is not recorded was not refused."""
         ticket = self._services.audit.ticket
-        if ticket == recorded:
-            return answer
         in_doubt = answer.in_doubt or (lambda: _unavailable(kind, operation).frames)
         return answer._replace(ticket=max(answer.ticket, ticket), in_doubt=in_doubt)
 
@@ -598,7 +598,9 @@ class Session:
         except Exception:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
             answer = _broken(kind, operation)
-        self.put(self._after_record(answer, recorded, kind, operation))
+        if self._services.audit.ticket != recorded:
+            answer = self._after_record(answer, kind, operation)
+        self.put(answer)
         if self._reason is not None:
             return
         held, self._port.held = self._port.held, []
@@ -626,7 +628,7 @@ class Session:
             self._services.commit_wanted = True
         over = (
             self._call.pending > ANSWER_BYTES_MAX
-            or sum(map(len, self._port.held)) > HELD_BYTES_MAX
+            or (self._port.held and sum(map(len, self._port.held)) > HELD_BYTES_MAX)
             or self._services.log_is_full()
         )
         if over and self._reading and self._nursery is not None:

@@ -39,7 +39,6 @@ class SqliteAudit:
         self._committing = 0
         last = database.reader.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
         self.head: tuple[int, str] = tuple(last) if last else (0, GENESIS)
-        database.join(self)
 
     @property
     def staged(self) -> int:
@@ -49,7 +48,7 @@ class SqliteAudit:
         self._database.check()
         self._staged.append(row)
         self.head = (row.number, row.hash)
-        return self._database.touch()
+        return self._database.touch(self)
 
     def stage(self) -> Iterable[Rows]:
         self._committing = len(self._staged)

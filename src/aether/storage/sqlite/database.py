@@ -137,7 +137,7 @@ class Participant(Protocol):
 
     def stage(self) -> Iterable[Statement | Rows]:
         """Hand over what was staged since the last call, as statements, or as rows for the journal; called on the trio
-        thread."""
+        thread, if there is anything."""
 
     def on_committed(self) -> None:
         """The batch of the last :meth:`stage` is durable."""
@@ -146,6 +146,8 @@ class Participant(Protocol):
 @dataclass(slots=True)
 class _Batch:
     ticket: int
+    participants: list[Participant]
+    """Those that have something in it."""
     statements: list[Statement]
     rows: list[Rows]
     """Those that the statements write to the journal."""
@@ -187,7 +189,6 @@ class Database:
         self.on_durable: list[Callable[[], None]] = []
         self.on_moved: list[Callable[[], None]] = []
         self.on_failure: list[Callable[[], None]] = []
-        self._participants: list[Participant] = []
         self._queue: queue.SimpleQueue[_Batch | _Move | _Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._connection_lock = threading.Lock()
@@ -195,10 +196,10 @@ class Database:
         self._journal = Journal()
         self._moving: _Move | None = None
         self._moving_from = 0
-        self._touched = False
+        self._touched: list[Participant] = []
         self._urgent = False
         self._dirty = trio.Event()
-        self._waiters = trio.Event()
+        self._waiters: trio.Event | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self._scan_limiter = trio.CapacityLimiter(1)
         self._writer = self._connect()
@@ -238,10 +239,6 @@ class Database:
 
     # ---------------------------------------------------------------------------------------------- staging
 
-    def join(self, participant: Participant) -> None:
-        """Make a store part of every batch."""
-        self._participants.append(participant)
-
     @property
     def latest_ticket(self) -> int:
         """Ticket of the newest batch that has something in it: once it is durable, so is all that was staged."""
@@ -255,11 +252,13 @@ class Database:
         if self.failing:
             raise StoreUnavailable("the store cannot write")
 
-    def touch(self) -> int:
-        """Something was staged; returns the ticket it belongs to."""
-        if not self._touched:
-            self._touched = True
+    def touch(self, participant: Participant) -> int:
+        """A store has staged something; returns the ticket it belongs to."""
+        touched = self._touched
+        if not touched:
             self._dirty.set()
+        if participant not in touched:  # a handful at most
+            touched.append(participant)
         return self.open_ticket
 
     def kick(self) -> None:
@@ -278,8 +277,19 @@ class Database:
             self.check()
             self.kick()
             if self.committed < ticket:
-                await self._waiters.wait()
+                await self._news()
         await trio.lowlevel.checkpoint()
+
+    async def _news(self) -> None:
+        """Until the next commit, move or failure."""
+        if self._waiters is None:
+            self._waiters = trio.Event()
+        await self._waiters.wait()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        if waiters is not None:
+            waiters.set()
 
     async def wait_moved(self, ticket: int) -> None:
         """Until the batch with this ticket is durable and its rows are in their tables.
@@ -292,23 +302,24 @@ class Database:
         ):
             self.check()
             self._move()
-            await self._waiters.wait()
+            await self._news()
 
     def _seal(self) -> None:
         statements: list[Statement] = []
         rows: list[Rows] = []
-        for participant in self._participants:
+        participants, self._touched = self._touched, []
+        for participant in participants:
             for staged in participant.stage():
                 if isinstance(staged, Rows):
                     rows.append(staged)
                 else:
                     statements.append(staged)
-        batch = _Batch(self.open_ticket, statements, rows)
+        batch = _Batch(self.open_ticket, participants, statements, rows)
         if rows:
             statement, batch.journal_bytes = record(batch.ticket, rows)
             statements.append(statement)
         self.open_ticket += 1
-        self._touched = self._urgent = False
+        self._urgent = False
         self._writing = batch
         if self.durability == "os" and not self._behind and self._commit_inline(batch):
             self._on_commit(batch)
@@ -367,12 +378,11 @@ class Database:
             self._journal.add(batch.ticket, batch.rows, batch.journal_bytes)
             if self._journal.is_full:
                 self._move()
-        for participant in self._participants:
+        for participant in batch.participants:
             participant.on_committed()
         for callback in self.on_durable:
             callback()
-        waiters, self._waiters = self._waiters, trio.Event()
-        waiters.set()
+        self._wake()
         if self._urgent and self._writing is None:
             self._seal()
 
@@ -385,8 +395,7 @@ class Database:
             callback()
         if self._journal.is_full:
             self._move()
-        waiters, self._waiters = self._waiters, trio.Event()
-        waiters.set()
+        self._wake()
 
     def _on_failure(self, text: str) -> None:
         if not self.failing:
@@ -394,8 +403,7 @@ class Database:
         self.failing = True
         for callback in self.on_failure:
             callback()
-        waiters, self._waiters = self._waiters, trio.Event()
-        waiters.set()
+        self._wake()
 
     async def _finish(self) -> None:
         """Make everything durable, or give up when that fails, and end the thread."""
@@ -405,7 +413,7 @@ class Database:
                 if self._writing is None:
                     self._move()
                 if self._writing or self._moving:
-                    await self._waiters.wait()
+                    await self._news()
         self._closing.set()
         self._queue.put(None)
 

@@ -81,7 +81,6 @@ class SqliteKV:
         self._cache: OrderedDict[Place, Entry | None] = OrderedDict()
         self._cache_room = cache_bytes
         self._counts: OrderedDict[int, int] = OrderedDict()
-        database.join(self)
 
     # ---------------------------------------------------------------------------------------------- commands
 
@@ -99,7 +98,7 @@ class SqliteKV:
         if change is None or isinstance(change, Entry):
             self._staged[place] = change
             self._count_change(place[0], entry, change)
-            ticket = self._database.touch()
+            ticket = self._database.touch(self)
         return result, ticket
 
     async def execute(self, command: Command) -> Result:
@@ -166,7 +165,7 @@ class SqliteKV:
                 self._staged[namespace, key] = None
                 removed += not 0 < expires_ms <= now_ms
             self._counts.pop(namespace, None)
-            self._database.touch()
+            self._database.touch(self)
 
     async def _settle(self, namespace: int) -> None:
         """Make what is staged for a namespace durable, so that a scan sees it."""

@@ -56,7 +56,6 @@ class SqliteLocks:
         }
         self._reserve = False
         self._changed: dict[str, Lock | None] = {}
-        database.join(self)
 
     async def acquire(self, identity: str, session_id: str, resume_session_id: str, client: ClientInfo) -> Lock:
         self._database.check()
@@ -92,7 +91,7 @@ class SqliteLocks:
         if self._fence == self._fence_limit:
             self._fence_limit += FENCES_RESERVED
             self._reserve = True
-            self._reservation = self._database.touch()
+            self._reservation = self._database.touch(self)
         self._fence += 1
         return self._fence
 
@@ -150,7 +149,7 @@ class SqliteLocks:
 
     def _stage(self, identity: str, lock: Lock | None) -> int:
         self._changed[identity] = lock
-        return self._database.touch()
+        return self._database.touch(self)
 
     def stage(self) -> Iterable[Statement]:
         if self._reserve:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from functools import partial
 from weakref import WeakValueDictionary
 
 import trio
@@ -47,14 +48,13 @@ class SqliteLog:
         reader = database.reader
         row = reader.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
         self._head = Head(row[0] if row else 0)
-        self._head.on_dirty = database.touch
+        self._head.on_dirty = partial(database.touch, self)
         self._next_topic_id: int = reader.execute("SELECT coalesce(max(id), 0) + 1 FROM topics").fetchone()[0]
         self._topics: WeakValueDictionary[str, Topic] = WeakValueDictionary()
         self._committing: dict[str, tuple[Topic, list[tuple[int, bytes]]]] = {}
         self._committing_bytes = 0
         self._cursors: dict[tuple[str, str], int] = {}
         self._committing_cursors: dict[tuple[str, str], int] = {}
-        database.join(self)
 
     # ---------------------------------------------------------------------------------------------- appending
 
@@ -174,7 +174,7 @@ class SqliteLog:
         key = (topic, consumer)
         if position > self._cursors.get(key, -1):
             self._cursors[key] = position
-            self._database.touch()
+            self._database.touch(self)
 
     # ---------------------------------------------------------------------------------------------- retention
 

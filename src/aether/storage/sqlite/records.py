@@ -22,7 +22,6 @@ class SqliteRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._staged: list[Statement] = []
-        database.join(self)
 
     def load(self, kind: str) -> Mapping[str, bytes]:
         rows = self._database.reader.execute("SELECT key, record FROM records WHERE kind = ? ORDER BY id", (kind,))
@@ -37,7 +36,7 @@ class SqliteRecords:
     def _stage(self, sql: str, parameters: tuple[str, ...]) -> int:
         self._database.check()
         self._staged.append((sql, parameters))
-        return self._database.touch()
+        return self._database.touch(self)
 
     def stage(self) -> Iterable[Statement]:
         staged, self._staged = self._staged, []

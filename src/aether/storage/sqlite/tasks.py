@@ -90,7 +90,6 @@ class SqliteTasks:
         self._staged_events: list[tuple[int, str, int, str]] = []
         row = database.reader.execute("SELECT value FROM meta WHERE name = 'task_event'").fetchone()
         self._last_event: int = row[0] if row else 0
-        database.join(self)
         database.on_moved.append(self._on_moved)
 
     def check(self) -> None:
@@ -110,19 +109,19 @@ class SqliteTasks:
     def put(self, task: Task) -> int:
         self._database.check()
         self._staged[task.task_id] = task
-        return self._database.touch()
+        return self._database.touch(self)
 
     def put_payload(self, task_id: str, payload: bytes) -> int:
         self._database.check()
         self._staged_payloads[task_id] = payload
         self._keep(task_id, payload)
-        return self._database.touch()
+        return self._database.touch(self)
 
     def append(self, event: TaskEvent) -> int:
         self._database.check()
         self._last_event = event.number
         self._staged_events.append((event.number, event.task_id, event.time_ms, _encode(event)))
-        return self._database.touch()
+        return self._database.touch(self)
 
     def stage(self) -> Iterable[Statement | Rows]:
         staged, self._staged = self._staged, {}
