@@ -8,7 +8,7 @@ the counts before each scrape.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -49,12 +49,20 @@ class KVOperations(Collector):
 
     _BOUNDS = _doubling(0.0001, 14)
 
-    def __init__(self) -> None:
+    def __init__(self, label_of: Callable[[str], str]) -> None:
+        self._label_of = label_of
         self._cells: dict[tuple[str, str, bool], list[float]] = {}
         """Per operation, scope and success: a count for each bucket and one beyond the last, then the seconds."""
+        self._metered: dict[tuple[str, str], int] = {}
+        """Successes, per workspace and operation."""
 
-    def observe(self, operation: str, scope: str, ok: bool, seconds: float) -> None:
+    def observe(self, operation: str, scope: str, workspace: str, ok: bool, seconds: float) -> None:
         """An operation was answered; ``operation`` is the protocol's name, such as ``PUT``."""
+        if ok:
+            metered = (workspace, operation)
+            if metered not in self._metered:
+                metered = (self._label_of(workspace), operation)
+            self._metered[metered] = self._metered.get(metered, 0) + 1
         cell = self._cells.get((operation, scope, ok))
         if cell is None:
             cell = self._cells[operation, scope, ok] = [0.0] * (len(self._BOUNDS) + 2)
@@ -79,14 +87,23 @@ class KVOperations(Collector):
             counts = list(accumulate(cell[:-1]))
             bounds = [*map(floatToGoString, self._BOUNDS), "+Inf"]
             latency.add_metric(list(labels), list(zip(bounds, counts, strict=True)), cell[-1])
+        metered = CounterMetricFamily(
+            "aether_metering_kv_operations",
+            "Key/value operations that succeeded.",
+            labels=["workspace", "operation"],
+        )
+        for (workspace, operation), count in self._metered.items():
+            metered.add_metric([workspace, operation], count)
         yield operations
         yield latency
+        yield metered
 
 
 class Metrics:
     """The counters of one gateway and their exposition."""
 
     def __init__(self) -> None:
+        self._workspaces: set[str] = set()
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         session_labels = ["workspace", "principal_type"]
@@ -119,7 +136,7 @@ class Metrics:
         self._errors = Counter(
             "aether_message_errors", "Messages and reports refused.", ["workspace", "error_type"], registry=registry
         )
-        self.kv = KVOperations()
+        self.kv = KVOperations(self._workspace)
         registry.register(self.kv)
         self._checkpoints = Counter(
             "aether_metering_checkpoint_operations",
@@ -150,7 +167,6 @@ class Metrics:
         )
         build = Gauge("aether_build_info", "Always 1; the labels tell what runs.", ["version"], registry=registry)
         build.labels(__version__).set(1)
-        self._workspaces: set[str] = set()
 
     def _workspace(self, name: str) -> str:
         if name in self._workspaces:

@@ -261,10 +261,16 @@ async def test_repeats_within_a_window_are_one_row() -> None:
     for _ in range(50):
         trail.record(same._replace(success=False))
     assert len(store.rows) == 51
+    for_alice = Lineage("user", "alice", "user", "alice", "grant", "grant")
+    assert not trail.repeats(same.kind, same.actor_id, same.resource_type, same.resource_id, same.operation, "grant")
+    for _ in range(2):
+        trail.routine(same._replace(lineage=for_alice))
+    assert trail.repeats(same.kind, same.actor_id, same.resource_type, same.resource_id, same.operation, "grant")
+    assert [row.subject_id for row in store.rows[51:]] == ["alice"]
     trail.begin_window()
     assert not trail.repeats(same.kind, same.actor_id, same.resource_type, same.resource_id, same.operation)
     trail.routine(same)
-    assert len(store.rows) == 52
+    assert len(store.rows) == 53
 
 
 async def test_without_a_window_every_row_is_kept() -> None:

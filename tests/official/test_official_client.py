@@ -135,6 +135,16 @@ def test_access_rules_with_the_asynchronous_client(ruled: GatewayProcess) -> Non
         "decision": [True, "ALLOW", True],
         "decisions": [True, False],
         "denied": "ERR_PERMISSION_DENIED",
+        # Denied twice, without a user, no such operations for orchestrators, too long a key, no such grant (kv 12 to
+        # 14).
+        "kv": [
+            "PermissionDeniedError",
+            "PermissionDeniedError",
+            "AetherError",
+            "AetherError",
+            "InvalidArgumentError",
+            "PermissionDeniedError",
+        ],
     }
     assert "ACL rule not found" in seen["gone"][1]
 

@@ -52,12 +52,12 @@ class Desk:
     wait_durable: Callable[[int], Awaitable[None]] | None = None
     access: Access = field(default_factory=OpenAccess)
     limits: KVLimits = KVLimits()
-    observed: list[tuple[str, str, bool]] = field(default_factory=list)
+    observed: list[tuple[str, str, str, bool]] = field(default_factory=list)
 
     def service(self) -> KVService:
-        def observe(operation: str, scope: str, ok: bool, seconds: float) -> None:
+        def observe(operation: str, scope: str, workspace: str, ok: bool, seconds: float) -> None:
             assert seconds >= 0
-            self.observed.append((operation, scope, ok))
+            self.observed.append((operation, scope, workspace, ok))
 
         return KVService(self.store, self.access, self.limits, observe=observe)
 
@@ -751,9 +751,9 @@ async def test_101_102_operations_are_observed(desk: Desk) -> None:
     await desk.fails(agent(), K.PUT)
     await desk.fails(user(), K.PUT)  # never reached a scope
     assert desk.observed == [
-        ("PUT", "global", True),
-        ("LIST", "workspace", True),
-        ("PUT", "global", False),
+        ("PUT", "global", "w", True),
+        ("LIST", "workspace", "w", True),
+        ("PUT", "global", "w", False),
     ]
 
 

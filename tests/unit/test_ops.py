@@ -126,7 +126,8 @@ async def test_metrics_in_prometheus_format(served):
     metrics.routed("w", [0, 5, 0, 0, 2, 0, 0, 0], 700)
     metrics.message_error("w", "ERR_PAYLOAD_TOO_LARGE")
     metrics.message_error("w", "ERR_QUOTA_001")
-    metrics.kv.observe("PUT", "global", True, 0.001)
+    metrics.kv.observe("PUT", "global", "w", True, 0.001)
+    metrics.kv.observe("PUT", "global", "w", False, 0.001)
     metrics.checkpoint_operation("w", "SAVE")
     status, text = await get(url, "/metrics")
     assert status == 200
@@ -142,6 +143,8 @@ async def test_metrics_in_prometheus_format(served):
         'aether_message_errors_total{error_type="payload_too_large",workspace="w"} 1.0',
         'aether_message_errors_total{error_type="quota_exceeded",workspace="w"} 1.0',
         'aether_kv_operations_total{operation="PUT",scope="global",status="ok"} 1.0',
+        'aether_kv_operations_total{operation="PUT",scope="global",status="error"} 1.0',
+        'aether_metering_kv_operations_total{operation="PUT",workspace="w"} 1.0',
         'aether_metering_checkpoint_operations_total{operation="SAVE",workspace="w"} 1.0',
     ):
         assert line in lines

@@ -9,7 +9,7 @@ from aether.access import Decision, DirectRights, InvalidAuthority, Level, Right
 from aether.acl.engine import RuleEngine
 from aether.acl.model import level_name
 from aether.answers import Caller
-from aether.audit.events import Event, Lineage, Recorder, actor_of
+from aether.audit.events import Event, Lineage, Recorder, actor_of, grant_of
 from aether.identity import Identity, InvalidIdentity
 from aether.identity import principal_type as read_type
 from aether.proto import aether_pb2 as pb
@@ -142,7 +142,7 @@ class AccessControl:
         :raises StoreUnavailable: a refusal that cannot be recorded.
         """
         if decision.allowed and self._recorder.repeats(
-            "authorization", principal.key, resource_type, resource_id, operation
+            "authorization", principal.key, resource_type, resource_id, operation, grant_of(lineage)
         ):
             return
         event = Event(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aether.identity import Identity
 
-__all__ = ["NO_AUDIT", "Event", "Lineage", "NoAudit", "Recorder", "actor_of"]
+__all__ = ["NO_AUDIT", "Event", "Lineage", "NoAudit", "Recorder", "actor_of", "grant_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,11 @@ class Lineage:
     grant_id: str
     root_grant_id: str
     parent_grant_id: str = ""
+
+
+def grant_of(lineage: Lineage | None) -> str:
+    """The grant an operation ran under; empty for none."""
+    return lineage.grant_id if lineage is not None else ""
 
 
 class Event(NamedTuple):
@@ -74,9 +79,14 @@ class Recorder(Protocol):
         """Keep a row of ordinary success. Repeats within the coalescing window are one row; under pressure rows may be
         left out, and a row says how many. Never raises."""
 
-    def repeats(self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str) -> bool:
+    def repeats(
+        self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str, grant_id: str = ""
+    ) -> bool:
         """Whether :meth:`routine` would do nothing with such an event: for callers on a hot path, who would rather
-        not build it."""
+        not build it.
+
+        :param grant_id: that of the authority used: what is done for somebody repeats nothing else.
+        """
 
 
 class NoAudit:
@@ -91,8 +101,10 @@ class NoAudit:
     def routine(self, event: Event) -> None:
         del event
 
-    def repeats(self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str) -> bool:
-        del kind, actor_id, resource_type, resource_id, operation
+    def repeats(
+        self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str, grant_id: str = ""
+    ) -> bool:
+        del kind, actor_id, resource_type, resource_id, operation, grant_id
         return True
 
 

@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from aether.audit.chain import TRIMMED
-from aether.audit.events import Event, Lineage
+from aether.audit.events import Event, Lineage, grant_of
 from aether.audit.store import AuditStore, Row, chain_hash, compact_json
 from aether.errors import StoreUnavailable
 
@@ -96,7 +96,7 @@ class AuditTrail:
         self.coalesces = settings.window_s > 0
         self._wall_clock = wall_clock
         self._on_left_out = on_left_out
-        self._seen: set[tuple[str, str, str, str, str]] = set()
+        self._seen: set[tuple[str, str, str, str, str, str]] = set()
         self._left_out = 0
         self._time_us = 0
 
@@ -111,7 +111,8 @@ class AuditTrail:
         if event.kind not in self.settings.kinds:
             return
         if event.kind in COALESCED:
-            key = (event.kind, event.actor_id, event.resource_type, event.resource_id, event.operation)
+            grant_id = grant_of(event.lineage)
+            key = (event.kind, event.actor_id, event.resource_type, event.resource_id, event.operation, grant_id)
             if self.coalesces and not self._first_of_window(key):
                 return
         if self.store.staged >= STAGED_MAX:
@@ -124,16 +125,18 @@ class AuditTrail:
         except StoreUnavailable:
             self._left_out += 1
 
-    def repeats(self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str) -> bool:
+    def repeats(
+        self, kind: str, actor_id: str, resource_type: str, resource_id: str, operation: str, grant_id: str = ""
+    ) -> bool:
         """See :meth:`aether.audit.events.Recorder.repeats`."""
-        seen = (kind, actor_id, resource_type, resource_id, operation) in self._seen
+        seen = (kind, actor_id, resource_type, resource_id, operation, grant_id) in self._seen
         return seen or kind not in self.settings.kinds
 
     def begin_window(self) -> None:
         """Every success is new again; called once per window."""
         self._seen.clear()
 
-    def _first_of_window(self, key: tuple[str, str, str, str, str]) -> bool:
+    def _first_of_window(self, key: tuple[str, str, str, str, str, str]) -> bool:
         if key in self._seen:
             return False
         if len(self._seen) >= REPEATS_MAX:

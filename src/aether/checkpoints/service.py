@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from aether.access import Access, Level
 from aether.answers import Answer, Caller
+from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.checkpoints.store import CheckpointStore
 from aether.checkpoints.wire import answer, failure
 from aether.errors import InvalidArgument, Refusal, StoreUnavailable
@@ -40,6 +41,8 @@ class CheckpointLimits:
     """For clients that leave the life of a checkpoint to the server; 0 is forever."""
     size_bytes_max: int = 3 * 1024 * 1024
     count_max: int = 1000
+    recorded: bool = False
+    """Successful operations are in the audit log too; refused ones always are."""
 
 
 class CheckpointService:
@@ -47,6 +50,7 @@ class CheckpointService:
 
     :param store: None when the deployment has no checkpoint store.
     :param wall_clock: current Unix time in milliseconds.
+    :param observe: told of every operation that succeeded: workspace, operation.
     """
 
     def __init__(
@@ -55,43 +59,71 @@ class CheckpointService:
         access: Access,
         limits: CheckpointLimits,
         wall_clock: Callable[[], int],
+        recorder: Recorder = NO_AUDIT,
+        *,
+        observe: Callable[[str, str], None] | None = None,
     ) -> None:
         self._store = store
         self._access = access
         self._limits = limits
         self._size_bytes_max = min(limits.size_bytes_max or DATA_BYTES_CEILING, DATA_BYTES_CEILING)
         self._wall_clock = wall_clock
+        self._recorder = recorder
+        self._observe = observe
 
     async def handle(self, caller: Caller, operation: pb.CheckpointOperation) -> Answer:
         """Run one operation; every failure is an answer."""
         request_id = operation.request_id
-        identity = caller.identity.key
-        key = operation.key or DEFAULT_KEY
         if self._store is None:
             return failure(request_id, "checkpoint store not configured")
         try:
             self._check_access(caller, operation.op)
-            match operation.op:
-                case Op.SAVE:
-                    return await self._save(self._store, identity, key, operation)
-                case Op.LOAD:
-                    checkpoint = await self._store.load(identity, key)
-                    if checkpoint is None:
-                        return answer(request_id)
-                    return answer(request_id, data=checkpoint.data, saved_at=checkpoint.saved_at_s)
-                case Op.DELETE:
-                    await self._store.delete(identity, key)
-                    return answer(request_id)
-                case Op.LIST:
-                    return answer(request_id, keys=_fit(await self._store.list(identity)))
-                case _:
-                    return failure(request_id, "unknown checkpoint operation")
+            done = await self._run(self._store, caller.identity.key, operation)
         except Refusal as refusal:
             return failure(request_id, refusal.message)
         except InvalidArgument as error:
             return failure(request_id, f"invalid checkpoint key: {error}")
         except StoreUnavailable:
             return failure(request_id, "the checkpoint store is unavailable, try again")
+        if self._observe is not None:
+            self._observe(caller.identity.workspace, Op.OpType.Name(operation.op))
+        if self._limits.recorded:
+            self._record(caller, operation)
+        return done
+
+    async def _run(self, store: CheckpointStore, identity: str, operation: pb.CheckpointOperation) -> Answer:
+        request_id, key = operation.request_id, operation.key or DEFAULT_KEY
+        match operation.op:
+            case Op.SAVE:
+                return await self._save(store, identity, key, operation)
+            case Op.LOAD:
+                checkpoint = await store.load(identity, key)
+                if checkpoint is None:
+                    return answer(request_id)
+                return answer(request_id, data=checkpoint.data, saved_at=checkpoint.saved_at_s)
+            case Op.DELETE:
+                await store.delete(identity, key)
+                return answer(request_id)
+            case Op.LIST:
+                return answer(request_id, keys=_fit(await store.list(identity)))
+            case _:
+                raise Refusal("", "unknown checkpoint operation")
+
+    def _record(self, caller: Caller, operation: pb.CheckpointOperation) -> None:
+        """The audit row of an operation (weakness 25); data never get into it."""
+        is_save = operation.op == Op.SAVE
+        self._recorder.routine(
+            Event(
+                kind="kv",
+                operation=_label(operation.op),
+                **actor_of(caller.identity),
+                resource_type="checkpoint",
+                resource_id="" if operation.op == Op.LIST else operation.key or DEFAULT_KEY,
+                workspace=caller.identity.workspace,
+                session_id=caller.session_id,
+                metadata={"size": len(operation.data), "ttl_seconds": operation.ttl} if is_save else {},
+            )
+        )
 
     def _check_access(self, caller: Caller, op: Op.OpType) -> None:
         """State belongs to the identity, but a workspace that may not be read or written is closed for it too
@@ -103,8 +135,7 @@ class CheckpointService:
         if not workspace:
             return
         level = Level.READ if op in (Op.LOAD, Op.LIST) else Level.READWRITE
-        label = f"checkpoint_{Op.OpType.Name(op).lower()}" if op in Op.OpType.values() else "checkpoint"
-        if not self._access.rights(caller).check("workspace", workspace, level, label, workspace).allowed:
+        if not self._access.rights(caller).check("workspace", workspace, level, _label(op), workspace).allowed:
             raise Refusal("", "not authorized for checkpoints in this workspace")
 
     async def _save(self, store: CheckpointStore, identity: str, key: str, operation: pb.CheckpointOperation) -> Answer:
@@ -118,6 +149,10 @@ class CheckpointService:
         ttl_s = operation.ttl if operation.ttl >= 0 else self._limits.default_ttl_s
         await store.save(identity, key, operation.data, saved_at_s=saved_at_s, ttl_s=min(ttl_s, TTL_S_CEILING))
         return answer(operation.request_id, saved_at=saved_at_s)
+
+
+def _label(op: Op.OpType) -> str:
+    return f"checkpoint_{Op.OpType.Name(op).lower()}" if op in Op.OpType.values() else "checkpoint"
 
 
 def _fit(keys: list[str]) -> list[str]:

@@ -190,6 +190,8 @@ class Checkpoint(Section):
     """Largest checkpoint, in bytes."""
     max_count: Count = 1000
     """Checkpoints per identity; 0 is unlimited."""
+    audit: Flag = False
+    """Whether successful operations are in the audit log too, as events of the kind ``kv``; refused ones always are."""
 
 
 class Quotas(Section):
@@ -679,6 +681,7 @@ class Config(Section):
             default_ttl_s=int(checkpoint.default_ttl),
             size_bytes_max=checkpoint.max_size,
             count_max=checkpoint.max_count,
+            recorded=checkpoint.audit,
         )
 
 

@@ -275,8 +275,14 @@ class Gateway:
         access = self._compose_access(tier, directory, recorder, trail)
         audit = AuditService(trail, access, self.config.audit_limits())
         checks = AccessChecks(access, self._wall_clock, self._new_id)
-        kv = KVService(tier.kv, access, self.config.kv_limits(), recorder, observe=self.metrics.kv.observe)
-        checkpoints = CheckpointService(tier.checkpoints, access, self.config.checkpoint_limits(), self._wall_clock)
+        checkpoints = CheckpointService(
+            tier.checkpoints,
+            access,
+            self.config.checkpoint_limits(),
+            self._wall_clock,
+            recorder,
+            observe=self.metrics.checkpoint_operation,
+        )
         sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock, recorder)
         hasher = self.config.key_hasher()
         task_tokens = TaskTokens(
@@ -309,6 +315,14 @@ class Gateway:
             self.metrics.task_neglected,
         )
         self._tasks += tasks.services
+        kv = KVService(
+            tier.kv,
+            access,
+            self.config.kv_limits(),
+            recorder,
+            implied=tasks.implied_authority,
+            observe=self.metrics.kv.observe,
+        )
         flow = Flow()
         self._tasks.append(flow.run)
         workspaces = WorkspaceService(

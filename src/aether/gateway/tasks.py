@@ -16,6 +16,7 @@ from aether.gateway.directory import Directory
 from aether.identity import Identity, PrincipalType
 from aether.orchestration.autostart import Autostart
 from aether.orchestration.startups import Startups
+from aether.proto import aether_pb2 as pb
 from aether.registry.registry import Registry
 from aether.registry.service import RegistryService
 from aether.tasks import machine
@@ -69,6 +70,7 @@ class Tasks:
     upkeep: Upkeep
     handlers: Mapping[str, Callable[[Any, Any], Reply]]
     services: tuple[Callable[..., Awaitable[Any]], ...]
+    authority: TaskGrants | None
 
     def connected(self, session: Session) -> None:
         """A session is ready to be given tasks."""
@@ -89,6 +91,11 @@ class Tasks:
         """Whether a sender may write to the lane of a task because of its part in it."""
         task = self.book.get(topic.split("::")[2])
         return task is not None and lane_of(task) == topic and self.parties.is_party(caller, task)
+
+    def implied_authority(self, caller: Caller) -> pb.AuthorizationContext | None:
+        """What a session would send along to act for whom its task is for; None for a task without authority."""
+        task = self.book.get(caller.task_id) if self.authority is not None else None
+        return self.authority.context(task) if self.authority is not None and task is not None else None
 
     def disconnected(self, session: Session, *, is_clean: bool) -> None:
         """A session has ended."""
@@ -266,4 +273,5 @@ def compose_tasks(
         upkeep,
         handlers,
         (timers.run, dispatcher.run, liveness.run, upkeep.run, inputs.run),
+        authority,
     )

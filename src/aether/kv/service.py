@@ -6,6 +6,7 @@ passes is evaluated by the store: at once where it lives in this process, else i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from typing import NoReturn
 
 from aether.access import Access, InvalidAuthority, Level, Rights
 from aether.answers import Answer, Caller, Reply
-from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
+from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of, grant_of
 from aether.errors import Code, KVError, Refusal, StoreUnavailable, WrongType
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
 from aether.kv.store import Command, ImmediateKVStore, KVStore, Namespace, Op, Result, Scope
@@ -34,8 +35,11 @@ TTL_S_CEILING = 10_000_000_000
 
 COORDINATION_PREFIX = "_sys/coord/"
 
-Observe = Callable[[str, str, bool, float], None]
-"""Called once per operation that reached a scope: operation, scope label, success, seconds (kv 12.2)."""
+Observe = Callable[[str, str, str, bool, float], None]
+"""Called once per operation that reached a scope: operation, scope label, workspace, success, seconds (kv 12.2)."""
+
+Implied = Callable[[Caller], pb.AuthorizationContext | None]
+"""The authority of the task that a session works on; None where there is none (kv 3.2)."""
 
 _OPS = {op.value: op for op in Op}
 _SCOPES = {scope.value: scope for scope in Scope}
@@ -60,6 +64,11 @@ _WITH_WORKSPACE = frozenset(
 )
 _WITH_USER = frozenset({Scope.USER, Scope.USER_WORKSPACE, Scope.USER_SHARED, Scope.USER_WORKSPACE_SHARED})
 _EXCLUSIVE = frozenset(scope for scope in Scope if scope.is_exclusive)
+_SHARED_FOR_USER = _WITH_USER - _EXCLUSIVE
+_COUNTERS = frozenset({Op.INCREMENT, Op.DECREMENT, Op.INCREMENT_IF, Op.DECREMENT_IF})
+_GUARDED = frozenset({Op.INCREMENT_IF, Op.DECREMENT_IF})
+_CONDITIONAL = _GUARDED | {Op.SET_NX, Op.COMPARE_AND_SET, Op.COMPARE_AND_DELETE, Op.SET_ADD}
+_SETS = frozenset({Op.SET_ADD, Op.SET_CARD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +106,18 @@ def namespace_of(scope: Scope, implementation: str, specifier: str, user: str, w
     return Namespace(scope, owner, user, workspace)
 
 
+class _Denied(Refusal):
+    """A refusal whose reason is for the audit log only: it may name rules and grants."""
+
+    def __init__(self, code: str, message: str, reason: str) -> None:
+        super().__init__(code, message)
+        self.reason = reason
+
+
 class KVService:
     """Answers ``kv_op``.
 
+    :param implied: finds the authority that comes with the caller's task.
     :param observe: told of every operation that reached a scope.
     """
 
@@ -110,6 +128,7 @@ class KVService:
         limits: KVLimits,
         recorder: Recorder = NO_AUDIT,
         *,
+        implied: Implied | None = None,
         observe: Observe | None = None,
     ) -> None:
         self._store = store
@@ -118,6 +137,7 @@ class KVService:
         self._limits = limits
         self._recorder = recorder
         self._value_bytes_max = min(limits.value_bytes_max or VALUE_BYTES_CEILING, VALUE_BYTES_CEILING)
+        self._implied = implied
         self._observe = observe
 
     def handle(self, caller: Caller, operation: pb.KVOperation) -> Reply:
@@ -138,45 +158,77 @@ class KVService:
             if identity.kind not in _CALLERS:
                 raise Refusal(Code.KV_ERROR, f"{identity.kind.title} principals have no key/value access")
             if op is Op.PURGE_IDENTITY:
-                return self._finish(self._purge(caller, scope, operation), op, scope, request_id, started)
+                return self._finish(
+                    caller, operation, op, scope, workspace, None, self._purge(caller, scope, operation), started
+                )
             namespace = _place(scope, identity, operation.user_id, workspace)
             reached = True
             if op is None:
                 raise Refusal(Code.KV_ERROR, "unknown operation")
             key = operation.key
             if self._access.configured:
-                self._check_access(caller, rights, op, scope, key, workspace)
+                if caller.task_id and scope in _SHARED_FOR_USER and not operation.HasField("authorization"):
+                    rights = self._implied_rights(caller, operation.user_id)
+                self._check_access(caller, rights, op, scope, key, operation.user_id, workspace)
             command = self._command(op, namespace, key, operation)
             if self._immediate is None or op is Op.LIST:
-                self._record(caller, operation, op, scope, workspace, rights)
-                return self._finish(self._execute(command, workspace), op, scope, request_id, started)
+                pending = self._execute(command, workspace)
+                return self._finish(caller, operation, op, scope, workspace, rights, pending, started)
             if op in _CREATES and self._limits.keys_per_namespace_max:
                 self._check_count(self._immediate, command, workspace)
             result, ticket = self._immediate.apply(command)
         except (Refusal, KVError, StoreUnavailable) as error:
             if reached and op is not None:
-                self._tell(op, scope, False, started)
-            if isinstance(error, Refusal) and error.code == PERMISSION_DENIED:
-                self._record(caller, operation, op, scope, workspace, rights, error)
-            return _failed(error, request_id)
-        if not self._recorder.repeats("kv", identity.key, "kv_key", key, _LABELS[op]):
-            self._record(caller, operation, op, scope, workspace, rights)
+                self._tell(op, scope, workspace, False, started)
+            return self._fail(caller, operation, op, scope, workspace, rights, error)
+        grant_id = grant_of(rights.lineage) if rights is not None else ""
+        if not self._recorder.repeats("kv", identity.key, "kv_key", key, _LABELS[op], grant_id):
+            self._record(caller, operation, op, scope, workspace, rights, result)
         if self._observe is not None:
-            self._observe(_NAMES[op], _SCOPE_LABELS[scope], True, time.perf_counter() - started)
+            self._observe(_NAMES[op], _SCOPE_LABELS[scope], workspace, True, time.perf_counter() - started)
         frame = found(result.value, request_id) if op is Op.GET else success(op, result, request_id)
         return Answer((frame,), ticket, functools.partial(in_doubt, request_id))
 
     async def _finish(
-        self, pending: Awaitable[Result], op: Op, scope: Scope, request_id: str, started: float
+        self,
+        caller: Caller,
+        operation: pb.KVOperation,
+        op: Op,
+        scope: Scope,
+        workspace: str,
+        rights: Rights | None,
+        pending: Awaitable[Result],
+        started: float,
     ) -> Answer:
         """The answer to an operation that waits."""
+        request_id = operation.request_id
         try:
             result = await pending
         except (Refusal, KVError, StoreUnavailable) as error:
-            self._tell(op, scope, False, started)
-            return _failed(error, request_id)
-        self._tell(op, scope, True, started)
+            self._tell(op, scope, workspace, False, started)
+            return self._fail(caller, operation, op, scope, workspace, rights, error)
+        self._tell(op, scope, workspace, True, started)
+        if op is not Op.PURGE_IDENTITY:
+            self._record(caller, operation, op, scope, workspace, rights, result)
         return Answer((success(op, result, request_id),))
+
+    def _fail(
+        self,
+        caller: Caller,
+        operation: pb.KVOperation,
+        op: Op | None,
+        scope: Scope,
+        workspace: str,
+        rights: Rights | None,
+        error: Refusal | KVError | StoreUnavailable,
+    ) -> Answer:
+        """The answer to an operation that fails. What cannot be recorded was not denied: it may be tried again."""
+        if isinstance(error, _Denied):
+            try:
+                self._record(caller, operation, op, scope, workspace, rights, denied=error)
+            except StoreUnavailable as away:
+                error = away
+        return failure(error if isinstance(error, Refusal) else refusal_of(error), operation.request_id)
 
     def _record(
         self,
@@ -186,11 +238,14 @@ class KVService:
         scope: Scope,
         workspace: str,
         rights: Rights | None,
-        error: Refusal | None = None,
+        result: Result | None = None,
+        *,
+        denied: _Denied | None = None,
     ) -> None:
         """The audit row of an operation (kv 12.1); values never get into it.
 
-        :raises StoreUnavailable: a refusal that cannot be recorded.
+        :param result: None before it is there, and of what is refused.
+        :raises StoreUnavailable: something that must be recorded cannot be.
         """
         metadata: dict[str, str | int] = {"scope": scope.label}
         if operation.user_id:
@@ -199,27 +254,29 @@ class KVService:
             metadata["new_value_size"] = len(operation.value)
         if operation.target_identity:
             metadata["target_identity"] = operation.target_identity
+        if op is not None and result is not None:
+            metadata |= _outcome(op, operation, result)
         event = Event(
             kind="kv",
             operation=_LABELS[op] if op is not None else "kv",
-            success=error is None,
+            success=denied is None,
             **actor_of(caller.identity),
             resource_type="kv_key",
             resource_id="" if op is Op.LIST else operation.key,
             workspace=workspace,
             session_id=caller.session_id,
-            error="" if error is None else error.message,
+            error="" if denied is None else denied.reason,
             metadata=metadata,
             lineage=rights.lineage if rights is not None else None,
         )
-        if error is None and op is not Op.PURGE_IDENTITY:
+        if denied is None and op is not Op.PURGE_IDENTITY:
             self._recorder.routine(event)
         else:
             self._recorder.record(event)
 
-    def _tell(self, op: Op, scope: Scope, ok: bool, started: float) -> None:
+    def _tell(self, op: Op, scope: Scope, workspace: str, ok: bool, started: float) -> None:
         if self._observe is not None:
-            self._observe(_NAMES[op], _SCOPE_LABELS[scope], ok, time.perf_counter() - started)
+            self._observe(_NAMES[op], _SCOPE_LABELS[scope], workspace, ok, time.perf_counter() - started)
 
     # -------------------------------------------------------------------------------------------------- commands
 
@@ -272,14 +329,19 @@ class KVService:
             "capability", "capability/kv_purge_identity", Level.MANAGE, "kv_delete", workspace
         )
         if not decision.allowed:
-            raise Refusal(PERMISSION_DENIED, "purging another identity needs the capability kv_purge_identity")
+            text = "purging another identity needs the capability kv_purge_identity"
+            raise _Denied(PERMISSION_DENIED, text, decision.reason)
         if target is None:
             raise Refusal(INVALID_ARGUMENT, "target_identity is not an identity")
         namespace = _place(scope, target, operation.user_id, workspace)
         if scope not in _EXCLUSIVE and not operation.key:
             raise Refusal(INVALID_ARGUMENT, f"scope {scope.label} is shared: purging it needs a key prefix")
+        # What cannot be recorded is not done; how much it was is known, and recorded, afterwards.
         self._record(caller, operation, Op.PURGE_IDENTITY, scope, workspace, None)
-        return await self._store.execute(Command(Op.PURGE_IDENTITY, namespace, operation.key))
+        result = await self._store.execute(Command(Op.PURGE_IDENTITY, namespace, operation.key))
+        with contextlib.suppress(StoreUnavailable):
+            self._record(caller, operation, Op.PURGE_IDENTITY, scope, workspace, None, result)
+        return result
 
     # ---------------------------------------------------------------------------------------------------- limits
 
@@ -308,11 +370,28 @@ class KVService:
     def _rights(self, caller: Caller, context: pb.AuthorizationContext) -> Rights:
         try:
             return self._access.rights(caller, context)
+        except InvalidAuthority as error:
+            raise _Denied(Code.PERMISSION_DENIED, "invalid authorization context", str(error)) from None
+
+    def _implied_rights(self, caller: Caller, user: str) -> Rights | None:
+        """What the caller's task lets it do with the shared entries of a user (kv 3.2); None: what it may itself.
+
+        The authority of one user says nothing about another: a caller that asks for somebody else's entries has its own
+        rights there, whomever it works for at the moment.
+        """
+        context = self._implied(caller) if self._implied is not None else None
+        if context is None:
+            return None
+        subject = context.subject
+        if subject.principal_type == PrincipalType.USER.label and subject.principal_id != user:
+            return None
+        try:
+            return self._access.rights(caller, context)
         except InvalidAuthority:
-            raise Refusal(Code.PERMISSION_DENIED, "invalid authorization context") from None
+            return None
 
     def _check_access(
-        self, caller: Caller, rights: Rights | None, op: Op, scope: Scope, key: str, workspace: str
+        self, caller: Caller, rights: Rights | None, op: Op, scope: Scope, key: str, user: str, workspace: str
     ) -> None:
         """Owner, coordination keys, the key's rule, the scope's rule: the first that decides (kv 5.1).
 
@@ -323,12 +402,13 @@ class KVService:
         # A rule for the scope opens the caller's own workspace; another one needs a right to it as well (weakness 19).
         # Who has no workspace of its own is judged by the scope alone, as its rules are granted for that.
         is_foreign = scope in _WITH_WORKSPACE and identity.workspace not in ("", workspace)
-        is_owner = scope in _EXCLUSIVE and (rights is None or rights.lineage is None)
+        lineage = rights.lineage if rights is not None else None
+        is_owner = scope in _EXCLUSIVE and lineage is None
         if is_owner and not is_foreign:
             return
         rights = rights or self._access.rights(caller)
         is_coordination = op is not Op.LIST and key.startswith(COORDINATION_PREFIX)
-        if is_coordination and identity.kind is PrincipalType.WORKFLOW_ENGINE:
+        if is_coordination and identity.kind is PrincipalType.WORKFLOW_ENGINE and lineage is None:
             return
         check = functools.partial(
             rights.check,
@@ -341,9 +421,43 @@ class KVService:
             if decision is None or not decision.by_rule:
                 decision = check("kv_scope", scope.label)
             if not decision.allowed:
-                raise Refusal(PERMISSION_DENIED, f"not authorized for {_LABELS[op]} in scope {scope.label}")
-        if is_foreign and not check("workspace", workspace).allowed:
-            raise Refusal(PERMISSION_DENIED, f"not authorized for workspace {_shown(workspace)}")
+                text = f"not authorized for {_LABELS[op]} in scope {scope.label}"
+                raise _Denied(PERMISSION_DENIED, text, decision.reason)
+        if is_foreign and not (decision := check("workspace", workspace)).allowed:
+            text = f"not authorized for workspace {_shown(workspace)}"
+            raise _Denied(PERMISSION_DENIED, text, decision.reason)
+        # Who acts for a user does so with that user's entries; those of another take a right of their own (weakness
+        # 18).
+        is_for_user = scope in _WITH_USER and lineage is not None and lineage.subject_type == PrincipalType.USER.label
+        is_others = is_for_user and lineage is not None and lineage.subject_id != user
+        if is_others and not (decision := check("kv_user", user)).allowed:
+            raise _Denied(PERMISSION_DENIED, "not authorized for the entries of another user", decision.reason)
+
+
+def _outcome(op: Op, operation: pb.KVOperation, result: Result) -> dict[str, str | int]:
+    """What an audit row says of how an operation went (kv 7)."""
+    told: dict[str, str | int] = {}
+    if op is Op.GET:
+        told["found"] = result.found
+        if result.found:
+            told["value_length"] = len(result.value)
+    elif op is Op.PUT:
+        told["is_update"] = result.found
+    elif op is Op.LIST:
+        told["result_count"] = len(result.keys)
+    elif op is Op.PURGE_IDENTITY:
+        told["removed"] = result.counter
+    if op in _COUNTERS:
+        told["counter_value"] = result.counter
+    if op in _SETS:
+        told["cardinality"] = result.counter
+    if op in _GUARDED:
+        told |= {"guard_value": operation.guard_value, "delta": operation.delta_value or 1}
+    if op in _CONDITIONAL:
+        told["applied"] = result.applied
+    if op in _TAKES_TTL and operation.ttl > 0:
+        told["ttl_seconds"] = operation.ttl
+    return told
 
 
 def _read_target(text: str) -> Identity | None:
@@ -369,7 +483,3 @@ def _refuse_count(workspace: str, limit: int) -> NoReturn:
 
 def _shown(name: str) -> str:
     return name if len(name) <= NAME_CHARACTERS_MAX else name[:NAME_CHARACTERS_MAX] + "..."
-
-
-def _failed(error: Refusal | KVError | StoreUnavailable, request_id: str) -> Answer:
-    return failure(error if isinstance(error, Refusal) else refusal_of(error), request_id)

@@ -13,7 +13,7 @@ from typing import Protocol
 from aether._fastpath import Port, Route, Topic
 from aether.access import Access, InvalidAuthority, InvalidQuestion, Level, Rights
 from aether.answers import Caller, down
-from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
+from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of, grant_of
 from aether.errors import Code, Refusal
 from aether.identity import Identity, PrincipalType
 from aether.messaging.flow import Flow
@@ -143,7 +143,7 @@ class Router:
             raise
         actor = caller.identity.key
         for operation in ("message_received", "message_routed"):
-            if not self._recorder.repeats("message", actor, "topic", topic, operation):
+            if not self._recorder.repeats("message", actor, "topic", topic, operation, grant_of(rights.lineage)):
                 self._record(caller, message, topic, operation, rights)
 
     def _send(self, port: Port, caller: Caller, message: pb.SendMessage) -> tuple[str, Rights]:

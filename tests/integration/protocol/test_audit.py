@@ -254,7 +254,11 @@ async def test_values_are_recorded_by_their_keys(wire: Wire, admin: Admin) -> No
     await kv_denied(peer, kv(K.GET, K.GLOBAL, "other"))
     refused, stored = await rows(admin, event_type="kv")
     assert (stored.operation, stored.resource_type, stored.resource_id) == ("kv_put", "kv_key", "cfg")
-    assert json.loads(stored.metadata_json) == {"scope": "global-exclusive", "new_value_size": 5}
+    assert json.loads(stored.metadata_json) == {
+        "scope": "global-exclusive",
+        "new_value_size": 5,
+        "is_update": False,
+    }
     assert (refused.success, refused.operation, refused.resource_id) == (False, "kv_get", "other")
 
 

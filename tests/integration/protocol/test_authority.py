@@ -184,6 +184,25 @@ async def test_a_delegate_does_what_its_subject_may(wire: Wire, admin: Admin) ->
     assert row.authority_grant_id == row.root_authority_grant_id == case.grant.grant_id
 
 
+async def test_what_is_done_for_somebody_is_recorded_after_the_same_for_oneself(wire: Wire, admin: Admin) -> None:
+    """100: and for whom, though repeats are left out."""
+    case = await trust(wire, admin)
+    await admin.grant(S, ("workspace", "ws1"), 20)
+    for scope in (S, ALICE):
+        await admin.grant(scope, ("kv_scope", "global"), 20)
+    for _ in range(2):
+        case.peer.send(ME, b"own")
+        assert await case.receiver.expect_payloads(1) == [b"own"]
+        await case.sends(b"hers")
+        await kv_allowed(case.peer, kv(K.GET, K.GLOBAL))
+        await kv_allowed(case.peer, kv(K.GET, K.GLOBAL, authorization=on_behalf(case.grant)))
+    for kind, operation in (("message", "message_routed"), ("kv", "kv_get"), ("authorization", "send_message")):
+        query = pb.AuditQuery(request_id="q", event_type=kind, operation=operation, actor_id=S[1])
+        admin.peer.say(audit_query=query)
+        rows = (await admin.peer.expect("audit_response")).entries
+        assert [row.subject_id for row in rows] == ["alice", S[1]], kind
+
+
 async def test_a_grant_lives_with_the_users_session(wire: Wire, admin: Admin) -> None:
     """70."""
     case = await trust(wire, admin)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.wire import Peer, Wire, agent, open_wire, service, user
+from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, service, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
@@ -103,6 +104,34 @@ async def test_95_97_they_are_private(wire: Wire) -> None:
         assert (await do(peer, C.LOAD, "K")).data == b"%d" % number
         await do(peer, C.DELETE, "K")
         assert list((await do(peer, C.LIST)).keys) == []
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+async def test_metrics_and_audit(tmp_path: Path, engine: str, clock: WallClock, recorded: bool) -> None:
+    """kv 12.2; weakness 25: rows of success for those who want them."""
+    config = Config.development(tmp_path, gateway={"engine": engine}, checkpoint={"audit": recorded})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            me = await wire.connect(agent())
+            for op in (C.SAVE, C.LOAD, C.LIST, C.DELETE):
+                await do(me, op, "k", b"12")
+            me.say(checkpoint_op=C(op=99))  # type: ignore[arg-type]
+            assert not (await me.expect("checkpoint")).success
+            admin = await wire.connect(orchestrator())
+            admin.say(audit_query=pb.AuditQuery(event_type="kv", request_id="q"))
+            rows = list(reversed((await admin.expect("audit_response")).entries))
+        lines = gateway.metrics.exposition().decode().splitlines()
+    counted = [line for line in lines if line.startswith("aether_metering_checkpoint_operations_total")]
+    assert sorted(counted) == [
+        f'aether_metering_checkpoint_operations_total{{operation="{name}",workspace="w"}} 1.0'
+        for name in ("DELETE", "LIST", "LOAD", "SAVE")
+    ]
+    names = ["checkpoint_save", "checkpoint_load", "checkpoint_list", "checkpoint_delete"]
+    assert [row.operation for row in rows] == (names if recorded else [])
+    if recorded:
+        assert (rows[0].resource_type, rows[0].resource_id, rows[2].resource_id) == ("checkpoint", "k", "")
+        assert json.loads(rows[0].metadata_json) == {"size": 2, "ttl_seconds": 0}
 
 
 async def test_96_what_cannot_be(wire: Wire) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import trio
-from tests.integration.protocol.test_access import Admin
+from tests.integration.protocol.test_access import ALICE, Admin
+from tests.integration.protocol.test_authority import made, on_behalf, trust
 from tests.support.wire import (
     Peer,
     Wire,
@@ -90,7 +91,7 @@ async def fails(peer: Peer, op: int, key: str = "k", value: bytes = b"", code: s
     say(peer, op, key, value, **fields)
     error = await peer.expect("error")
     assert code in error.code, error
-    assert error.request_id == "r"
+    assert (error.request_id, error.retryable) == ("r", False)
     response = await peer.expect("kv")
     assert (response.success, response.request_id) == (False, "r")
     await peer.settle()
@@ -145,8 +146,8 @@ async def test_14_to_16_what_a_scope_needs(admin: Admin, granted: Peer, wire: Wi
     await fails(helper, K.GET, scope=K.WORKSPACE)
     await do(helper, K.PUT, value=b"v", scope=K.WORKSPACE, workspace="w")
     worker = await wire.connect(task())
-    for scope in (K.GLOBAL_EXCLUSIVE, K.WORKSPACE_EXCLUSIVE):
-        await fails(worker, K.GET, scope=scope)
+    for scope in (K.GLOBAL_EXCLUSIVE, K.WORKSPACE_EXCLUSIVE, K.USER, K.USER_WORKSPACE):
+        await fails(worker, K.GET, scope=scope, user_id="u")
 
 
 async def test_17_an_authorization_that_gives_nothing(me: Peer) -> None:
@@ -186,8 +187,8 @@ async def test_21_any_characters(me: Peer, key: str) -> None:
 async def test_22_large_values(me: Peer) -> None:
     await do(me, K.PUT, value=b"x" * 1_048_576)
     text = await fails(me, K.PUT, value=b"x" * 1_048_577, code="ERR_QUOTA_001")
-    assert "kv_value_size" in text
-    assert "w" in text
+    assert text == "quota exceeded for kv_value_size in workspace 'w': current 1048577, limit 1048576"
+    assert len(await get(me)) == 1_048_576
 
 
 # -------------------------------------------------------------------------------------------------- scopes, access
@@ -266,6 +267,39 @@ async def test_38_39_coordination_of_the_workflow_engine(me: Peer, wire: Wire) -
     assert (await do(watcher, K.SET_NX, "_sys/coord/x", b"me", scope=K.GLOBAL)).applied
     await fails(watcher, K.SET_NX, "x", scope=K.GLOBAL, code=DENIED)
     await fails(me, K.PUT, "_sys/coord/x", scope=K.GLOBAL, code=DENIED)
+
+
+async def test_40_41_on_behalf_of_a_user(admin: Admin, wire: Wire) -> None:
+    case = await trust(wire, admin)
+    peer, context = case.peer, on_behalf(case.grant)
+    hers: dict[str, Any] = {"scope": K.USER_SHARED, "user_id": "alice", "authorization": context}
+    await fails(peer, K.GET, code=DENIED, **hers)
+    await admin.grant(ALICE, ("kv_scope", "user-shared"), 10)
+    await do(peer, K.GET, **hers)
+    await do(peer, K.LIST, "", **hers)
+    await fails(peer, K.PUT, code=DENIED, **hers)
+    await fails(peer, K.GET, scope=K.USER_SHARED, user_id="alice", code=DENIED)  # in its own right
+    resources = [pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_scope")]
+    narrow = await made(peer, source_session_id=case.alice.ack.session_id, resource_scope=resources)
+    await fails(peer, K.GET, code=DENIED, **{**hers, "authorization": on_behalf(narrow)})
+    resources.append(pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["open"]))
+    wider = await made(peer, source_session_id=case.alice.ack.session_id, resource_scope=resources)
+    await do(peer, K.GET, "open", **{**hers, "authorization": on_behalf(wider)})
+    await fails(peer, K.GET, "other", code=DENIED, **{**hers, "authorization": on_behalf(wider)})
+
+
+async def test_a_user_lends_no_entries_of_another(admin: Admin, wire: Wire) -> None:
+    """Weakness 18: whatever scopes the user holds; a right to the other one is a rule of its own."""
+    case = await trust(wire, admin)
+    await admin.grant(ALICE, ("kv_scope", "*"), 20)
+    for scope in (K.USER_SHARED, K.USER_WORKSPACE_SHARED, K.USER, K.USER_WORKSPACE):
+        place: dict[str, Any] = {"scope": scope, "workspace": "ws1", "authorization": on_behalf(case.grant)}
+        await do(case.peer, K.PUT, user_id="alice", **place)
+        for op in (K.GET, K.PUT, K.LIST):
+            await fails(case.peer, op, code=DENIED, user_id="bob", **place)
+    await admin.grant(ALICE, ("kv_user", "bob"), 10)
+    await do(case.peer, K.GET, scope=K.USER_SHARED, user_id="bob", authorization=on_behalf(case.grant))
+    await fails(case.peer, K.PUT, scope=K.USER_SHARED, user_id="bob", authorization=on_behalf(case.grant), code=DENIED)
 
 
 # ---------------------------------------------------------------------------------------------------------- expiry
@@ -495,5 +529,89 @@ async def test_99_100_audit(admin: Admin, granted: Peer) -> None:
     metadata = json.loads(put.metadata_json)
     assert (put.operation, put.resource_type, put.resource_id, put.success) == ("kv_put", "kv_key", "k", True)
     assert (metadata["scope"], str(metadata["new_value_size"])) == ("global", "5")
-    assert (denied.operation, denied.success) == ("kv_get", False)
-    assert denied.error_message
+    assert (denied.operation, denied.resource_id, denied.success) == ("kv_get", "closed", False)
+    assert denied.error_message == f"Explicit rule: agent:{ME[1]} has NONE on kv_key:closed"
+
+
+async def audited(admin: Admin) -> list[tuple[str, bool, dict[str, Any]]]:
+    """Operation, success and metadata of rows of values, the oldest first."""
+    admin.peer.say(audit_query=pb.AuditQuery(event_type="kv", limit=100, request_id="q"))
+    rows = (await admin.peer.expect("audit_response")).entries
+    return [(row.operation, row.success, json.loads(row.metadata_json)) for row in reversed(rows)]
+
+
+async def test_audit_tells_how_operations_went(admin: Admin, me: Peer) -> None:
+    """kv 12.1; weakness 40: a miss is no failure."""
+    await do(me, K.GET)
+    await do(me, K.PUT, value=b"12", ttl=60)
+    await do(me, K.GET, "counter")
+    await do(me, K.INCREMENT, "counter")
+    await do(me, K.INCREMENT_IF, "counter", guard_value=1)
+    await do(me, K.SET_NX, "counter", b"x")
+    await do(me, K.COMPARE_AND_SET, "x", b"y", expected_value=b"z")
+    await do(me, K.COMPARE_AND_DELETE, "x", expected_value=b"z")
+    await do(me, K.SET_ADD, "set", b"m")
+    await do(me, K.SET_CARD, "set")
+    await do(me, K.LIST, "")
+    await do(me, K.DELETE)
+    assert [(operation, details) for operation, success, details in await audited(admin) if success] == [
+        (operation, {"scope": "global-exclusive", **details})
+        for operation, details in (
+            ("kv_get", {"found": False}),
+            ("kv_put", {"new_value_size": 2, "is_update": False, "ttl_seconds": 60}),
+            ("kv_get", {"found": False}),
+            ("kv_increment", {"counter_value": 1}),
+            ("kv_increment_if", {"counter_value": 1, "guard_value": 1, "delta": 1, "applied": False}),
+            ("kv_set_nx", {"new_value_size": 1, "applied": False}),
+            ("kv_compare_and_set", {"new_value_size": 1, "applied": False}),
+            ("kv_compare_and_delete", {"applied": False}),
+            ("kv_set_add", {"new_value_size": 1, "applied": True, "cardinality": 1}),
+            ("kv_set_card", {"cardinality": 1}),
+            ("kv_list", {"result_count": 2}),
+            ("kv_delete", {}),
+        )
+    ]
+
+
+async def test_audit_of_purges_and_false_authority(admin: Admin, me: Peer, wire: Wire) -> None:
+    """Weakness 22: whose, which and how many; and no refusal goes unrecorded."""
+    await put_many(me, "a", 3)
+    keeper = await wire.connect(service("1", implementation="keeper"))
+    await fails(keeper, K.PURGE_IDENTITY, "a", target_identity=ME[1], code=DENIED)
+    await admin.grant(("service", "sv::keeper::1"), ("capability", "capability/kv_purge_identity"), 30)
+    await do(keeper, K.PURGE_IDENTITY, "a", target_identity=ME[1])
+    context = pb.AuthorizationContext(authority_mode="on_behalf_of", grant_id="g")
+    await fails(keeper, K.GET, code="ERR_PERMISSION_DENIED", authorization=context)
+    admin.peer.say(audit_query=pb.AuditQuery(event_type="kv", actor_id="sv::keeper::1", request_id="q"))
+    rows = list(reversed((await admin.peer.expect("audit_response")).entries))
+    assert [(row.operation, row.resource_id, row.success) for row in rows] == [
+        ("kv_purge_identity", "a", False),
+        ("kv_purge_identity", "a", True),
+        ("kv_purge_identity", "a", True),
+        ("kv_get", "k", False),
+    ]
+    assert json.loads(rows[2].metadata_json) == {
+        "scope": "global-exclusive",
+        "target_identity": ME[1],
+        "removed": 3,
+    }
+    assert rows[3].error_message == "on-behalf-of authorization requires subject"
+
+
+async def test_101_102_metrics(admin: Admin, me: Peer, gateway: Gateway) -> None:
+    await fails(me, K.PUT, scope=K.GLOBAL, code=DENIED)
+    await admin.grant(ME, ("kv_scope", "global"), 20)
+    for _ in range(2):
+        await do(me, K.PUT, scope=K.GLOBAL)
+    await do(me, K.LIST, "", scope=K.GLOBAL)
+    await fails(me, K.GET, scope=K.USER)  # reached no scope
+    lines = gateway.metrics.exposition().decode().splitlines()
+    for line in (
+        'aether_kv_operations_total{operation="PUT",scope="global",status="ok"} 2.0',
+        'aether_kv_operations_total{operation="PUT",scope="global",status="error"} 1.0',
+        'aether_kv_operation_latency_seconds_count{operation="PUT",scope="global"} 3.0',
+        'aether_metering_kv_operations_total{operation="PUT",workspace="w"} 2.0',
+        'aether_metering_kv_operations_total{operation="LIST",workspace="w"} 1.0',
+    ):
+        assert line in lines
+    assert not [line for line in lines if 'operation="GET"' in line]

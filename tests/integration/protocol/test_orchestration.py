@@ -164,7 +164,8 @@ async def test_104_116_a_message_starts_its_agent(admin: Desk, boss: Desk, conne
     assert (await lazy.next("msg")).payload == b"work"
     context = lazy.peer.snapshot.task_context
     assert context["task_id"] == assignment.task_id
-    assert (context["profile"], context["lp.image"], context["specifier"]) == ("process", "busy", "1")
+    assert (context["workspace"], context["implementation"], context["specifier"]) == ("w", "lazy", "1")  # kv 86
+    assert (context["profile"], context["lp.image"]) == ("process", "busy")
     assert await admin.status(assignment.task_id) == "RUNNING"
     assert (await boss.settled("error"), await boss.settled("progress_update")) == ([], [])
 

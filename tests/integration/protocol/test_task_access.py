@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, Admin
+from tests.integration.protocol.test_access import ALICE, Admin, kv, kv_allowed, kv_denied
 from tests.integration.protocol.test_authority import on_behalf
 from tests.support.tasks import Desk, Op
 from tests.support.wire import Wire, agent, engine, orchestrator, service, user
@@ -18,6 +18,7 @@ from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
 
 G = pb.AuthorityGrantOperation
+K = pb.KVOperation
 BOSS = ("agent", "ag::w::i::boss")
 WORKER = ("agent", "ag::w::pool::1")
 WORKSPACE = ("workspace", "w")
@@ -347,26 +348,25 @@ async def test_a_task_passes_its_authority_to_its_parts(
     assert info.root_authority_grant_id == (await boss.get(task_id)).root_authority_grant_id
 
 
-async def test_an_agent_started_by_a_user_may_act_for_it(
-    admin: Admin, connect: Connect, wire: Wire, clock: WallClock
-) -> None:
-    await admin.fallback("agent_workspace", 10)
-    await admin.grant(ALICE, WORKSPACE, 20)
-    keeper = Desk(
-        await wire.connect(
-            pb.InitConnection(
-                orchestrator=pb.OrchestratorIdentity(implementation="o", specifier="1", supported_profiles=["p"])
-            )
-        )
-    )
+async def started_by_alice(connect: Connect, wire: Wire) -> tuple[Desk, Desk, pb.TaskAssignment]:
+    """An agent that a message of Alice's started, its orchestrator, and the start."""
+    profiles = pb.OrchestratorIdentity(implementation="o", specifier="1", supported_profiles=["p"])
+    keeper = Desk(await wire.connect(pb.InitConnection(orchestrator=profiles)))
     agent_info = pb.AgentRegistrationInfo(implementation="lazy", orchestrator_profile="p")
     keeper.peer.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=agent_info))
     assert (await keeper.next("agent")).success
-    alice, receiver = await connect(user("alice")), await connect(agent("receiver"))
+    alice = await connect(user("alice"))
     alice.peer.send("ag::w::lazy::1", b"help")
     start = await keeper.assigned()
     credentials = {"token": start.launch_params["auth_token"]}
-    lazy = await connect(agent("1", implementation="lazy", credentials=credentials))
+    return await connect(agent("1", implementation="lazy", credentials=credentials)), keeper, start
+
+
+async def test_an_agent_started_by_a_user_may_act_for_it(admin: Admin, connect: Connect, wire: Wire) -> None:
+    await admin.fallback("agent_workspace", 10)
+    await admin.grant(ALICE, WORKSPACE, 20)
+    receiver = await connect(agent("receiver"))
+    lazy, keeper, start = await started_by_alice(connect, wire)
     context = lazy.peer.snapshot.task_context
     authorization = pb.AuthorizationContext(
         authority_mode="on_behalf_of",
@@ -377,3 +377,42 @@ async def test_an_agent_started_by_a_user_may_act_for_it(
     assert (await receiver.next("msg")).on_behalf_subject.principal_id == "alice"
     await lazy.peer.close()
     assert (await keeper.get(start.task_id)).status == pb.TASK_STATUS_COMPLETED
+
+
+async def test_kv_42_43_a_task_opens_the_values_of_its_user(admin: Admin, connect: Connect, wire: Wire) -> None:
+    """kv 42: without being asked for, where the entries are that user's; kv 43: and nowhere else."""
+    lazy, _, _ = await started_by_alice(connect, wire)
+    await lazy.next("msg")
+    peer, me = lazy.peer, ("agent", "ag::w::lazy::1")
+    hers = {"scope": K.USER_SHARED, "user_id": "alice"}
+    await admin.grant(me, ("kv_scope", "user-shared"), 20)
+    await kv_denied(peer, kv(K.GET, **hers))
+    await kv_allowed(peer, kv(K.PUT, **hers, authorization=pb.AuthorizationContext(authority_mode="direct")))
+    await admin.grant(ALICE, ("kv_scope", "user-shared"), 10)
+    await kv_allowed(peer, kv(K.GET, **hers))
+    await kv_denied(peer, kv(K.PUT, **hers))
+    await kv_allowed(peer, kv(K.PUT, K.USER_SHARED, user_id="bob"))  # its own business
+    await kv_denied(peer, kv(K.GET, K.USER_WORKSPACE_SHARED, user_id="alice"))
+    await admin.grant(ALICE, ("kv_scope", "user-workspace-shared"), 20)
+    await kv_allowed(peer, kv(K.PUT, K.USER_WORKSPACE_SHARED, user_id="alice"))
+    for scope in (K.USER, K.USER_WORKSPACE):  # private to the agent, whomever it works for
+        await kv_allowed(peer, kv(K.PUT, scope, user_id="alice"))
+    await admin.grant(ALICE, ("kv_scope", "global"), 20)
+    await kv_denied(peer, kv(K.GET, K.GLOBAL))
+    await admin.grant(me, ("kv_scope", "global"), 10)
+    await kv_allowed(peer, kv(K.GET, K.GLOBAL))
+    admin.peer.say(audit_query=pb.AuditQuery(request_id="q", event_type="kv", operation="kv_get", workspace="w"))
+    rows = (await admin.peer.expect("audit_response")).entries
+    subjects = [(row.success, row.subject_id) for row in rows]
+    assert subjects == [(True, me[1]), (False, me[1]), (False, "alice"), (True, "alice"), (False, "alice")]
+
+
+async def test_kv_42_the_authority_of_a_task_ends_with_it(admin: Admin, connect: Connect, wire: Wire) -> None:
+    lazy, keeper, start = await started_by_alice(connect, wire)
+    await lazy.next("msg")
+    get = kv(K.GET, K.USER_SHARED, user_id="alice")
+    await admin.grant(ALICE, ("kv_scope", "user-shared"), 10)
+    await kv_allowed(lazy.peer, get)
+    await keeper.do(Op.CANCEL, start.task_id)
+    assert (await lazy.next("authority_grant_revocation")).cascade is False
+    await kv_denied(lazy.peer, get)

@@ -5,6 +5,7 @@ import json
 import sys
 
 from scitrera_aether_client import (
+    AetherError,
     AsyncAdminClient,
     AsyncAgentClient,
     AsyncOrchestratorClient,
@@ -13,6 +14,11 @@ from scitrera_aether_client.proto import aether_pb2 as pb
 
 TARGET = sys.argv[1]
 RULE = ("user", "alice", "workspace", "w")
+UNKNOWN = pb.AuthorizationContext(
+    authority_mode="on_behalf_of",
+    subject=pb.PrincipalRef(principal_type="user", principal_id="alice"),
+    grant_id="unknown",
+)
 
 
 async def main():
@@ -60,6 +66,23 @@ async def main():
     await keeper.acl_grant("agent", "ag::w::i::a", "workspace", "elsewhere", 10, "me")
     await agent.send_message_to_agent("elsewhere", "i", "a", b"no")
     seen["denied"] = await asyncio.wait_for(denied, 10)
+
+    kv = []
+    for call in (
+        lambda: agent.kv_get("k", scope="global", timeout=60),
+        lambda: agent.kv_put("k", b"v", scope="global", timeout=60),
+        lambda: agent.kv_get("k", scope="user", timeout=60),
+        lambda: keeper.kv_get("k", scope="global-exclusive", timeout=60),
+        lambda: agent.kv_get("k" * 257, scope="global-exclusive", timeout=60),
+        lambda: agent.kv_get("k", scope="global-exclusive", timeout=60, authorization=UNKNOWN),
+    ):
+        began = asyncio.get_running_loop().time()
+        try:
+            kv.append((await call()).success)
+        except AetherError as error:
+            kv.append(type(error).__name__)
+        assert asyncio.get_running_loop().time() - began < 30  # told, not timed out
+    seen["kv"] = kv
     for client in (agent, keeper):
         await client.close()
     print(json.dumps(seen))
