@@ -14,6 +14,7 @@ import trio
 from tests.support.gateway_process import GatewayProcess
 
 import aether
+from aether.client import Scope
 from aether.client.errors import PermissionDenied
 from aether.storage.sqlite.database import Database
 
@@ -68,6 +69,26 @@ def test_what_was_refused_is_there_after_a_crash(ruled: Path, audit: Run) -> Non
     assert "untouched; head " in checked.stdout
     table = audit("query", "--since", "1h", "--kind", "authorization").stdout
     assert "session_op_sessions" in table
+
+
+async def be_refused_a_key(target: str, key: str) -> None:
+    async with aether.connect_agent(target, workspace="w", implementation="i", specifier="s") as me:
+        with pytest.raises(PermissionDenied):
+            await me.kv.get(key, scope=Scope.GLOBAL)
+
+
+def test_names_of_clients_do_nothing_to_a_terminal(ruled: Path, audit: Run, tmp_path: Path) -> None:
+    """kv, weakness 26: a key is any text, of which a table would take some as formatting, or a terminal as orders."""
+    gateway = GatewayProcess(tmp_path, "--config", str(tmp_path / "aether.yaml")).start()
+    try:
+        trio.run(be_refused_a_key, gateway.target, "a[red]b[/x]\x1b[2J\n\x9bü")
+    finally:
+        gateway.stop()
+    table = audit("query", "--kind", "kv")
+    assert table.returncode == 0, table.stderr
+    assert r"kv_key:a[red]b[/x]\x1b[2J\n\x9bü" in table.stdout
+    [row] = audit("query", "--kind", "kv", "--json").stdout.splitlines()
+    assert json.loads(row)["resource_id"] == "a[red]b[/x]\x1b[2J\n\x9bü"
 
 
 def test_a_touched_log_is_found(ruled: Path, audit: Run) -> None:

@@ -374,8 +374,10 @@ async def test_names_are_never_joined(desk: Desk) -> None:
     await desk.ask(agent(), K.PUT, key="x", scope=K.USER_WORKSPACE_SHARED, user_id="u", workspace="prod", value=b"v")
     assert (await desk.ask(agent(), K.GET, key="ws:prod:x", scope=K.USER_SHARED, user_id="u")).value == b""
     await desk.ask(agent(), K.PUT, scope=K.USER_SHARED, user_id="a:b", value=b"v")
-    for name in ("a_b", "a|b", "*"):
+    for name in ("a_b", "a|b", "*", "?:b", "[a]:b"):
         assert (await desk.ask(agent(), K.GET, scope=K.USER_SHARED, user_id=name)).value == b""
+        assert not (await desk.ask(agent(), K.LIST, key="", scope=K.USER_SHARED, user_id=name)).keys
+        assert not (await desk.ask(agent(), K.LIST, key="", scope=K.WORKSPACE, workspace=name)).keys
 
 
 async def test_36_explicit_workspace(desk: Desk) -> None:
@@ -550,6 +552,15 @@ async def test_61_counters_of_eight_characters(desk: Desk, start: int) -> None:
     await desk.ask(agent(), K.PUT, value=b"%d" % start)
     assert (await desk.ask(agent(), K.INCREMENT)).counter_value == start + 1
     assert (await desk.ask(agent(), K.GET)).value == b"%d" % (start + 1)
+
+
+async def test_guarded_counters_count_in_integers(desk: Desk) -> None:
+    """Weakness 11: no rounding above 2**53."""
+    await desk.ask(agent(), K.PUT, value=b"%d" % 2**53)
+    response = await desk.ask(agent(), K.INCREMENT_IF, delta_value=1, guard_value=2**53 + 1)
+    assert (response.applied, response.counter_value) == (True, 2**53 + 1)
+    assert not (await desk.ask(agent(), K.INCREMENT_IF, delta_value=1, guard_value=2**53 + 1)).applied
+    assert (await desk.ask(agent(), K.DECREMENT_IF, delta_value=1, guard_value=2**53)).counter_value == 2**53
 
 
 async def test_62_overflow(desk: Desk) -> None:

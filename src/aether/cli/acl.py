@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from aether.access import Level
-from aether.cli.remote import Remote, remote_options, show
+from aether.cli.remote import Remote, printable, remote_options, show
 from aether.client import Connection
 from aether.proto import aether_pb2 as pb
 
@@ -129,8 +129,8 @@ def explain(remote: Remote, principal: tuple[str, str], level: Level, resource: 
         }
         show([decision], (), as_json=True)
     else:
-        click.echo(f"{'allowed' if found.allowed else 'denied'}: {found.reason}")
-        click.echo(f"subjects: {', '.join(found.subjects)}")
+        click.echo(f"{'allowed' if found.allowed else 'denied'}: {printable(found.reason)}")
+        click.echo(f"subjects: {printable(', '.join(found.subjects))}")
         if rows:
             show(rows, ("subject", "level", "resource", "rule_id", "note"), as_json=False)
     raise SystemExit(0 if found.allowed else 3)

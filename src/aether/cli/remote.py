@@ -16,6 +16,7 @@ import trio
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from aether.client import (
     ClientError,
@@ -27,7 +28,7 @@ from aether.client import (
     connect_service,
 )
 
-__all__ = ["ADMIN_IMPLEMENTATION", "Remote", "remote_options", "show"]
+__all__ = ["ADMIN_IMPLEMENTATION", "Remote", "cells", "printable", "remote_options", "show"]
 
 ADMIN_IMPLEMENTATION = "aether-admin"
 """Implementation of the services that administrators connect as; the specifier is new each time, so that two
@@ -126,6 +127,16 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def printable(text: str) -> str:
+    """Text of clients as it may go to a terminal, which would obey what some characters tell it."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[Text]:
+    """One row of a table; brackets are brackets."""
+    return [Text(printable(str(row.get(column, "")))) for column in columns]
+
+
 def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
     """Print rows as a table, or as JSON with all that is known of each."""
     if as_json:
@@ -135,7 +146,7 @@ def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(str(row.get(column, "")) for column in columns))
+        table.add_row(*cells(row, columns))
     console = Console()
     if not console.is_terminal:
         console.width = LINE_MAX  # nobody wants identifiers in pieces in a file

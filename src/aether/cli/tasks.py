@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from aether.cli.audit import Ago
-from aether.cli.remote import Remote, remote_options, show
+from aether.cli.remote import Remote, cells, printable, remote_options, show
 from aether.client import Connection
 from aether.proto import aether_pb2 as pb
 
@@ -105,7 +105,7 @@ def watch(remote: Remote, task_id: str, recursive: bool, history: bool) -> None:
                     event = await anext(events)
                 if scope.cancelled_caught:
                     return
-                click.echo(json.dumps(_plain(event)) if remote.as_json else _line(event))
+                click.echo(json.dumps(_plain(event)) if remote.as_json else printable(_line(event)))
 
     _until_interrupted(remote, run)
 
@@ -142,8 +142,7 @@ async def _keep_showing(me: Connection, wanted: dict[str, Any], limit: int) -> N
             for column in COLUMNS:
                 table.add_column(column.replace("_", " "))
             async for task in me.tasks.find(**wanted, limit=limit):
-                row = _row(task, as_json=False)
-                table.add_row(*(str(row[column]) for column in COLUMNS))
+                table.add_row(*cells(_row(task, as_json=False), COLUMNS))
             view.update(table, refresh=True)
             await trio.sleep(1)
 
@@ -156,7 +155,8 @@ def _show_one(remote: Remote, task: pb.TaskInfo) -> None:
     for name, value in row.items():
         if name.endswith("_at") and value:
             value = _time(int(value))
-        click.echo(f"{name.replace('_', ' '):24} {value if not isinstance(value, dict | list) else json.dumps(value)}")
+        text = json.dumps(value) if isinstance(value, dict | list) else printable(str(value))
+        click.echo(f"{name.replace('_', ' '):24} {text}")
 
 
 def _is_over(task: pb.TaskInfo) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from google.protobuf.json_format import MessageToDict
 
-from aether.cli.remote import Remote, remote_options, show
+from aether.cli.remote import Remote, printable, remote_options, show
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["workspaces"]
@@ -44,9 +44,9 @@ def show_workspace(remote: Remote, workspace: str) -> None:
         return
     show([_row(info, False)], COLUMNS, as_json=False)
     for node in flow.nodes:
-        click.echo(f"  {node.id}")
+        click.echo(f"  {printable(node.id)}")
     for edge in flow.edges:
-        click.echo(f"  {getattr(edge, 'from')} -> {edge.to}: {edge.count}")
+        click.echo(printable(f"  {getattr(edge, 'from')} -> {edge.to}: {edge.count}"))
 
 
 @workspaces.command()

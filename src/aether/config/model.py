@@ -179,6 +179,10 @@ class KV(Section):
     """Life of a value that was written without one, in whole seconds; 0 is forever."""
     max_ttl: Duration = 0.0
     """Longest life of a value, in whole seconds; longer ones, and forever, are cut to it; 0 is unlimited."""
+    exclusive_by: Annotated[Literal["name", "identity"], BeforeValidator(lower_case)] = "name"
+    """Who shares the exclusive scopes: ``name`` whatever has the same implementation and specifier, as on other Aether
+    gateways; ``identity`` nobody, also no principal of another type or workspace. Values that were written before a
+    change of this are not found after it."""
 
 
 class Checkpoint(Section):
@@ -576,6 +580,7 @@ class Config(Section):
             identity_message_rate=quotas.max_message_rate_per_identity if quotas.enabled else 0.0,
             connections_per_workspace_max=quotas.max_connections_per_workspace if quotas.enabled else 0,
             staged_bytes_max=self.storage.staging_bytes,
+            exclusive_to_identities=self.kv.exclusive_by == "identity",
             pre_drain_delay_s=self.shutdown.pre_drain_delay,
             drain_spread_s=self.shutdown.spread,
             drain_timeout_s=self.shutdown.graceful_timeout,
@@ -604,6 +609,7 @@ class Config(Section):
             keys_per_namespace_max=quotas.max_kv_keys_per_namespace if quotas.enabled else 0,
             default_ttl_s=int(self.kv.default_ttl),
             ttl_s_max=int(self.kv.max_ttl),
+            exclusive_to_identities=self.kv.exclusive_by == "identity",
         )
 
     def task_limits(self) -> TaskLimits:

@@ -346,7 +346,9 @@ class Session:
             self._call.send(ack)
             startups = services.tasks.startups
             context = startups.context(self.identity.key)
-            if (snapshot := await config_snapshot(self.identity, services.kv_store, context)) is not None:
+            by_identity = services.settings.exclusive_to_identities
+            snapshot = await config_snapshot(self.identity, services.kv_store, context, by_identity=by_identity)
+            if snapshot is not None:
                 self._call.send(snapshot)
             try:
                 wanted = topics_of(self.identity, competing=services.settings.competing_pools)

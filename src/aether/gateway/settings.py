@@ -31,6 +31,8 @@ class Settings:
     connections_per_workspace_max: int = 0
     staged_bytes_max: int = 64 * 1024 * 1024
     """Messages not yet on disk; over it the gateway stops reading from senders until a commit made room."""
+    exclusive_to_identities: bool = False
+    """Whose exclusive values a snapshot holds: those of the identity, or of its implementation and specifier."""
     pre_drain_delay_s: float = 0.0
     drain_spread_s: float = 0.0
     drain_timeout_s: float = 30.0

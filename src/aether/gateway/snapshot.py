@@ -9,6 +9,7 @@ import structlog
 from aether.answers import down
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, PrincipalType
+from aether.kv.service import owner_of
 from aether.kv.store import Command, KVStore, Namespace, Op, Scope
 from aether.proto import aether_pb2 as pb
 
@@ -20,16 +21,19 @@ SNAPSHOT_BYTES_MAX = 3_500_000
 """Official clients accept at most 4 MiB in one message; what does not fit is left out, and logged."""
 
 
-async def config_snapshot(identity: Identity, store: KVStore, task_context: Mapping[str, str]) -> bytes | None:
+async def config_snapshot(
+    identity: Identity, store: KVStore, task_context: Mapping[str, str], *, by_identity: bool = False
+) -> bytes | None:
     """The frame for ``identity``, or None for principals that get none. A store that fails leaves a map empty.
 
     :param task_context: of the task that started it; empty for none.
+    :param by_identity: exclusive scopes belong to identities.
     """
     if identity.kind not in (PrincipalType.AGENT, PrincipalType.TASK):
         return None
     snapshot = pb.ConfigSnapshot(task_context=task_context)
-    if identity.specifier:
-        owner = (identity.implementation, identity.specifier)
+    owner = owner_of(identity, by_identity=by_identity)
+    if all(owner):
         room = SNAPSHOT_BYTES_MAX
         for scope, workspace, target in (
             (Scope.WORKSPACE_EXCLUSIVE, identity.workspace, snapshot.workspace_exclusive_kv),

@@ -22,7 +22,7 @@ from aether.kv.store import Command, ImmediateKVStore, KVStore, Namespace, Op, R
 from aether.kv.wire import INVALID_ARGUMENT, PERMISSION_DENIED, failure, found, in_doubt, refusal_of, success
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["VALUE_BYTES_CEILING", "KVLimits", "KVService", "Observe", "namespace_of"]
+__all__ = ["VALUE_BYTES_CEILING", "KVLimits", "KVService", "Observe", "namespace_of", "owner_of"]
 
 VALUE_BYTES_CEILING = 3_500_000
 """No value is larger, whatever the quota says: official clients take at most 4 MiB, keys and envelope included."""
@@ -81,6 +81,18 @@ class KVLimits:
     """Given to what is stored without a TTL."""
     ttl_s_max: int = 0
     """Cuts every longer TTL, and none."""
+    exclusive_to_identities: bool = False
+    """Exclusive scopes belong to an identity, and not to all that have its implementation and specifier."""
+
+
+def owner_of(identity: Identity, *, by_identity: bool) -> tuple[str, str]:
+    """Implementation and specifier that own an exclusive scope; empty without both (kv 3.1).
+
+    By identity the first is the whole identity string, which no implementation can be (weakness 20).
+    """
+    if not identity.implementation or not identity.specifier:
+        return "", ""
+    return (identity.key if by_identity else identity.implementation), identity.specifier
 
 
 @functools.lru_cache(maxsize=4096)
@@ -161,7 +173,7 @@ class KVService:
                 return self._finish(
                     caller, operation, op, scope, workspace, None, self._purge(caller, scope, operation), started
                 )
-            namespace = _place(scope, identity, operation.user_id, workspace)
+            namespace = self._place(scope, identity, operation.user_id, workspace)
             reached = True
             if op is None:
                 raise Refusal(Code.KV_ERROR, "unknown operation")
@@ -280,6 +292,13 @@ class KVService:
 
     # -------------------------------------------------------------------------------------------------- commands
 
+    def _place(self, scope: Scope, identity: Identity, user: str, workspace: str) -> Namespace:
+        """:func:`namespace_of` for names short enough to be kept."""
+        if len(user) > NAME_CHARACTERS_MAX or len(workspace) > NAME_CHARACTERS_MAX:
+            raise Refusal(INVALID_ARGUMENT, f"user_id and workspace must not exceed {NAME_CHARACTERS_MAX} characters")
+        owner = owner_of(identity, by_identity=self._limits.exclusive_to_identities)
+        return namespace_of(scope, *owner, user, workspace)
+
     def _command(self, op: Op, namespace: Namespace, key: str, operation: pb.KVOperation) -> Command:
         """The store's form of an operation, with only the fields it uses."""
         if op is Op.GET:
@@ -333,7 +352,7 @@ class KVService:
             raise _Denied(PERMISSION_DENIED, text, decision.reason)
         if target is None:
             raise Refusal(INVALID_ARGUMENT, "target_identity is not an identity")
-        namespace = _place(scope, target, operation.user_id, workspace)
+        namespace = self._place(scope, target, operation.user_id, workspace)
         if scope not in _EXCLUSIVE and not operation.key:
             raise Refusal(INVALID_ARGUMENT, f"scope {scope.label} is shared: purging it needs a key prefix")
         # What cannot be recorded is not done; how much it was is known, and recorded, afterwards.
@@ -465,13 +484,6 @@ def _read_target(text: str) -> Identity | None:
         return parse_identity(text)
     except InvalidIdentity:
         return None
-
-
-def _place(scope: Scope, identity: Identity, user: str, workspace: str) -> Namespace:
-    """:func:`namespace_of` for names short enough to be kept."""
-    if len(user) > NAME_CHARACTERS_MAX or len(workspace) > NAME_CHARACTERS_MAX:
-        raise Refusal(INVALID_ARGUMENT, f"user_id and workspace must not exceed {NAME_CHARACTERS_MAX} characters")
-    return namespace_of(scope, identity.implementation, identity.specifier, user, workspace)
 
 
 def _refuse_count(workspace: str, limit: int) -> NoReturn:

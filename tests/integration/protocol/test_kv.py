@@ -41,9 +41,15 @@ def clock() -> WallClock:
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterator[Gateway]:
+def kv() -> dict[str, Any]:
+    """Settings of values."""
+    return {}
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path, engine: str, clock: WallClock, kv: dict[str, Any]) -> AsyncIterator[Gateway]:
     config = Config.development(
-        tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine}, quotas={"enabled": True}
+        tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine}, quotas={"enabled": True}, kv=kv
     )
     async with Gateway(config, wall_clock=clock) as gateway:
         yield gateway
@@ -233,6 +239,25 @@ async def test_28_to_30_what_is_ones_own(me: Peer, wire: Wire) -> None:
         assert await get(other, **place) == b""
     twin = await wire.connect(task("s"))
     assert await get(twin) == b"v"  # 37
+
+
+@pytest.mark.parametrize("kv", [{"exclusive_by": "identity"}])
+async def test_exclusive_scopes_of_identities(admin: Admin, wire: Wire) -> None:
+    """Weakness 20: a principal of another type or workspace that has the same names has none of the values."""
+    inits = [agent(), task("s"), service("s"), agent(workspace="w2")]
+    peers = [await wire.connect(init) for init in inits]
+    for scope in (K.GLOBAL_EXCLUSIVE, K.USER):
+        for number, peer in enumerate(peers):
+            assert await get(peer, scope=scope, user_id="u") == b""
+            await do(peer, K.PUT, value=b"%d" % number, scope=scope, user_id="u")
+    for number, peer in enumerate(peers):
+        assert await get(peer) == b"%d" % number
+    await peers[0].close()
+    assert (await wire.connect(agent())).snapshot.global_exclusive_kv == {"k": b"0"}
+    await admin.grant(("service", "sv::i::s"), ("capability", "capability/kv_purge_identity"), 30)
+    assert (await do(peers[2], K.PURGE_IDENTITY, "", target_identity="ag::w2::i::s")).counter_value == 1
+    assert await get(peers[3]) == b""
+    assert await get(peers[1]) == b"1"
 
 
 async def test_31_to_34_what_is_shared(admin: Admin, granted: Peer, wire: Wire) -> None:
@@ -498,9 +523,25 @@ async def test_83_to_85_the_snapshot(granted: Peer, wire: Wire) -> None:
     assert again.snapshot.global_exclusive_kv == {key: key.encode() for key in "abc"}
     assert again.snapshot.workspace_exclusive_kv == {key: key.encode() for key in "xy"}
     assert not again.snapshot.kv
+    assert not again.snapshot.global_kv
     assert not again.snapshot.task_context
     for init in (user(), service(), orchestrator("2"), bridge(), engine(), metrics_bridge()):
         await (await wire.connect(init)).expect_nothing()
+
+
+async def test_a_large_snapshot_is_cut_to_what_clients_take(granted: Peer, wire: Wire) -> None:
+    """Weakness 35: more than a hundred keys come, and never so many bytes that the stream ends."""
+    await put_many(granted, "a", 150)
+    await granted.close()
+    again = await wire.connect(agent())
+    assert len(again.snapshot.global_exclusive_kv) == 150
+    for key in "wxyz":
+        await do(again, K.PUT, key, bytes(1_048_576))
+    await again.close()
+    again = await wire.connect(agent())
+    assert set("wxy") < set(again.snapshot.global_exclusive_kv)
+    assert 3_000_000 < again.snapshot.ByteSize() < 4_000_000
+    assert len(await get(again, "z")) == 1_048_576
 
 
 # ------------------------------------------------------------------------------------------- what the helpers rely on
