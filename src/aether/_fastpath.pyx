@@ -736,6 +736,7 @@ cdef class Port:
 # ---------------------------------------------------------------------------------------------------- access rules
 
 cdef long long NEVER_MS = 4611686018427387904  # 1 << 62
+cdef Py_ssize_t REMEMBERED_CHARACTERS_MAX = 1024  # of a question: clients choose its texts
 
 
 cdef class _Rule:
@@ -918,7 +919,8 @@ cdef class RuleTable:
         if len(self._decisions) >= self._decisions_max:
             self.forget()
         self._until_ms = min(self._until_ms, until_ms)
-        self._decisions[question] = decision
+        if len(principal_id) + len(resource_type) + len(resource_id) <= REMEMBERED_CHARACTERS_MAX:
+            self._decisions[question] = decision
         return decision
 
     def forget(self):

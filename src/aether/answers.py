@@ -16,10 +16,13 @@ from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import frame
 
-__all__ = ["Answer", "Caller", "Reply", "WorkspaceLimit", "down", "fit", "refuse"]
+__all__ = ["Answer", "Caller", "Reply", "WorkspaceLimit", "down", "fit", "refuse", "unix_ms"]
 
 LIST_BYTES_MAX = 3_500_000
 """Official clients take at most 4 MiB in one message (sdk 11)."""
+
+UNIX_S_MAX = 253_402_300_799
+"""The last second of the year 9999: what is later cannot be counted or shown everywhere."""
 
 M = TypeVar("M", bound=Message)
 
@@ -82,6 +85,11 @@ def refuse(code: str, message: str, *, retryable: bool = False, retry_after_ms: 
             )
         )
     )
+
+
+def unix_ms(unix_s: int) -> int:
+    """A time of a message in milliseconds; 0 for none, never beyond the last that can be counted."""
+    return min(max(0, unix_s), UNIX_S_MAX) * 1000
 
 
 def fit(messages: Iterable[M], *, used: int = 0) -> list[M]:

@@ -22,6 +22,7 @@ __all__ = [
 
 SEPARATOR = "::"
 IDENTIFIER_BYTES_MAX = 128
+CACHED_CHARACTERS_MAX = 512
 
 
 class PrincipalType(enum.IntEnum):
@@ -175,12 +176,16 @@ class Identity:
         return self.id if self.kind is PrincipalType.USER else self.key
 
 
-@functools.lru_cache(maxsize=4096)  # mostly of those who are connected, again and again
 def parse_identity(text: str) -> Identity:
     """Read an identity string of any type (routing 1.2).
 
     :raises InvalidIdentity: for an unknown prefix or a wrong number of segments.
     """
+    # Clients name others by texts of any length, and what is remembered is bounded.
+    return _parse_known(text) if len(text) <= CACHED_CHARACTERS_MAX else _parse(text)
+
+
+def _parse(text: str) -> Identity:
     prefix, *rest = text.split(SEPARATOR)
     match prefix, rest:
         case "ag", [workspace, implementation, specifier]:
@@ -204,3 +209,6 @@ def parse_identity(text: str) -> Identity:
         case "sv", [implementation, specifier]:
             return Identity(PrincipalType.SERVICE, implementation=implementation, specifier=specifier)
     raise InvalidIdentity("not an identity string")
+
+
+_parse_known = functools.lru_cache(maxsize=4096)(_parse)  # mostly of those who are connected, again and again

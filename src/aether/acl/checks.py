@@ -78,9 +78,12 @@ class AccessChecks:
             raise InvalidQuestion(str(error)) from None
         if level is Level.NONE:
             raise InvalidQuestion("required_access_level is required")
-        workspace = request.workspace or caller.identity.workspace
         decision = rights.check(
-            request.resource_type, request.resource_id, level, request.operation or "access_check", workspace
+            request.resource_type,
+            request.resource_id,
+            level,
+            request.operation or "access_check",
+            _workspace(caller, request),
         )
         identity, lineage = caller.identity, rights.lineage
         now_ms = self._wall_clock()
@@ -111,6 +114,16 @@ class AccessChecks:
             receipt.grant_id = lineage.grant_id
             receipt.root_grant_id = lineage.root_grant_id
         return receipt
+
+
+def _workspace(caller: Caller, request: pb.ResourceAccessRequest) -> str:
+    """The workspace that a question concerns. Of a workspace it is that one, whatever else is named, and administration
+    is about all unless one is named: a receipt must not say yes to what would be refused."""
+    if request.resource_type == "workspace":
+        return request.resource_id
+    if request.resource_type == "admin":
+        return request.workspace
+    return request.workspace or caller.identity.workspace
 
 
 def _text(error: Exception) -> str:

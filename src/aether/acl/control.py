@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, barred_from, is_direct
 from aether.acl.engine import RuleEngine
 from aether.acl.model import level_name
+from aether.acl.patterns import is_pattern
 from aether.answers import Caller
 from aether.audit.events import Event, Lineage, Recorder, actor_of, grant_of
 from aether.identity import Identity, InvalidIdentity
@@ -103,6 +104,16 @@ class AccessControl:
             if decision.by_rule:
                 return decision
         return evaluate(principal_type, principal_id, resource_type, resource_id, level)
+
+    def holds_throughout(
+        self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int, workspace: str
+    ) -> bool:
+        """As :meth:`decide`, also for a pattern of resources: whether it is yes for whatever that stands for."""
+        if not is_pattern(resource_id):
+            return self.decide(principal_type, principal_id, resource_type, resource_id, level, workspace).allowed
+        if resource_type == "admin":  # one level for all of it, whatever else there is
+            return self.engine.evaluate(principal_type, principal_id, "admin", "admin/*", level).allowed
+        return self.engine.holds_throughout(principal_type, principal_id, resource_type, resource_id, level)
 
     def _resolve(self, caller: Caller, context: pb.AuthorizationContext) -> Grant:
         mode = context.authority_mode.strip()

@@ -31,7 +31,7 @@ from aether.acl.model import (
     subject,
     wildcard_of,
 )
-from aether.acl.patterns import compile_pattern, literal_prefix
+from aether.acl.patterns import compile_pattern, covers, literal_prefix
 from aether.records import RecordStore, Table
 
 __all__ = ["Contribution", "Explanation", "RuleEngine", "Semantics"]
@@ -109,7 +109,7 @@ class RuleEngine:
         self.on_change: list[Callable[[], None]] = []
         self._by_key: dict[tuple[str, str, str, str], str] = {}
         self._changed = trio.Event()
-        self._expiries: list[int] = self.membership.expiries()
+        self._expiries = [min(expires_ms, NEVER_MS) for expires_ms in self.membership.expiries()]
         """A heap; may name times of rules that are gone by then, which costs one look too many."""
         if not len(self._fallbacks):
             for category, level in SEEDED_FALLBACKS.items():
@@ -175,6 +175,51 @@ class RuleEngine:
         decision, _ = self._decide(principal_type, principal_id, resource_type, resource_id, level, now_ms)
         contributions = tuple(self._contributions(principal_type, subjects, resource_type, resource_id, now_ms))
         return Explanation(subjects, contributions, decision, not decision.by_rule)
+
+    def holds_throughout(
+        self, principal_type: str, principal_id: str, resource_type: str, pattern: str, level: int
+    ) -> bool:
+        """Whether a principal holds at least a level on whatever a pattern stands for, as far as can be told for sure.
+
+        A pattern is no name: as one, ``team-*`` is matched by a rule for ``team-?``, which reaches less far.
+        """
+        now_ms = self._wall_clock()
+        subjects = self.membership.subjects(principal_type, principal_id, now_ms)
+        wildcard = wildcard_of(principal_type)
+        rules = [
+            (rule, rule.principal_type == "wildcard")
+            for rule in self._rules.values()
+            if rule.resource_type == resource_type
+            and not 0 < rule.expires_ms <= now_ms
+            and self._speaks_of(rule, (*subjects, wildcard))
+        ]
+        is_named = compile_pattern(pattern)
+        for rule, _ in rules:
+            if rule.resource_id != "*" and not rule.is_pattern and is_named(rule.resource_id):
+                decision, _ = self._decide(principal_type, principal_id, resource_type, rule.resource_id, level, now_ms)
+                if decision.level < level:
+                    return False
+            if self._semantics.none_denies and rule.level == Level.NONE:
+                return False
+        for is_wildcard in (False, True):
+            of_all = [
+                rule.level
+                for rule, of_everybody in rules
+                if rule.resource_id == "*" and not rule.is_pattern and of_everybody is is_wildcard
+            ]
+            if of_all:
+                return max(of_all) >= level
+        with_everybody = self._semantics.wildcards_match_patterns
+        patterns = [rule for rule, of_everybody in rules if rule.is_pattern and (with_everybody or not of_everybody)]
+        if any(rule.level >= level and covers(rule.resource_id, pattern) for rule in patterns):
+            return True
+        # What is left to the policy is so only where no pattern gives less.
+        category = f"{principal_type}_{resource_type}"
+        return all(rule.level >= level for rule in patterns) and self._fall_back(category, level).allowed
+
+    def _speaks_of(self, rule: Rule, subjects: tuple[str, ...]) -> bool:
+        matches = compile_pattern(subject(rule.principal_type, rule.principal_id))
+        return any(name and matches(name) for name in subjects)
 
     def _contributions(
         self, principal_type: str, subjects: tuple[str, ...], resource_type: str, resource_id: str, now_ms: int
@@ -257,7 +302,8 @@ class RuleEngine:
 
     def _file(self, rule: Rule) -> None:
         self._by_key[rule.key] = rule.rule_id
-        self._expect(rule.expires_ms)
+        expires_ms = min(rule.expires_ms, NEVER_MS)
+        self._expect(expires_ms)
         who = subject(rule.principal_type, rule.principal_id)
         what = subject(rule.resource_type, rule.resource_id)
         if rule.is_pattern:
@@ -267,12 +313,12 @@ class RuleEngine:
                 literal_prefix(who),
                 literal_prefix(what),
                 rule.level,
-                rule.expires_ms,
+                expires_ms,
                 compile_pattern(who) if is_glob(who) else None,
                 compile_pattern(what) if is_glob(what) else None,
             )
         else:
-            self._table.add(rule, who, what, rule.level, rule.expires_ms)
+            self._table.add(rule, who, what, rule.level, expires_ms)
 
     def _unfile(self, rule: Rule) -> None:
         del self._by_key[rule.key]
@@ -375,7 +421,7 @@ class RuleEngine:
 
     def _expect(self, expires_ms: int) -> None:
         if expires_ms:
-            heapq.heappush(self._expiries, expires_ms)
+            heapq.heappush(self._expiries, min(expires_ms, NEVER_MS))
 
     def _tell(self) -> None:
         self._table.forget()

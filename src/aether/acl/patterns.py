@@ -12,13 +12,19 @@ from collections.abc import Callable, Sequence
 
 __all__ = ["compile_pattern", "covers", "is_pattern", "literal_prefix", "named_workspaces"]
 
+CACHED_CHARACTERS_MAX = 512
+"""Longer patterns are compiled anew each time: clients choose them, and what is remembered is bounded."""
+
 RUN = "[^/]*"
 SPECIAL = frozenset("*?[\\")
 
 
-@functools.lru_cache(maxsize=8192)
 def compile_pattern(text: str) -> Callable[[str], bool]:
     """A test for whole strings."""
+    return _compile_known(text) if len(text) <= CACHED_CHARACTERS_MAX else _compile(text)
+
+
+def _compile(text: str) -> Callable[[str], bool]:
     if not is_pattern(text):
         return text.__eq__
     parts = _translate(text)
@@ -26,6 +32,9 @@ def compile_pattern(text: str) -> Callable[[str], bool]:
         return _nothing
     matcher = re.compile(_join(parts), re.DOTALL).fullmatch
     return lambda candidate: matcher(candidate) is not None
+
+
+_compile_known = functools.lru_cache(maxsize=8192)(_compile)
 
 
 def is_pattern(text: str) -> bool:

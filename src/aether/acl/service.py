@@ -17,12 +17,12 @@ from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
 from aether.acl.model import MEMBER_TYPES, Edge, Fallback, InvalidRule, Rule, canonical_resource, is_glob, subject
 from aether.acl.wire import edge_info, explanation_info, fallback_info, group_info, response_frame, rule_info
-from aether.answers import Answer, Caller, Reply, fit
+from aether.answers import Answer, Caller, Reply, fit, unix_ms
 from aether.audit.events import Event, Recorder, actor_of
 from aether.audit.paging import Pages
 from aether.audit.store import Filter
 from aether.audit.trail import AuditTrail
-from aether.audit.wire import SECOND_US, decision_entry
+from aether.audit.wire import SECOND_US, decision_entry, end_of, start_of
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import InvalidIdentity, canonical_reference
 from aether.proto import aether_pb2 as pb
@@ -141,7 +141,7 @@ class ACLService:
         if ask(tentative=True).allowed:
             return rights
         if operation.op in _DELEGATED and workspace is not None:
-            self._admit_manager(rights, operation, workspace)
+            self._admit_manager(caller, rights, operation, workspace)
             return rights
         ask()  # the refusal is recorded
         if operation.op in _AUDIT_READS:
@@ -163,7 +163,7 @@ class ACLService:
             return None
         return str(named.resource_id) or None
 
-    def _admit_manager(self, rights: Rights, operation: pb.ACLOperation, workspace: str) -> None:
+    def _admit_manager(self, caller: Caller, rights: Rights, operation: pb.ACLOperation, workspace: str) -> None:
         """Delegated administration of one workspace: nobody gives or takes more than readers and writers have,
         unless it administrates the workspace."""
         match operation.op:
@@ -171,6 +171,13 @@ class ACLService:
                 # What is replaced counts as well, or a manager could take an administrator's rule away.
                 existing = self._engine.rule_for(*_key_of(operation.grant_request))
                 touched = max(operation.grant_request.access_level, existing.level if existing else 0)
+                # So does what others hold by a rule for more: the new one would be looked at before that.
+                request = operation.grant_request
+                held = self._engine.evaluate(
+                    request.principal_type, request.principal_id, "workspace", workspace, Level.NONE
+                )
+                if held.by_rule and subject(request.principal_type, request.principal_id) != _stamp(caller):
+                    touched = max(touched, held.level)
                 need = Level.MANAGE if touched <= Level.READWRITE else Level.ADMIN
             case Op.REVOKE:
                 rule = self._find_rule(operation)
@@ -231,7 +238,7 @@ class ACLService:
                     resource_id=request.resource_id,
                     level=request.access_level,
                     granted_by=_stamp(call.caller),
-                    expires_ms=max(0, request.expires_at) * 1000,
+                    expires_ms=unix_ms(request.expires_at),
                     reason=request.reason,
                 ),
                 record,
@@ -331,8 +338,8 @@ class ACLService:
     ) -> None:
         limit = min(wanted.limit, AUDIT_PAGE_MAX) if wanted.limit > 0 else AUDIT_PAGE_DEFAULT
         found = Filter(
-            start_us=max(0, wanted.start_time) * SECOND_US,
-            end_us=(wanted.end_time + 1) * SECOND_US - 1 if wanted.end_time > 0 else 0,
+            start_us=start_of(wanted.start_time),
+            end_us=end_of(wanted.end_time),
             kind="authorization",
             actor_type=wanted.principal_type,
             actor_id=wanted.principal_id,
@@ -417,7 +424,7 @@ class ACLService:
             member_type,
             member_id,
             granted_by=_stamp(call.caller),
-            expires_ms=max(0, request.expires_at) * 1000,
+            expires_ms=unix_ms(request.expires_at),
         )
 
     def _list_members(self, kind: str, call: _Call) -> None:

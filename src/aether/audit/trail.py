@@ -38,12 +38,18 @@ COALESCED = frozenset({"message", "kv", "authorization", "task"})
 """Kinds of which a repeat within the window is the same row."""
 
 REPEATS_MAX = 100_000
+
+TEXT_CHARACTERS_MAX = 1024
+"""Of each field of a row: what is refused is always recorded, so whoever is refused must not decide how much it is."""
 STAGED_MAX = 10_000
 """Rows of ordinary success that may wait for the disk; then they are counted instead."""
 METADATA_CHARACTERS_MAX = 16_384
 TRIM_S = 3600.0
 TRIM_ROWS = 5_000
 DAY_US = 86_400_000_000
+
+CACHED_CHARACTERS_MAX = 100
+"""Longer keys are looked at anew each time: clients choose them, and what is remembered is bounded."""
 
 REDACTED = "[REDACTED]"
 _SECRETS = (
@@ -162,17 +168,17 @@ class AuditTrail:
             number + 1,
             self._time_us,
             event.kind,
-            event.operation,
+            _cut(event.operation),
             event.success,
             event.actor_type,
-            event.actor_id,
-            event.canonical_id or event.actor_id,
-            event.resource_type,
-            event.resource_id,
-            event.workspace,
+            _cut(event.actor_id),
+            _cut(event.canonical_id or event.actor_id),
+            _cut(event.resource_type),
+            _cut(event.resource_id),
+            _cut(event.workspace),
             event.session_id,
             self.settings.gateway_id,
-            event.error,
+            _cut(event.error),
             _encode(event.metadata),
             *((*actor, *actor, "direct", "", "", "") if lineage is None else _lineage_fields(lineage)),
             event.source,
@@ -211,6 +217,10 @@ class AuditTrail:
             removed += await self.store.remove_through(number)
 
 
+def _cut(text: str) -> str:
+    return text if len(text) <= TEXT_CHARACTERS_MAX else text[:TEXT_CHARACTERS_MAX]
+
+
 def _lineage_fields(lineage: Lineage) -> tuple[str, ...]:
     """From ``subject_type`` to ``parent_grant_id`` of a row."""
     return (
@@ -225,9 +235,17 @@ def _lineage_fields(lineage: Lineage) -> tuple[str, ...]:
     )
 
 
-@functools.lru_cache(maxsize=1024)
 def _is_secret(key: str) -> bool:
+    if len(key) > CACHED_CHARACTERS_MAX:
+        return _has_secret_word(key)
+    return _is_known_secret(key)
+
+
+def _has_secret_word(key: str) -> bool:
     return any(word in key.lower() for word in _SECRETS)
+
+
+_is_known_secret = functools.lru_cache(maxsize=1024)(_has_secret_word)
 
 
 def redact(value: Any) -> Any:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 
-from aether.answers import down
+from aether.answers import down, unix_ms
 from aether.audit.store import Filter, Row
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["SECOND_US", "decision_entry", "entry", "query_filter", "query_frame", "submit_frame"]
+__all__ = [
+    "SECOND_US",
+    "decision_entry",
+    "end_of",
+    "entry",
+    "query_filter",
+    "query_frame",
+    "start_of",
+    "submit_frame",
+]
 
 SECOND_US = 1_000_000
 
@@ -21,11 +30,21 @@ def submit_frame(response: pb.SubmitAuditEventResponse) -> bytes:
     return down(pb.DownstreamMessage(submit_audit_event_response=response))
 
 
+def start_of(unix_s: int) -> int:
+    """The first microsecond of a second; 0 for none."""
+    return unix_ms(unix_s) * 1000
+
+
+def end_of(unix_s: int) -> int:
+    """The last microsecond of a second; 0 for none."""
+    return unix_ms(unix_s) * 1000 + SECOND_US - 1 if unix_s > 0 else 0
+
+
 def query_filter(query: pb.AuditQuery) -> Filter:
     """The rows a query is about. Types are compared in lower case; a whole second counts to its end."""
     return Filter(
-        start_us=max(0, query.start_time) * SECOND_US,
-        end_us=max(0, query.end_time) * SECOND_US + SECOND_US - 1 if query.end_time > 0 else 0,
+        start_us=start_of(query.start_time),
+        end_us=end_of(query.end_time),
         kind=query.event_type.lower(),
         actor_type=query.actor_type.lower(),
         actor_id=query.actor_id,

@@ -6,13 +6,14 @@ revoked with its parent. Messages that ask for the same share one child.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from aether.answers import Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authority.grants import Grants, principal_of
 from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, check_within, child_of
-from aether.authority.wire import reference, resource_scope
+from aether.authority.wire import check_size, reference, resource_scope
 from aether.errors import Code, Refusal
 from aether.proto import aether_pb2 as pb
 from aether.topics import Prefix, Target
@@ -72,6 +73,7 @@ class Continuations:
         )
         if wanted.scope_mode == Mode.SCOPE_MODE_ATTENUATE:
             scope = wanted.scope
+            check_size(scope)
             level = scope.max_access_level or level
             workspaces = tuple(scope.workspace_scope) or workspaces
             resources = resource_scope(scope.resource_scope) or resources
@@ -104,7 +106,10 @@ class Continuations:
                 return sibling
         if len(siblings) >= CHILDREN_MAX:
             raise InvalidGrant(f"no more than {CHILDREN_MAX} grants can be derived from one")
-        self._grants.add(child)
+        self._grants.add(child, functools.partial(self._record, caller))
+        return child
+
+    def _record(self, caller: Caller, child: Grant) -> None:
         self._recorder.record(
             Event(
                 kind="acl",
@@ -113,11 +118,14 @@ class Continuations:
                 resource_type="authority_grant",
                 resource_id=child.id,
                 session_id=caller.session_id,
-                metadata={"delegate": ":".join(delegate), "max_access_level": level, "reason": child.reason},
+                metadata={
+                    "delegate": ":".join(child.delegate),
+                    "max_access_level": child.max_access_level,
+                    "reason": child.reason,
+                },
                 lineage=child.lineage(),
             )
         )
-        return child
 
 
 def _terms(grant: Grant) -> tuple[object, ...]:

@@ -30,6 +30,10 @@ Principal = tuple[str, str]
 """Label and canonical id."""
 
 
+def _no_witness(grant: Grant) -> None:
+    del grant
+
+
 class NotAuthorized(InvalidGrant):
     """Somebody asks for a grant that is none of its business."""
 
@@ -159,7 +163,9 @@ class Grants:
 
     # ------------------------------------------------------------------------------------------------ changing
 
-    def add(self, grant: Grant) -> Grant:
+    # Every change takes a witness, which is told of what will be before anything is: if it raises, nothing was.
+
+    def add(self, grant: Grant, witness: Callable[[Grant], None] = _no_witness) -> Grant:
         """Keep a new grant.
 
         :raises InvalidGrant: it cannot be, or reaches further than its parent.
@@ -171,11 +177,12 @@ class Grants:
             if parent is None or not parent.is_live(self._wall_clock()):
                 raise InvalidGrant("authority grant not found")
             check_child(parent, grant)
+        witness(grant)
         self._table.put(grant.id, grant)
         self._index(grant)
         return grant
 
-    def renew(self, grant: Grant, expires_ms: int) -> Grant:
+    def renew(self, grant: Grant, expires_ms: int, witness: Callable[[Grant], None] = _no_witness) -> Grant:
         """Let a live grant live longer, as far as it and its parent allow.
 
         :raises InvalidGrant: it ended, or would.
@@ -191,10 +198,11 @@ class Grants:
         if expires_ms <= now_ms:
             raise InvalidGrant("renewed expires_at must be in the future")
         renewed = replace(grant, expires_ms=expires_ms, renewed_ms=now_ms)
+        witness(renewed)
         self._table.put(grant.id, renewed)
         return renewed
 
-    def revoke(self, grant: Grant, reason: str) -> list[Grant]:
+    def revoke(self, grant: Grant, reason: str, witness: Callable[[Grant], None] = _no_witness) -> list[Grant]:
         """End a grant and everything derived from it; returns those that were live, itself first.
 
         :raises InvalidGrant: it was revoked before.
@@ -209,9 +217,11 @@ class Grants:
             open_ += self.children(current.id)
             if current.revoked_ms:
                 continue
-            revoked = replace(current, revoked_ms=now_ms)
-            self._table.put(current.id, revoked)
-            ended.append(revoked)
+            ended.append(replace(current, revoked_ms=now_ms))
+        for revoked in ended:
+            witness(revoked)
+        for revoked in ended:
+            self._table.put(revoked.id, revoked)
         for revoked in ended:
             self._on_revoked(revoked, reason, revoked.id != grant.id)
         return ended

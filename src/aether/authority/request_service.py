@@ -6,13 +6,13 @@ import functools
 from typing import Any
 
 from aether.access import Level
-from aether.answers import Answer, Caller, down
+from aether.answers import Answer, Caller, down, fit
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authority.grants import principal_of
 from aether.authority.model import AUDIENCES, InvalidGrant, check_delegation
 from aether.authority.requests import PENDING, Request, Requests
 from aether.authority.service import Sessions
-from aether.authority.wire import reference, resource_scope
+from aether.authority.wire import ENTRIES_MAX, check_size, reference, resource_scope
 from aether.errors import StoreUnavailable
 from aether.identity import InvalidIdentity, canonical_reference
 from aether.proto import aether_pb2 as pb
@@ -22,7 +22,6 @@ __all__ = ["RequestService", "event_frame", "request_info"]
 PAGE_DEFAULT = 100
 PAGE_MAX = 1000
 TEXT_CHARACTERS_MAX = 2000
-SCOPE_MAX = 100
 
 Op = pb.AuthorityRequestOperation
 Payload = pb.ResolveAuthorityRequestPayload
@@ -104,6 +103,7 @@ class RequestService:
 
         :raises InvalidGrant: something is missing or makes no sense.
         """
+        check_size(payload)
         requester = principal_of(caller)
         if payload.HasField("requesting_actor") and _reference(payload, "requesting_actor") != requester:
             raise InvalidGrant("invalid requesting_actor: only the caller itself can be named")
@@ -116,9 +116,6 @@ class RequestService:
         if not routing.HasField("principal") and not routing.capability:
             raise InvalidGrant("routing_target must set either principal or capability")
         decider = _reference(routing, "principal") if routing.HasField("principal") else ("", "")
-        scopes = (payload.desired_workspace_scope, payload.desired_resource_scope, payload.desired_operation_scope)
-        if max(map(len, scopes)) > SCOPE_MAX or len(payload.metadata) > SCOPE_MAX:
-            raise InvalidGrant(f"scopes and metadata must not exceed {SCOPE_MAX} entries")
         audience_type = payload.audience_type or "session"
         audience_id = payload.audience_id or (caller.session_id if audience_type == "session" else requester[1])
         if audience_type not in AUDIENCES:
@@ -152,6 +149,7 @@ class RequestService:
         if not operation.HasField("resolve"):
             raise InvalidGrant("resolve payload is required")
         payload = operation.resolve
+        check_size(payload)
         match payload.decision:
             case Payload.DENY:
                 return self._requests.deny(caller, operation.request_id, _text(payload.reason))
@@ -179,13 +177,13 @@ class RequestService:
         status = _NAMES.get(wanted.status, PENDING)
         found = [
             request
-            for request in self._requests.routed_to(caller, wanted.matching_capabilities[:SCOPE_MAX])
+            for request in self._requests.routed_to(caller, wanted.matching_capabilities[:ENTRIES_MAX])
             if request.status == status and (not wanted.workspace or wanted.workspace in request.workspace_scope)
         ]
         limit = min(wanted.limit, PAGE_MAX) if wanted.limit > 0 else PAGE_DEFAULT
         first = max(0, wanted.offset)
         response.total_count = len(found)
-        response.requests.extend(request_info(request) for request in found[first : first + limit])
+        response.requests.extend(fit(request_info(request) for request in found[first : first + limit]))
 
     def _record_failure(self, caller: Caller, operation: pb.AuthorityRequestOperation, error: str) -> None:
         name = Op.OpType.Name(operation.op).lower() if operation.op in Op.OpType.values() else "unknown"

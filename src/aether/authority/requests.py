@@ -37,10 +37,13 @@ __all__ = ["APPROVED", "CANCELLED", "DENIED", "EXPIRED", "PENDING", "Request", "
 PENDING, APPROVED, DENIED, EXPIRED, CANCELLED = "pending", "approved", "denied", "expired", "cancelled"
 
 SWEEP_S = 5.0
+WAITING_MAX = 100
+"""Requests of one principal that nobody has decided."""
 DAY_MS = 86_400_000
 
-ORDINARY = ("workspace", "kv_scope", "kv_key", "agent", "task")
-"""Resource types that an approver who is not the subject opens with a request that names no resources."""
+ORDINARY = ("kv_scope", "agent", "task")
+"""Resource types that an approver who is not the subject opens with a request that names no resources, beside the
+workspaces: those of which it holds everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,11 @@ class Control(Access, Protocol):
         self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int, workspace: str
     ) -> Decision: ...
 
+    def holds_throughout(
+        self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int, workspace: str
+    ) -> bool:
+        """As :meth:`decide`, also for a pattern of resources."""
+
 
 class Requests:
     """All requests of a deployment.
@@ -150,6 +158,12 @@ class Requests:
         if request.level not in Level._value2member_map_ or request.level == Level.NONE:
             raise InvalidGrant("invalid authority request: requested_access: invalid access level")
         now_ms = self._wall_clock()
+        waiting = sum(
+            other.requester == request.requester and self._current(other).status == PENDING
+            for other in self._table.values()
+        )
+        if waiting >= WAITING_MAX:
+            raise InvalidGrant(f"no more than {WAITING_MAX} requests of one principal can wait")
         request = replace(
             request,
             id=self._new_id(),
@@ -260,12 +274,13 @@ class Requests:
         check_within(caller.workspace_limit, workspaces)
         if approver != request.subject:
             self._check_holds(approver, workspaces, resources, given)
-            resources = resources or tuple((kind, ()) for kind in ORDINARY)
+            resources = resources or self._ordinary(approver, given)
         now_ms = self._wall_clock()
         expires_ms = now_ms + 1000 * min(
             request.duration_s, duration_s if duration_s > 0 else request.duration_s, self._limits.duration_s_max
         )
         grant_id = self._new_id()
+        resolved = self._resolved(caller, replace(request, grant_id=grant_id), APPROVED, reason)
         self._grants.add(
             Grant(
                 id=grant_id,
@@ -292,9 +307,11 @@ class Requests:
                 created_ms=now_ms,
                 reason=reason or request.reason,
                 metadata=request.metadata,
-            )
+            ),
+            lambda _: self._store(caller, resolved, APPROVED),
         )
-        return self._resolve(caller, replace(request, grant_id=grant_id), APPROVED, reason)
+        self._on_event(resolved)
+        return resolved
 
     def _routed(self, caller: Caller, request_id: str) -> Request:
         request = self._table.get(request_id)
@@ -310,12 +327,24 @@ class Requests:
         wanted += [(kind, name) for kind, patterns in resources for name in patterns or ("*",)]
         for kind, name in wanted:
             workspace = name if kind == "workspace" else ""
-            if not self._access.decide(*approver, kind, name, level, workspace).allowed:
+            if not self._access.holds_throughout(*approver, kind, name, level, workspace):
                 raise InvalidGrant(f"an approver must hold the granted level on {subject(kind, name)} itself")
 
+    def _ordinary(self, approver: Principal, level: int) -> ResourceScope:
+        """What a grant that names no resources opens, when it is not of the subject's own making."""
+        held = [kind for kind in ORDINARY if self._access.holds_throughout(*approver, kind, "*", level, "")]
+        if "kv_scope" in held:
+            held.append("kv_key")  # a rule for a key comes before that for its scope
+        return tuple((kind, ()) for kind in ("workspace", *held))
+
     def _resolve(self, caller: Caller, request: Request, status: str, reason: str) -> Request:
+        request = self._resolved(caller, request, status, reason)
+        self._keep(caller, request, status)
+        return request
+
+    def _resolved(self, caller: Caller, request: Request, status: str, reason: str) -> Request:
         who = principal_of(caller)
-        request = replace(
+        return replace(
             request,
             status=status,
             resolved_ms=self._wall_clock(),
@@ -323,11 +352,13 @@ class Requests:
             resolver_id=who[1],
             resolution_reason=reason,
         )
-        self._keep(caller, request, status)
-        return request
 
     def _keep(self, caller: Caller | None, request: Request, what: str) -> None:
-        """Store, record and tell, in one commit."""
+        """Record, store and tell, in one commit."""
+        self._store(caller, request, what)
+        self._on_event(request)
+
+    def _store(self, caller: Caller | None, request: Request, what: str) -> None:
         actor = (
             {**actor_of(caller.identity), "session_id": caller.session_id}
             if caller is not None
@@ -355,7 +386,6 @@ class Requests:
             )
         )
         self._table.put(request.id, request)
-        self._on_event(request)
 
     # ------------------------------------------------------------------------------------------------ expiring
 

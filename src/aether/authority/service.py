@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from aether.access import Access, InvalidAuthority, Level, barred_from, is_system
 from aether.acl.patterns import named_workspaces
-from aether.answers import Answer, Caller, WorkspaceLimit, down
+from aether.answers import Answer, Caller, WorkspaceLimit, down, fit, unix_ms
 from aether.audit.events import Event, Recorder, actor_of
 from aether.authority.grants import Grants, principal_of
 from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, ResourceScope, check_delegation, check_within
-from aether.authority.wire import grant_frame, grant_info, reference, resolved_info, resource_scope
+from aether.authority.wire import check_size, grant_frame, grant_info, reference, resolved_info, resource_scope
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, canonical_reference
 from aether.proto import aether_pb2 as pb
@@ -145,8 +145,8 @@ class AuthorityService:
         subject_type, subject_id = source.identity.kind.label, source.identity.canonical_id
         delegate_type, delegate_id = principal_of(caller)
         grant_id = self._new_id()
-        expires_ms = max(0, request.expires_at) * 1000
-        grant = self._grants.add(
+        check_size(request)
+        return self._grants.add(
             Grant(
                 id=grant_id,
                 root_id=grant_id,
@@ -167,15 +167,14 @@ class AuthorityService:
                 audience_id=audience_id,
                 audience_identity=self._identity_of(audience_type, audience_id),
                 while_active=request.valid_while_audience_active or not is_self,
-                expires_ms=expires_ms,
-                renewable_ms=max(0, request.renewable_until) * 1000,
+                expires_ms=unix_ms(request.expires_at),
+                renewable_ms=unix_ms(request.renewable_until),
                 created_ms=self._wall_clock(),
                 reason=request.reason,
                 metadata={**request.metadata, **metadata},
-            )
+            ),
+            functools.partial(self._record, caller, "authority_grant_exchange"),
         )
-        self._record(caller, "authority_grant_exchange", grant)
-        return grant
 
     def _source(self, caller: Caller, source_session_id: str) -> tuple[LiveSession, dict[str, str]]:
         """The user's session whose authority is exchanged.
@@ -257,10 +256,9 @@ class AuthorityService:
         request = operation.derive_for_target_request
         parent = self._parent(caller, request.parent_grant_id)
         target = _reference(request, "target")
-        now_ms = self._wall_clock()
+        operations = tuple(request.operation_scope) or parent.operation_scope
         for child in self._grants.children(parent.id):
-            same = (child.delegate, child.audience_type, child.audience_id)
-            if same == (target, request.audience_type, request.audience_id) and child.is_live(now_ms):
+            if self._is_what_is_asked(child, target, operations, request):
                 response.grant.CopyFrom(grant_info(child))
                 response.message = "existing authority grant reused"
                 return
@@ -272,12 +270,35 @@ class AuthorityService:
             request,
             workspace_scope=parent.workspace_scope,
             resources=parent.resource_scope,
-            operation_scope=tuple(request.operation_scope) or parent.operation_scope,
+            operation_scope=operations,
             while_active=parent.while_active,
             metadata={},
         )
         response.grant.CopyFrom(grant_info(child))
         response.message = "authority grant derived"
+
+    def _is_what_is_asked(
+        self, child: Grant, target: tuple[str, str], operations: tuple[str, ...], request: Any
+    ) -> bool:
+        """Whether a grant that exists serves a DERIVE_FOR_TARGET: the same, and no longer than was asked for."""
+        same = (
+            child.delegate,
+            child.audience_type,
+            child.audience_id,
+            child.max_access_level,
+            child.operation_scope,
+            child.remaining_hops,
+        )
+        asked = (
+            target,
+            request.audience_type,
+            request.audience_id,
+            request.max_access_level,
+            operations,
+            request.remaining_hops,
+        )
+        is_in_time = request.expires_at <= 0 or child.expires_ms <= unix_ms(request.expires_at)
+        return same == asked and is_in_time and child.is_live(self._wall_clock())
 
     def _parent(self, caller: Caller, grant_id: str) -> Grant:
         """A live grant whose delegate the caller is, where it is valid: nobody else learns what hangs on it."""
@@ -303,9 +324,10 @@ class AuthorityService:
     ) -> Grant:
         check_within(caller.workspace_limit, workspace_scope)
         issuer_type, issuer_id = principal_of(caller)
-        expires_ms = request.expires_at * 1000 if request.expires_at > 0 else parent.expires_ms
-        renewable_ms = request.renewable_until * 1000 if request.renewable_until > 0 else expires_ms
-        child = self._grants.add(
+        check_size(request)
+        expires_ms = unix_ms(request.expires_at) or parent.expires_ms
+        renewable_ms = unix_ms(request.renewable_until) or expires_ms
+        return self._grants.add(
             Grant(
                 id=self._new_id(),
                 root_id=parent.root_id,
@@ -332,10 +354,9 @@ class AuthorityService:
                 created_ms=self._wall_clock(),
                 reason=request.reason,
                 metadata={**metadata, "derived_from_grant_id": parent.id},
-            )
+            ),
+            functools.partial(self._record, caller, "authority_grant_derive"),
         )
-        self._record(caller, "authority_grant_derive", child)
-        return child
 
     def _identity_of(self, audience_type: str, audience_id: str) -> str:
         """The identity of an audience's session, which its later sessions share."""
@@ -355,17 +376,16 @@ class AuthorityService:
         if request.extend_seconds > 0:
             expires_ms = max(grant.expires_ms, self._wall_clock()) + request.extend_seconds * 1000
         else:
-            expires_ms = request.expires_at * 1000
-        renewed = self._grants.renew(grant, expires_ms)
-        self._record(caller, "authority_grant_renew", renewed)
+            expires_ms = unix_ms(request.expires_at)
+        record = functools.partial(self._record, caller, "authority_grant_renew")
+        renewed = self._grants.renew(grant, expires_ms, record)
         response.grant.CopyFrom(grant_info(renewed))
         response.message = "authority grant renewed"
 
     def _revoke(self, caller: Caller, operation: Any, response: pb.AuthorityGrantResponse) -> None:
         grant = self._grants.get_for(caller, operation.grant_id)
-        ended = self._grants.revoke(grant, f"revoked by {':'.join(principal_of(caller))}")
-        for revoked in ended:
-            self._record(caller, "authority_grant_revoke", revoked)
+        record = functools.partial(self._record, caller, "authority_grant_revoke")
+        ended = self._grants.revoke(grant, f"revoked by {':'.join(principal_of(caller))}", record)
         response.grant.CopyFrom(grant_info(ended[0]))
         response.total = len(ended)
         response.message = "authority grant revoked"
@@ -389,7 +409,7 @@ class AuthorityService:
         limit = min(wanted.limit, PAGE_MAX) if wanted.limit > 0 else PAGE_DEFAULT
         first = max(0, wanted.offset)
         response.total = len(matching)
-        response.grants.extend(grant_info(grant) for grant in matching[first : first + limit])
+        response.grants.extend(fit(grant_info(grant) for grant in matching[first : first + limit]))
 
     # ------------------------------------------------------------------------------------------------ resolving
 

@@ -5,12 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from google.protobuf.message import Message
+
 from aether.acl.model import level_name
 from aether.answers import down
-from aether.authority.model import ANY_WORKSPACE, Grant, ResourceScope
+from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, ResourceScope
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["grant_frame", "grant_info", "reference", "resolved_info", "resource_scope", "revocation_frame"]
+__all__ = [
+    "ENTRIES_MAX",
+    "check_size",
+    "grant_frame",
+    "grant_info",
+    "reference",
+    "resolved_info",
+    "resource_scope",
+    "revocation_frame",
+]
+
+
+BYTES_MAX = 64 * 1024
+ENTRIES_MAX = 100
+
+
+def check_size(request: Message) -> None:
+    """What makes a grant, or asks for one, is shown to others: in lists, and in events that they did not ask for. So it
+    has to be small, all texts of it together, and no list of it long.
+
+    :raises InvalidGrant: it is not.
+    """
+    if request.ByteSize() > BYTES_MAX:
+        raise InvalidGrant(f"scopes, metadata and texts must not exceed {BYTES_MAX} bytes")
+    for field, value in request.ListFields():
+        if not field.is_repeated:
+            continue
+        patterns = (len(entry.patterns) for entry in value) if field.name.endswith("resource_scope") else ()
+        if max(len(value), *patterns, 0) > ENTRIES_MAX:
+            raise InvalidGrant(f"scopes and metadata must not exceed {ENTRIES_MAX} entries")
 
 
 def grant_frame(response: pb.AuthorityGrantResponse) -> bytes:

@@ -429,11 +429,16 @@ class KVService:
         is_coordination = op is not Op.LIST and key.startswith(COORDINATION_PREFIX)
         if is_coordination and identity.kind is PrincipalType.WORKFLOW_ENGINE and lineage is None:
             return
+        # A grant that is limited to workspaces is not for values of all of them, whichever one the caller names; those
+        # of its user are reached from where the caller is (kv 42).
+        concerned = workspace
+        if lineage is not None and scope not in _WITH_WORKSPACE:
+            concerned = identity.workspace if scope in _WITH_USER else ""
         check = functools.partial(
             rights.check,
             level=Level.READ if op in _READS else Level.READWRITE,
             operation=_LABELS[op],
-            workspace=workspace,
+            workspace=concerned,
         )
         if not is_owner:
             decision = check("kv_key", key, tentative=True) if op is not Op.LIST else None

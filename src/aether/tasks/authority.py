@@ -138,9 +138,9 @@ class TaskGrants:
                 renewable_ms=now_ms + STARTUP_RENEWABLE_MS,
                 created_ms=now_ms,
                 reason=f"trigger_orchestration:{task.task_type}:{task.task_id}",
-            )
+            ),
+            self._record,
         )
-        self._record(grant)
         task.anchor_grant_id = grant.id
         self._note(task, grant)
 
@@ -162,7 +162,7 @@ class TaskGrants:
                 self._note(task, grant)
                 return
         if current is not None and current is not anchor and current.is_live(now_ms):
-            self._grants.revoke(current, "the task has another worker")
+            self._grants.revoke(current, "the task has another worker", self._record)
         if anchor is None or not anchor.is_live(now_ms):
             raise InvalidAuthority("the authority of the task has ended")
         delegate, audience = _ends_of(worker.identity.key, task)
@@ -211,7 +211,7 @@ class TaskGrants:
         """
         grant = self._grants.get(task.anchor_grant_id) if task.anchor_grant_id else None
         if grant is not None and not grant.revoked_ms:
-            self._grants.revoke(grant, f"task {task.status}")
+            self._grants.revoke(grant, f"task {task.status}", self._record)
 
     # -------------------------------------------------------------------------------------------------------- parts
 
@@ -226,7 +226,7 @@ class TaskGrants:
     ) -> Grant:
         """A child with the parent's scopes and times, a hop less."""
         try:
-            grant = self._grants.add(
+            return self._grants.add(
                 child_of(
                     parent,
                     self._new_id(),
@@ -236,12 +236,11 @@ class TaskGrants:
                     created_ms=self._wall_clock(),
                     reason=reason,
                     metadata=metadata,
-                )
+                ),
+                self._record,
             )
         except InvalidGrant as error:
             raise InvalidAuthority(str(error)) from None
-        self._record(grant)
-        return grant
 
     def _note(self, task: Task, grant: Grant) -> None:
         """Write the grant that counts now into the task. It is staged with the change that it belongs to."""
@@ -263,7 +262,7 @@ class TaskGrants:
         self._recorder.record(
             Event(
                 kind="acl",
-                operation="authority_grant_derive" if grant.parent_id else "authority_grant_issue",
+                operation=_operation(grant),
                 actor_type=grant.issued_by_type,
                 actor_id=grant.issued_by_id,
                 canonical_id=grant.issued_by_id,
@@ -273,6 +272,12 @@ class TaskGrants:
                 lineage=grant.lineage(),
             )
         )
+
+
+def _operation(grant: Grant) -> str:
+    if grant.revoked_ms:
+        return "authority_grant_revoke"
+    return "authority_grant_derive" if grant.parent_id else "authority_grant_issue"
 
 
 def _ends_of(identity: str, task: Task) -> tuple[Principal, Principal]:
