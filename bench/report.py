@@ -33,6 +33,7 @@ UNITS = {
     "resident_mib": "MiB",
     "grew_mib": "MiB more",
     "lost": "lost",
+    "of_first_half": "of the rate in the first half",
     "least_share": "of a fair share, the least",
 }
 """Of every figure there is; CPU is the server's, for each operation."""

@@ -21,6 +21,9 @@ from bench.suites import SUITES
 __all__ = ["Row", "run_suite"]
 
 PATIENCE_S = 240.0
+"""How long anything may take besides the measurement itself, of which there are a few at most."""
+
+MEASUREMENTS_MAX = 3
 
 
 @dataclass
@@ -53,7 +56,7 @@ async def run(suite: str, side: str, seconds: float) -> Sample:
     what = SUITES[suite]
     seconds *= what.longer
     if what.workload == "access":
-        return await figures(["bench.access", str(what.arguments["rules"]), str(seconds)])
+        return await figures(["bench.access", str(what.arguments["rules"]), str(seconds)], seconds)
     with tempfile.TemporaryDirectory(prefix="aether-bench-") as name:
         directory = Path(name)
         began = time.perf_counter()
@@ -69,7 +72,7 @@ async def run(suite: str, side: str, seconds: float) -> Sample:
             parts: list[Sample] = []
 
             async def generate(share: int) -> None:
-                parts.append(await figures([*command, str(share), str(what.generators)]))
+                parts.append(await figures([*command, str(share), str(what.generators)], seconds))
 
             async with trio.open_nursery() as nursery:
                 for share in range(what.generators):
@@ -88,14 +91,14 @@ async def run_slim(port: int, pid: int, seconds: float, number: int, window: int
         with trio.fail_after(PATIENCE_S):
             await answering.stdout.receive_some()  # it says that it is ready
         arguments = map(str, (port, number, window, size, pid, seconds))
-        result = await figures(["bench.slim", "ask", *arguments], python)
+        result = await figures(["bench.slim", "ask", *arguments], seconds, python)
         nursery.cancel_scope.cancel()
     return result
 
 
-async def figures(command: list[str], python: str = sys.executable) -> Sample:
-    """What a generator prints, between the lines that SLIM's bindings print."""
-    with trio.fail_after(PATIENCE_S):
+async def figures(command: list[str], seconds: float, python: str = sys.executable) -> Sample:
+    """What a generator that measures for some seconds prints, between the lines that SLIM's bindings print."""
+    with trio.fail_after(PATIENCE_S + MEASUREMENTS_MAX * seconds):
         done = await trio.run_process([python, "-m", *command], capture_stdout=True)
     result: Sample = json.loads(next(line for line in done.stdout.splitlines() if line.startswith(b"{")))
     return result

@@ -110,11 +110,13 @@ def exchange(load: Load, everyone: list[Pair], window: int) -> None:
 
 
 async def measure_growth(load: Load) -> Sample:
-    """How the server's memory grows while it works; the first fifth of the time is to get going."""
+    """How the server's memory grows while it works, and whether it gets slower; a fifth of the time is to get going."""
     await trio.sleep(load.seconds / 5)
     memory = resident_bytes(load.pid)
-    result = await load.measure()
-    return {**result, "grew_mib": (resident_bytes(load.pid) - memory) / 2**20}
+    load.seconds /= 2
+    first, second = await load.measure(), await load.measure()
+    grew_mib = (resident_bytes(load.pid) - memory) / 2**20
+    return {**second, "grew_mib": grew_mib, "of_first_half": second["per_second"] / first["per_second"]}
 
 
 async def pairs_beside(load: Load, topics: int, each: int) -> Sample:
