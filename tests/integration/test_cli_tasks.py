@@ -180,5 +180,11 @@ def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
     assert "ag::w::i::talker -> ag::w::i::away: 1" in run("workspaces", "show", "w").stdout
     [shown] = json.loads(run("workspaces", "show", "w", "--json").stdout)
     assert shown["sent"] == [{"from": "ag::w::i::talker", "to": "ag::w::i::away", "count": "1"}]
+    [limited] = json.loads(run("workspaces", "limit", "prod", "--tasks", "5", "--connections", "0", "--json").stdout)
+    assert (limited["tasks"], limited["connections"], limited["message_rate"]) == ("5", "0", "default")
+    assert "quota of tasks: 5" in run("workspaces", "show", "prod").stdout
+    assert "default" in run("workspaces", "limit", "prod", "--tasks", "default").stdout
+    for wrong in ([], ["--tasks", "-1"], ["--tasks", "many"]):
+        assert run("workspaces", "limit", "prod", *wrong).returncode == 2
     assert run("workspaces", "rm", "prod").returncode == 0
     assert [info["workspace_id"] for info in json.loads(run("workspaces", "ls", "--json").stdout)] == ["w"]

@@ -69,6 +69,7 @@ LOADED_ON_USE = {
         "gateway",
         "kv",
         "rpc",
+        "workspaces",
     },
     "tiers": {"tiers"},
     "client": {"kv", "checkpoints", "nurseries", "gateway"},

@@ -262,9 +262,11 @@ def test_settings_that_contradict_each_other(flags, message):
 def test_limits_are_on_except_in_development_where_they_can_be_set():
     assert load_config(env={}).gateway_settings().message_rate == 100
     assert load_config(env={}).gateway_settings().message_burst == 200
-    assert load_config(env={}).gateway_settings().connections_per_workspace_max == 1000
-    dev = load_config(env={"AETHER_DEV": "true"}).gateway_settings()
-    assert (dev.message_rate, dev.identity_message_rate, dev.connections_per_workspace_max) == (0, 0, 0)
+    assert load_config(env={}).workspace_quotas().connections == 1000
+    dev = load_config(env={"AETHER_DEV": "true"})
+    settings, share = dev.gateway_settings(), dev.workspace_quotas()
+    assert (settings.message_rate, settings.identity_message_rate) == (0, 0)
+    assert (share.connections, share.tasks, share.message_rate) == (0, 0, 0)
     limited = load_config(
         env={"AETHER_QUOTAS_ENABLED": "yes", "AETHER_DEV": "1"}, flags={"gateway.message_rate_limit": 7}
     )

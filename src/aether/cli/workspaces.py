@@ -12,6 +12,9 @@ from aether.proto import aether_pb2 as pb
 
 __all__ = ["workspaces"]
 
+UNSAID = -1
+"""Of a quota that is to stay."""
+QUOTAS = ("connections", "tasks", "message_rate")
 COLUMNS = ("workspace", "name", "description", "agents", "tasks", "users", "messages")
 
 
@@ -43,6 +46,9 @@ def show_workspace(remote: Remote, workspace: str) -> None:
         show([{**_row(info, True), "connected": connected, "sent": sent}], (), as_json=True)
         return
     show([_row(info, False)], COLUMNS, as_json=False)
+    for name, number in _quotas(info).items():
+        if number != "default":
+            click.echo(f"  quota of {name.replace('_', ' ')}: {number}")
     for node in flow.nodes:
         click.echo(f"  {printable(node.id)}")
     for edge in flow.edges:
@@ -71,6 +77,32 @@ def rename(remote: Remote, workspace: str, name: str) -> None:
     show([_row(info, remote.as_json)], COLUMNS, as_json=remote.as_json)
 
 
+def _quota(context: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """A number, None for ``default``, or :data:`UNSAID`."""
+    if text is None:
+        return UNSAID
+    if text == "default":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise click.BadParameter('a number from 0 on, or "default"', context, option)
+    return int(text)
+
+
+@workspaces.command()
+@click.argument("workspace")
+@click.option("--connections", metavar="NUMBER", callback=_quota, help="Live sessions of agents and tasks.")
+@click.option("--tasks", metavar="NUMBER", callback=_quota, help="Unfinished tasks.")
+@click.option("--message-rate", metavar="NUMBER", callback=_quota, help="Messages a second, of all senders together.")
+@remote_options
+def limit(remote: Remote, workspace: str, **quotas: int | None) -> None:
+    """Give a workspace quotas of its own: a number, 0 for any number, "default" for what the configuration says."""
+    said = {name: number for name, number in quotas.items() if number != UNSAID}
+    if not said:
+        raise click.UsageError("say which quota: --connections, --tasks or --message-rate")
+    info = remote.run(lambda me: me.workspaces.limit(workspace, **said))
+    show([{**_row(info, remote.as_json), **_quotas(info)}], (*COLUMNS[:1], *QUOTAS), as_json=remote.as_json)
+
+
 @workspaces.command()
 @click.argument("workspace")
 @remote_options
@@ -78,6 +110,10 @@ def rm(remote: Remote, workspace: str) -> None:
     """Remove the description of a workspace and cancel its unfinished tasks."""
     remote.run(lambda me: me.workspaces.delete(workspace))
     click.echo(f"removed {workspace}", err=True)
+
+
+def _quotas(info: pb.WorkspaceInfo) -> dict[str, str]:
+    return {name: info.metadata.get(f"quota.{name}", "default") for name in QUOTAS}
 
 
 def _row(info: pb.WorkspaceInfo, as_json: bool) -> dict[str, Any]:

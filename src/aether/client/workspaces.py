@@ -62,6 +62,15 @@ class Workspaces:
         )
         return (await self._run(Op.UPDATE, workspace_id=workspace, workspace=info)).workspace
 
+    async def limit(self, workspace: str, **quotas: int | None) -> pb.WorkspaceInfo:
+        """Give a workspace quotas of its own; what is not named stays. For those who administer all workspaces.
+
+        :param quotas: ``connections``, ``tasks`` (unfinished ones), ``message_rate`` (a second, of all senders
+            together); 0 is any number, None as the gateway is configured.
+        """
+        metadata = {f"quota.{name}": "" if number is None else str(number) for name, number in quotas.items()}
+        return await self.update(workspace, metadata=metadata)
+
     async def delete(self, workspace: str) -> None:
         """Its description goes, and its unfinished tasks are cancelled; refused while sessions are connected."""
         await self._run(Op.DELETE, workspace_id=workspace)

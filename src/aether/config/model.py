@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from aether.tasks.machine import Lifetimes
     from aether.tasks.upkeep import Retention
     from aether.tokens.keys import KeyHasher
+    from aether.workspaces.quotas import Share
 
 __all__ = ["DEV_DEFAULTS", "Config", "Section"]
 
@@ -575,10 +576,8 @@ class Config(Section):
             payload_bytes_max=gateway.max_payload_size,
             message_rate=gateway.message_rate_limit,
             message_burst=gateway.message_rate_burst or 2 * gateway.message_rate_limit,
-            workspace_message_rate=gateway.workspace_rate_limit,
             task_rate=gateway.task_rate_limit,
             identity_message_rate=quotas.max_message_rate_per_identity if quotas.enabled else 0.0,
-            connections_per_workspace_max=quotas.max_connections_per_workspace if quotas.enabled else 0,
             staged_bytes_max=self.storage.staging_bytes,
             exclusive_to_identities=self.kv.exclusive_by == "identity",
             pre_drain_delay_s=self.shutdown.pre_drain_delay,
@@ -612,6 +611,17 @@ class Config(Section):
             exclusive_to_identities=self.kv.exclusive_by == "identity",
         )
 
+    def workspace_quotas(self) -> Share:
+        """What a workspace may have that has no quotas of its own."""
+        from aether.workspaces.quotas import Share
+
+        quotas = self.quotas
+        return Share(
+            connections=quotas.max_connections_per_workspace if quotas.enabled else 0,
+            tasks=quotas.max_tasks_per_workspace if quotas.enabled else 0,
+            message_rate=self.gateway.workspace_rate_limit,
+        )
+
     def task_limits(self) -> TaskLimits:
         """What may be asked of the task service."""
         from aether.tasks.creation import TaskLimits
@@ -619,7 +629,6 @@ class Config(Section):
         quotas = self.quotas
         return TaskLimits(
             payload_max=quotas.max_task_payload_size,
-            live_max=quotas.max_tasks_per_workspace if quotas.enabled else 0,
             strict_identifiers=self.gateway.strict_identifiers,
         )
 

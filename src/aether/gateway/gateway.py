@@ -74,6 +74,7 @@ from aether.tokens.keys import KeyHasher
 from aether.tokens.service import TokenService
 from aether.tokens.store import TokenStore
 from aether.tokens.tasks import TaskTokens
+from aether.workspaces.quotas import WorkspaceQuotas
 from aether.workspaces.service import WorkspaceService
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Services:
     """Everything a session uses; one per gateway."""
 
     settings: Settings
+    quotas: WorkspaceQuotas
     tier: Tier
     access: Access
     task_tokens: TaskTokens
@@ -161,7 +163,7 @@ class Services:
 
     def workspace_bucket(self, workspace: str) -> TokenBucket | None:
         """The bucket shared by all senders of a workspace, or None while there is no such limit."""
-        rate = self.settings.workspace_message_rate
+        rate = self.quotas.of(workspace).message_rate
         if rate <= 0 or not workspace:
             return None
         bucket = self._workspace_buckets.get(workspace)
@@ -171,6 +173,13 @@ class Services:
             bucket = TokenBucket(rate, max(1.0, float(int(rate))), trio.current_time())
             self._workspace_buckets[workspace] = bucket
         return bucket
+
+    def on_quotas_changed(self, workspace: str) -> None:
+        """A workspace has other quotas; who is over them now stays, and nothing more is admitted."""
+        self._workspace_buckets.pop(workspace, None)
+        for session in self.directory:
+            if session.identity.workspace == workspace:
+                session.set_workspace_limit()
 
 
 class Gateway:
@@ -242,6 +251,7 @@ class Gateway:
                 services.flush_all = self._server.flush_set.flush_all
                 self._server.flush_set.before = services.before_flush
                 self._server.flush_set.busy = lambda: bool(services.waiting_answers)
+                services.quotas.on_change.append(services.on_quotas_changed)
                 tier.durability.on_durable.append(services.on_durable)
                 tier.durability.on_failure.append(services.on_commit_failed)
                 for service in (
@@ -298,9 +308,11 @@ class Gateway:
         authenticator = self._authenticator or self._compose_authenticator(
             tier, hasher, task_tokens, directory, access, recorder
         )
+        quotas = WorkspaceQuotas(self.config.workspace_quotas())
         tasks = compose_tasks(
             self.config,
             tier,
+            quotas,
             access,
             recorder,
             directory,
@@ -334,10 +346,12 @@ class Gateway:
             self._wall_clock,
             observer.messages_in,
             flow.sent,
+            quotas,
             strict=settings.strict_identifiers,
         )
         return Services(
             settings=settings,
+            quotas=quotas,
             tier=tier,
             access=access,
             task_tokens=task_tokens,

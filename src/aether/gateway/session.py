@@ -205,7 +205,7 @@ def _admission_denied(identity: Identity, session_id: str, services: Services) -
 
 
 def _quota_exceeded(identity: Identity, services: Services) -> RpcError | None:
-    limit = services.settings.connections_per_workspace_max
+    limit = services.quotas.of(identity.workspace).connections
     current = services.directory.connections(identity.workspace)
     if limit > 0 and identity.workspace and identity.kind not in SYSTEM and current >= limit:
         return RpcError(
@@ -716,13 +716,17 @@ class Session:
     # ------------------------------------------------------------------------------------------------ workspace
 
     def _set_limits(self) -> None:
-        """Limits of the current workspace (routing 9)."""
+        """The session's own, once: who moves to another workspace has used what it has used (routing 9)."""
         settings = self._services.settings
         now = trio.current_time()
         if settings.message_rate > 0:
             self._port.bucket = TokenBucket(settings.message_rate, settings.message_burst, now)
         if settings.identity_message_rate > 0:
             self._port.quota = Window(settings.identity_message_rate, now)
+        self.set_workspace_limit()
+
+    def set_workspace_limit(self) -> None:
+        """The one that all senders of the current workspace share."""
         self._port.workspace_bucket = self._services.workspace_bucket(self.identity.workspace)
         self._port.limited = bool(self._port.bucket or self._port.quota or self._port.workspace_bucket)
 
@@ -750,7 +754,7 @@ class Session:
         self._subscriptions.close([item.topic for item in workspace_topics(identity.id, identity.workspace)])
         self.identity = replace(identity, workspace=workspace)
         self._port.routes.clear()
-        self._set_limits()
+        self.set_workspace_limit()
         return _NOTHING
 
 

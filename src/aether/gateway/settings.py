@@ -24,11 +24,9 @@ class Settings:
     payload_bytes_max: int = 1024 * 1024
     message_rate: float = 0.0
     message_burst: float = 0.0
-    workspace_message_rate: float = 0.0
     task_rate: float = 0.0
     """Operations on tasks, agents and workspaces a second; bursts of twice as many."""
     identity_message_rate: float = 0.0
-    connections_per_workspace_max: int = 0
     staged_bytes_max: int = 64 * 1024 * 1024
     """Messages not yet on disk; over it the gateway stops reading from senders until a commit made room."""
     exclusive_to_identities: bool = False

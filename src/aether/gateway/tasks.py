@@ -42,6 +42,7 @@ from aether.tasks.watches import Watches
 from aether.tasks.wire import assignment_frame
 from aether.tiers import Tier
 from aether.tokens.tasks import TaskTokens
+from aether.workspaces.quotas import WorkspaceQuotas
 
 if TYPE_CHECKING:
     from aether.gateway.session import Session
@@ -108,6 +109,7 @@ class Tasks:
 def compose_tasks(
     config: Config,
     tier: Tier,
+    quotas: WorkspaceQuotas,
     access: Access,
     recorder: Recorder,
     directory: Directory,
@@ -231,6 +233,7 @@ def compose_tasks(
         tokens,
         startups,
         config.task_limits(),
+        quotas.tasks,
         wall_clock,
         new_id,
         is_connected,

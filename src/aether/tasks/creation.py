@@ -25,11 +25,10 @@ IDEMPOTENCY_MS = 24 * 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class TaskLimits:
-    """Sizes in bytes; ``live_max`` is unfinished tasks in a workspace (0: any number)."""
+    """Sizes in bytes."""
 
     payload_max: int = 512 * 1024
     metadata_max: int = 64 * 1024
-    live_max: int = 0
     strict_identifiers: bool = True
 
 
@@ -101,6 +100,7 @@ class CreateService:
         tokens: TokenIssuer,
         startups: Startups,
         limits: TaskLimits,
+        live_max: Callable[[str], int],
         wall_clock: Callable[[], int],
         new_id: Callable[[], str],
         is_connected: Callable[[str], bool],
@@ -112,6 +112,7 @@ class CreateService:
         self._tokens = tokens
         self._startups = startups
         self._limits = limits
+        self._live_max = live_max
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._is_connected = is_connected
@@ -160,7 +161,7 @@ class CreateService:
             known = self._book.by_idempotency(idempotency)
             if known is not None and known.created_ms > self._wall_clock() - IDEMPOTENCY_MS:
                 return known, pb.CreateTaskResponse(success=True, task_id=known.task_id), None
-        live_max = self._limits.live_max
+        live_max = self._live_max(workspace)
         if live_max and self._book.live_in(workspace) >= live_max:
             raise Rejected(
                 Code.QUOTA, f"quota exceeded for tasks in workspace '{workspace}': limit {live_max}", retryable=True

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import structlog
+
 from aether.access import Access, Level, is_system
 from aether.answers import Answer, Caller, down, fit
 from aether.audit.events import Event, Recorder, actor_of
@@ -20,12 +22,16 @@ from aether.identity import Identity, InvalidIdentity, PrincipalType, check_iden
 from aether.messaging.flow import Sent
 from aether.proto import aether_pb2 as pb
 from aether.records import RecordStore, Table
+from aether.workspaces.quotas import PREFIX, BadQuota, WorkspaceQuotas
 
 __all__ = ["Description", "TasksOfWorkspaces", "WorkspaceService"]
+
+log = structlog.get_logger("aether.workspaces")
 
 Op = pb.WorkspaceOperation
 
 _DENIED = "admin workspaces operations require system-level privileges or an explicit ACL grant"
+_QUOTAS_DENIED = "quotas of workspaces are set by those who administer all workspaces"
 _UNAVAILABLE = "the store of workspaces is unavailable, try again"
 _PROTECTED = ("workspace_id", "created_at")
 DESCRIPTION_BYTES_MAX = 64 * 1024
@@ -72,6 +78,7 @@ class WorkspaceService:
     :param sessions: the live sessions.
     :param messages: how many messages were sent in a workspace since the gateway started.
     :param flow: who sent to whom in a workspace within the last hour.
+    :param quotas: told what descriptions say about them.
     :param wall_clock: current Unix time in milliseconds.
     """
 
@@ -85,6 +92,7 @@ class WorkspaceService:
         wall_clock: Callable[[], int],
         messages: Callable[[str], int],
         flow: Callable[[str], Iterable[Sent]],
+        quotas: WorkspaceQuotas,
         *,
         strict: bool = True,
     ) -> None:
@@ -96,7 +104,13 @@ class WorkspaceService:
         self._wall_clock = wall_clock
         self._messages = messages
         self._flow = flow
+        self._quotas = quotas
         self._strict = strict
+        for name, description in self._table.items():
+            try:
+                quotas.set(name, quotas.read(description.metadata))
+            except BadQuota as error:  # from before there were quotas
+                log.warning("quota of a workspace ignored", workspace=name, error=str(error))
         self._handlers: Mapping[int, Callable[[Caller, pb.WorkspaceOperation, pb.WorkspaceResponse], None]] = {
             Op.GET: self._get,
             Op.CREATE: self._create,
@@ -121,7 +135,7 @@ class WorkspaceService:
                 raise _Refused("unknown workspace operation")
             handler(caller, operation, response)
             response.success = True
-        except (_Refused, InvalidIdentity) as error:
+        except (_Refused, BadQuota, InvalidIdentity) as error:
             response.error = str(error)
         except StoreUnavailable:
             response.error = _UNAVAILABLE
@@ -130,6 +144,10 @@ class WorkspaceService:
     def _may_administer(self, caller: Caller, operation: pb.WorkspaceOperation) -> bool:
         names = {operation.workspace_id, operation.workspace.workspace_id} - {""}
         workspace = names.pop() if len(names) == 1 and operation.op != Op.LIST else ""
+        return self._administers(caller, workspace)
+
+    def _administers(self, caller: Caller, workspace: str) -> bool:
+        """One workspace, or all where it is empty."""
         if is_system(caller, workspace):
             return True
         check = self._access.rights(caller).check
@@ -185,9 +203,12 @@ class WorkspaceService:
         connected = sum(session.identity.workspace == name for session in self._sessions)
         if connected:
             raise _Refused(f"cannot delete workspace {name}: has {connected} active connections")
+        if self._quotas.has_own(name) and not self._administers(caller, ""):
+            raise _Refused(_QUOTAS_DENIED)
         cancelled = self._tasks.cancel_all(name, "workspace deleted")
         self._record(caller, operation, name, cancelled=cancelled)
         self._table.delete(name)
+        self._quotas.forget(name)
         response.message = "workspace deleted successfully"
 
     def _message_flow(self, caller: Caller, operation: pb.WorkspaceOperation, response: pb.WorkspaceResponse) -> None:
@@ -217,8 +238,13 @@ class WorkspaceService:
         info = self._described(description, self._counts())
         if info.ByteSize() > DESCRIPTION_BYTES_MAX:
             raise _Refused(f"a description must not exceed {DESCRIPTION_BYTES_MAX} bytes")
-        self._record(caller, operation, description.workspace_id)
-        self._table.put(description.workspace_id, description)
+        name = description.workspace_id
+        quotas = self._quotas.read(description.metadata)
+        if quotas != self._quotas.of(name) and not self._administers(caller, ""):
+            raise _Refused(_QUOTAS_DENIED)
+        self._record(caller, operation, name)
+        self._table.put(name, description)
+        self._quotas.set(name, quotas)
         response.workspace.CopyFrom(info)
 
     def _counts(self) -> Counter[tuple[str, PrincipalType]]:
@@ -261,14 +287,14 @@ class WorkspaceService:
 
 
 def _merged(known: Description, wanted: pb.WorkspaceInfo, now_ms: int) -> Description:
-    """What is not empty replaces what was there; metadata entry by entry."""
-    metadata = {name: value for name, value in wanted.metadata.items() if name not in _PROTECTED}
+    """What is not empty replaces what was there; metadata entry by entry, and an empty quota is taken out."""
+    metadata = known.metadata | {name: value for name, value in wanted.metadata.items() if name not in _PROTECTED}
     return replace(
         known,
         display_name=wanted.display_name or known.display_name,
         description=wanted.description or known.description,
         tenant_id=wanted.tenant_id or known.tenant_id,
-        metadata={**known.metadata, **metadata},
+        metadata={name: value for name, value in metadata.items() if value or not name.startswith(PREFIX)},
         updated_ms=now_ms,
     )
 

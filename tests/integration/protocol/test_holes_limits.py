@@ -22,7 +22,7 @@ S = ("service", "sv::i::s")
 A = ("agent", "ag::ws1::i::s")
 BEYOND = "authority grant reaches workspaces that the caller's credential is not for"
 EXCHANGE = ("capability", "capability/exchange_authority_grants")
-Token, Session = pb.TokenOperation, pb.SessionOperation
+Token, Session, Workspace = pb.TokenOperation, pb.SessionOperation, pb.WorkspaceOperation
 
 
 async def keyed(wire: Wire, admin: Admin, title: str, init: Any, patterns: list[str], *who: str) -> Peer:  # noqa: F811
@@ -253,3 +253,22 @@ async def test_a_refused_rule_operation_changes_nothing(wire: Wire, admin: Admin
     assert (await admin.do(Op.LIST_RULES)).total_rules == before
     rule.resource_type, rule.resource_id = "workspace", "ws1"
     assert (await ask(limited, Op.GRANT, grant_request=rule)).success
+
+
+async def test_quotas_are_not_for_who_administers_one_workspace(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    """It may describe the workspace, not help it to more than its share; not by making it anew either."""
+    described = pb.WorkspaceInfo(workspace_id="ws1", metadata={"quota.tasks": "5"})
+    assert await administrates(admin.peer, workspace_op=Workspace(op=Workspace.CREATE, workspace=described))
+    await admin.grant(S, ("admin", "admin/workspaces"), 40)
+    limited = await keyed(wire, admin, "Service", service, ["ws1"])
+    for metadata in ({"quota.tasks": "6"}, {"quota.tasks": ""}, {"quota.connections": "6"}):
+        update = Workspace(op=Workspace.UPDATE, workspace_id="ws1", workspace=pb.WorkspaceInfo(metadata=metadata))
+        assert not await administrates(limited, workspace_op=update), metadata
+    named = pb.WorkspaceInfo(workspace_id="ws1", display_name="One")
+    rename = Workspace(op=Workspace.UPDATE, workspace_id="ws1", workspace=named)
+    assert not await administrates(limited, workspace_op=Workspace(op=Workspace.CREATE, workspace=named))
+    assert not await administrates(limited, workspace_op=Workspace(op=Workspace.DELETE, workspace_id="ws1"))
+    assert await administrates(limited, workspace_op=rename)
+    admin.peer.say(workspace_op=Workspace(op=Workspace.GET, workspace_id="ws1"))
+    known = (await admin.peer.expect("workspace")).workspace
+    assert (known.display_name, known.metadata) == ("One", {"quota.tasks": "5"})

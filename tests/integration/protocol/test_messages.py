@@ -315,6 +315,22 @@ async def test_a_burst_over_the_rate_is_refused_with_a_time_to_wait(tmp_path: Pa
                 assert (await peer.expect("kv")).success
 
 
+async def test_moving_to_another_workspace_gives_no_new_burst(tmp_path: Path, engine: str) -> None:
+    """routing 53: a user could have sent without limit by moving to and fro."""
+    limits = {"message_rate_limit": 0.01, "message_rate_burst": 1}
+    quotas = {"enabled": True, "max_message_rate_per_identity": 1}
+    for name, config in {"a": {"gateway": limits}, "b": {"quotas": quotas}}.items():
+        async with Gateway(Config.development(tmp_path / name, **config)) as gateway:
+            assert gateway.port is not None
+            async with open_wire(gateway.port) as wire:
+                peer = await wire.connect(user())
+                for workspace in ("w", "elsewhere", "w"):
+                    peer.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id=workspace))
+                    peer.send("us::alice::w1")
+                received = [await peer.receive() for _ in range(3)]
+                assert sum(message.HasField("error") for message in received) == 2
+
+
 async def test_the_rate_of_a_workspace_is_shared(tmp_path: Path, engine: str) -> None:
     """routing 54."""
     limits = {"workspace_rate_limit": 0.01}

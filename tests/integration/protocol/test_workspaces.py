@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from tests.support.tasks import Desk
-from tests.support.wire import Wire, agent, orchestrator, user
+from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
 from aether.messaging.flow import STEPS
 from aether.proto import aether_pb2 as pb
+from aether.rpc.status import StatusCode
 
 W = pb.WorkspaceOperation
 
@@ -166,3 +167,79 @@ async def test_descriptions_survive_the_gateway(tmp_path: Path) -> None:
                 assert (info.display_name, info.description, info.metadata) == ("Name", "d", {"a": "b"})
                 await me.workspaces.delete("w")
                 assert await me.workspaces.list() == []
+
+
+# ---------------------------------------------------------------------------------------------------------- quotas
+
+
+async def set_quotas(desk: Desk, workspace: str = "w", **quotas: str) -> pb.WorkspaceResponse:
+    metadata = {f"quota.{name}": number for name, number in quotas.items()}
+    return await ask(desk, W.UPDATE, workspace, workspace=pb.WorkspaceInfo(metadata=metadata))
+
+
+def send_each(*peers: Peer) -> None:
+    for peer in peers:
+        peer.send("ag::w::i::nobody", b"x")
+
+
+async def test_a_workspace_has_its_own_quota_of_sessions(admin: Desk, wire: Wire) -> None:
+    assert (await set_quotas(admin, connections="1")).workspace.metadata == {"quota.connections": "1"}
+    first = await wire.connect(agent("1"))
+    await wire.refused(agent("2"), StatusCode.RESOURCE_EXHAUSTED, "workspace 'w': current 1, limit 1")
+    await wire.connect(agent("2", workspace="other"))
+    await set_quotas(admin, connections="2")
+    await wire.connect(agent("2"))
+    await set_quotas(admin, connections="1")  # who is there stays
+    await first.settle()
+    assert (await set_quotas(admin, connections="")).workspace.metadata == {}
+    await wire.connect(agent("3"))
+
+
+async def test_a_workspace_has_its_own_quota_of_tasks(admin: Desk, wire: Wire) -> None:
+    boss = Desk(await wire.connect(agent()))
+    await boss.pool()
+    await set_quotas(admin, tasks="1")
+    refused = await boss.create(target_implementation="pool", assignment_mode=pb.POOL)
+    assert (refused.success, refused.error_code) == (False, "ERR_QUOTA_001")
+    await set_quotas(admin, tasks="0")
+    await boss.pool()
+
+
+async def test_a_workspace_has_its_own_rate_of_messages_also_for_those_who_are_there(admin: Desk, wire: Wire) -> None:
+    first, second = [await wire.connect(agent(name)) for name in ("1", "2")]
+    send_each(first, second)
+    await first.settle()
+    await second.settle()
+    await set_quotas(admin, message_rate="1")
+    send_each(first)
+    await first.settle()
+    send_each(second)
+    await second.expect_error("ERR_WORKSPACE_RATE_LIMITED", retryable=True)
+    await set_quotas(admin, message_rate="")
+    send_each(first, second)
+    await first.settle()
+    await second.settle()
+
+
+@pytest.mark.parametrize("number", ["-1", "1.5", "x", "99999999999", "9" * 5000, "\u0663"])
+async def test_quotas_that_cannot_be_change_nothing(admin: Desk, number: str) -> None:
+    await set_quotas(admin, tasks="3")
+    assert (await set_quotas(admin, tasks=number)).error.startswith("quota.tasks must be a whole number")
+    assert (await set_quotas(admin, tusks="3")).error == (
+        "quota.tusks is no quota; there are quota.connections, quota.tasks, quota.message_rate"
+    )
+    assert (await ask(admin, W.GET, "w")).workspace.metadata == {"quota.tasks": "3"}
+
+
+async def test_quotas_outlive_the_gateway_but_not_the_description(tmp_path: Path, engine: str) -> None:
+    config = Config.development(tmp_path / "kept", gateway={"engine": engine})
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        await set_quotas(Desk(await wire.connect(orchestrator("admin"))), connections="1")
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        admin = Desk(await wire.connect(orchestrator("admin")))
+        first = await wire.connect(agent("1"))
+        await wire.refused(agent("2"), StatusCode.RESOURCE_EXHAUSTED)
+        await first.close()
+        assert (await ask(admin, W.DELETE, "w")).success
+        for name in ("1", "2"):
+            await wire.connect(agent(name))
