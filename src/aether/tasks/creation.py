@@ -16,7 +16,7 @@ from aether.identity import InvalidIdentity, PrincipalType, check_identifier, pa
 from aether.proto import aether_pb2 as pb
 from aether.tasks import machine, wire
 from aether.tasks.book import TaskBook
-from aether.tasks.model import LIVE, PRIORITY_DEFAULT, STARTUP, Mode, Task, grace_ms_of
+from aether.tasks.model import LIVE, PRIORITY_DEFAULT, STARTUP, Mode, Task, grace_ms_of, without_lineage
 
 __all__ = ["CreateService", "Rejected", "Startups", "TaskAuthority", "TaskLimits"]
 
@@ -238,7 +238,7 @@ class CreateService:
             correlation_id=request.correlation_id or (parent.correlation_id if parent is not None else ""),
             context_id=request.context_id,
             retry_policy=policy,
-            metadata=dict(request.metadata),
+            metadata=without_lineage(request.metadata),
             grace_ms=grace_ms_of(request.task_class),
             completion_event=wire.completion_event(request),
         )

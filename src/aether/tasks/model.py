@@ -6,6 +6,7 @@ Times are Unix milliseconds unless a name says otherwise; 0 is "not yet". Identi
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "WaitReason",
     "WaitSpec",
     "grace_ms_of",
+    "without_lineage",
 ]
 
 PRIORITY_DEFAULT = 30
@@ -259,3 +261,32 @@ class Task:
 def grace_ms_of(task_class: int) -> int:
     """How long a worker of such a task may be gone, in milliseconds (tasks 2)."""
     return _GRACE_MS.get(task_class, GRACE_MS_DEFAULT)
+
+
+_NOTED = (
+    "authority_mode",
+    "subject_type",
+    "subject_id",
+    "root_subject_type",
+    "root_subject_id",
+    "authority_grant_id",
+    "root_authority_grant_id",
+    "parent_authority_grant_id",
+)
+LINEAGE = frozenset(
+    {
+        *_NOTED,
+        *(f"creator_{name}" for name in _NOTED),
+        "authority_audience_type",
+        "authority_audience_id",
+        "authority_delegate_type",
+        "authority_delegate_id",
+        "authority_reason",
+    }
+)
+"""Keys of metadata in which workers read for whom they work (acl 13.1): the gateway's word, never a client's."""
+
+
+def without_lineage(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata that a client may give a task."""
+    return {name: value for name, value in metadata.items() if name not in LINEAGE}

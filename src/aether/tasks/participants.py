@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -13,6 +14,8 @@ __all__ = ["LaneFollower", "Participants", "lane_of", "takes_part"]
 
 PARTICIPANT = "subject_participant"
 STARTED_AT = "started_at_ms"
+TIME = re.compile(r"[0-9]{1,15}")
+"""Milliseconds that can be counted: metadata come from clients."""
 _YES = ("true", "1")
 
 
@@ -71,4 +74,4 @@ class Participants:
         for task_id in self._begun.get(user, ()):
             if (task := self._book.get(task_id)) is not None:
                 text = task.metadata.get(STARTED_AT, "")
-                window.follow(lane_of(task), int(text) if text.isdecimal() else task.started_ms)
+                window.follow(lane_of(task), int(text) if TIME.fullmatch(text) else task.started_ms)

@@ -139,6 +139,9 @@ async def test_the_first_tier_decides(wire: Wire, admin: Admin) -> None:
     """4, 6."""
     await admin.grant(ALICE, ("workspace", "ws1"), 10)
     await admin.grant(("wildcard", "_any_authenticated_user"), ("workspace", "ws1"), 20)
+    alice = await wire.connect(user())
+    await move(alice, "ws1")
+    await denied(alice, ME)
     assert (await admin.explain(ALICE, ("workspace", "ws1"))).decision == "DENY"
     assert (await admin.explain(("user", "bob"), ("workspace", "ws1"))).reason.startswith("Wildcard rule: ")
     await admin.grant(ALICE, ("workspace", "*"), 0)
@@ -350,7 +353,7 @@ async def test_pages_of_rules(wire: Wire, admin: Admin) -> None:
     """26."""
     made = [await admin.grant(ALICE, ("workspace", f"ws{number}"), 20) for number in range(5)]
     everything = await admin.do(Op.LIST_RULES)
-    assert {rule.rule_id for rule in everything.rules} == {rule.rule_id for rule in made}
+    assert [rule.rule_id for rule in everything.rules] == [rule.rule_id for rule in made[::-1]], "the newest first"
     assert everything.total_rules == 5
     page = await admin.do(Op.LIST_RULES, rule_filter=pb.ACLRuleFilter(limit=2, offset=1))
     assert list(page.rules) == list(everything.rules[1:3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.integration.protocol.test_access import ALICE, ME, Admin, Op, denied,
 from tests.support.wire import Peer, Wire, agent, orchestrator, service, user
 
 from aether import Config, Gateway
+from aether.audit.events import Event
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
 
@@ -140,6 +142,15 @@ async def test_pages(wire: Wire, admin: Admin) -> None:
     assert len(numbers) == made
 
 
+async def test_pages_are_bounded(wire: Wire, admin: Admin, gateway: Gateway) -> None:
+    """102."""
+    for number in range(600):
+        gateway.services.audit.record(Event(kind="custom", operation="o", resource_id=str(number)))
+    for limit, expected in ((0, 100), (500, 500), (5000, 500)):
+        page = await query(admin.peer, event_type="custom", limit=limit)
+        assert (len(page.entries), page.total_count) == (expected, 600)
+
+
 @pytest.mark.parametrize("settings", [{"workspace_reader_level": "read"}])
 async def test_readers_of_a_workspace_read_its_log_where_that_is_set(wire: Wire, admin: Admin) -> None:
     """103."""
@@ -189,7 +200,8 @@ async def test_what_clients_may_not_submit(wire: Wire, admin: Admin) -> None:
     assert (await submit(peer, operation="x" * 2000)).error_code == "ERR_INVALID_ARGUMENT"
     await admin.grant(("agent", ME), ("capability", "capability/audit_submit"), 10)
     assert (await submit(peer, workspace="ws2")).success
-    codes = {(await submit(peer)).error_code for _ in range(300)}
+    peer.write(*[pb.UpstreamMessage(submit_audit_event=event())] * 300)
+    codes = {(await peer.expect("submit_audit_event_response")).error_code for _ in range(300)}
     assert codes == {"", "ERR_AUDIT_RATE_LIMITED"}
 
 
@@ -210,6 +222,24 @@ async def test_services_own_work_can_be_left_out(wire: Wire, admin: Admin) -> No
     await submit(keeper)
     assert (await query(admin.peer, event_type="custom")).total_count == 1
     assert (await query(admin.peer, event_type="custom", exclude_service_direct=True)).total_count == 0
+    await admin.grant(("service", "sv::i::s"), ("capability", "capability/exchange_authority_grants"), 30)
+    await admin.grant(("service", "sv::i::s"), ("workspace", "ws1"), 20)
+    alice = await wire.connect(user())
+    end = int(time.time()) + 60
+    request = pb.AuthorityGrantExchangeRequest(
+        source_session_id=alice.ack.session_id, max_access_level=20, expires_at=end, renewable_until=end
+    )
+    operation = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.EXCHANGE, exchange_request=request)
+    keeper.say(authority_grant_op=operation)
+    grant = (await keeper.expect("authority_grant")).grant
+    for context in (
+        None,
+        pb.AuthorizationContext(authority_mode="on_behalf_of", subject=grant.subject, grant_id=grant.grant_id),
+    ):
+        keeper.send(ME, authorization=context)
+    await keeper.settle()
+    found = (await query(admin.peer, operation="message_routed", exclude_service_direct=True)).entries
+    assert [(row.actor_id, row.authority_mode) for row in found] == [("sv::i::s", "on_behalf_of")]
 
 
 async def test_changes_of_rules_are_recorded_with_who_made_them(wire: Wire, admin: Admin) -> None:

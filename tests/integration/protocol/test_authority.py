@@ -9,8 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, ME, Admin, Op, denied, kv, kv_allowed, move
+from tests.integration.protocol.test_access import (
+    ALICE,
+    ME,
+    Admin,
+    Op,
+    ask,
+    denied,
+    kv,
+    kv_allowed,
+    kv_denied,
+    move,
+    question,
+)
 from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, service, user
+from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
 from aether.proto import aether_pb2 as pb
@@ -234,7 +247,10 @@ async def test_grants_open_nothing_to_others(wire: Wire, admin: Admin) -> None:
 async def test_scopes_limit_a_grant(wire: Wire, admin: Admin) -> None:
     """72, 73."""
     case = await trust(wire, admin, operation_scope=["kv_get"])
+    await admin.grant(ALICE, ("kv_scope", "global"), 20)
     await case.is_refused()
+    await kv_allowed(case.peer, kv(K.GET, K.GLOBAL, authorization=on_behalf(case.grant)))
+    await kv_denied(case.peer, kv(K.PUT, K.GLOBAL, value=b"1", authorization=on_behalf(case.grant)))
     case.grant = await made(case.peer, source_session_id=case.alice.ack.session_id, workspace_scope=["ws1"])
     await case.sends()
     await case.is_refused("ag::ws2::i::s")
@@ -253,6 +269,43 @@ async def test_levels_limit_a_grant_and_its_subject_too(wire: Wire, admin: Admin
     await case.sends()
     await admin.grant(ALICE, ("workspace", "ws1"), 10)
     await case.is_refused()
+    for level, allowed in ((10, True), (20, False)):
+        check = pb.AccessCheckOperation(access=question(level), authorization=on_behalf(case.grant))
+        case.peer.say(access_check=check)
+        decision = (await case.peer.expect("access_check_response")).decision
+        assert (decision.allowed, decision.effective_access_level) == (allowed, 10)
+
+
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        (pb.AuthorizationContext(authority_mode="sudo"), 'unsupported authority mode "sudo"'),
+        (
+            pb.AuthorizationContext(authority_mode="direct", grant_id="g"),
+            "direct authorization context must not include subject or grant",
+        ),
+        (
+            pb.AuthorizationContext(subject=pb.PrincipalRef(principal_type="user", principal_id="alice")),
+            "direct authorization context must not include subject or grant",
+        ),
+        (
+            pb.AuthorizationContext(authority_mode="on_behalf_of", grant_id="g"),
+            "on-behalf-of authorization requires subject",
+        ),
+        (
+            pb.AuthorizationContext(
+                authority_mode="on_behalf_of", subject=pb.PrincipalRef(principal_type="user", principal_id="alice")
+            ),
+            "on-behalf-of authorization requires grant_id",
+        ),
+    ],
+)
+async def test_contexts_that_contradict_themselves(
+    wire: Wire, admin: Admin, context: pb.AuthorizationContext, text: str
+) -> None:
+    """75: also for who may do all that is asked in its own right."""
+    response = await admin.ask(Op.LIST_RULES, authorization=context)
+    assert (response.success, response.error) == (False, f"invalid authorization context: {text}")
 
 
 async def test_values_on_behalf(wire: Wire, admin: Admin) -> None:
@@ -311,6 +364,12 @@ async def test_a_child_never_reaches_further(wire: Wire, admin: Admin) -> None:
     assert last.error == "authority grant cannot delegate further"
     stranger = await derive(case.receiver, case.grant, ME, workspace_scope=["ws1"])
     assert stranger.error == "authority grant delegate does not match actor"
+    source = case.alice.ack.session_id
+    case.grant = await made(
+        case.peer, source_session_id=source, may_delegate=True, remaining_hops=1, workspace_scope=["*"]
+    )
+    assert (await derive(case.peer, case.grant, ME, workspace_scope=["team-a"])).success
+    assert (await derive(case.peer, case.grant, ME, workspace_scope=[])).error == broader
 
 
 async def test_revoking_the_root_ends_the_chain_and_says_so(wire: Wire, admin: Admin) -> None:
@@ -332,6 +391,67 @@ async def test_revoking_the_root_ends_the_chain_and_says_so(wire: Wire, admin: A
     await other.settle()
     other.send("ag::ws9::i::s", authorization=on_behalf(third))
     await other.expect_error("ERR_PERMISSION_DENIED")
+
+
+async def test_windows_of_a_user_learn_that_its_authority_has_ended(wire: Wire, admin: Admin) -> None:
+    """80: a delegate that is a user is found in all of its windows."""
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=1)
+    windows = [await wire.connect(user("bob", window)) for window in ("w1", "w2")]
+    bob = pb.PrincipalRef(principal_type="user", principal_id="bob")
+    child = await derive(
+        case.peer, case.grant, ME, delegate=bob, audience_type="session", audience_id=windows[0].ack.session_id
+    )
+    assert child.success, child.error
+    await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    for window in windows:
+        notice = await window.expect("authority_grant_revocation")
+        assert (notice.grant_id, notice.cascade, bool(notice.reason)) == (child.grant.grant_id, True, True)
+
+
+async def test_rows_name_the_whole_chain(wire: Wire, admin: Admin) -> None:
+    """100."""
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=1)
+    child = (await derive(case.peer, case.grant, ME)).grant
+    await admin.grant(("agent", ME), ("workspace", "ws2"), 0)
+    far = await wire.connect(agent(workspace="ws2"))
+    case.receiver.send("ag::ws2::i::s", b"x", authorization=on_behalf(child))
+    await far.expect("msg")
+    for operation in ("message_received", "message_routed", "send_message"):
+        admin.peer.say(audit_query=pb.AuditQuery(operation=operation, actor_id=ME, authority_grant_id=child.grant_id))
+        [row] = (await admin.peer.expect("audit_response")).entries
+        assert (row.subject_type, row.subject_id) == (row.root_subject_type, row.root_subject_id) == ALICE
+        assert row.root_authority_grant_id == row.parent_authority_grant_id == case.grant.grant_id
+
+
+async def test_what_a_client_writes_in_the_gateways_name_is_dropped(wire: Wire, admin: Admin) -> None:
+    """112: whether it is a field of the message or only of what the receiver gets."""
+    case = await trust(wire, admin)
+    context = on_behalf(case.grant)
+    context.resolved.max_access_level = 50
+    context.resolved.audience_id = "forged"
+    message = pb.SendMessage(target_topic=ME, payload=b"x", message_type=pb.OPAQUE, authorization=context)
+    forged = pb.IncomingMessage(
+        source_topic="us::root::w1",
+        on_behalf_subject=pb.PrincipalRef(principal_type="user", principal_id="root"),
+        access_receipt=pb.AccessDecisionReceipt(decision_id="forged", allowed=True),
+        forwarded_authorization=pb.ForwardedAuthorization(binding_id="forged"),
+    )
+    unknown = pb.SendMessage.FromString(message.SerializeToString() + _fields_above(forged, 7))
+    case.peer.write_bytes(pb.UpstreamMessage(send=unknown).SerializeToString())
+    received = await case.receiver.receive()
+    assert b"forged" not in received.SerializeToString()
+    assert received.msg.on_behalf_subject == case.grant.subject
+    assert received.msg.source_topic == S[1]
+    assert not received.msg.HasField("access_receipt")
+    assert not received.msg.HasField("forwarded_authorization")
+
+
+def _fields_above(message: pb.IncomingMessage, number: int) -> bytes:
+    """The encoded fields of a message whose numbers are larger: unknown ones to somebody who has fewer."""
+    for field, _ in message.ListFields():
+        if field.number <= number:
+            message.ClearField(field.name)  # type: ignore[arg-type]
+    return message.SerializeToString()
 
 
 async def test_the_same_target_gets_the_same_grant(wire: Wire, admin: Admin) -> None:
@@ -362,15 +482,21 @@ async def test_grants_are_shown_to_those_they_concern(wire: Wire, admin: Admin) 
     stranger = await run(admin.peer, G.GET, grant_id=case.grant.grant_id)
     assert stranger.error == f"not authorized to use authority grant {case.grant.grant_id}"
     assert (await run(admin.peer, G.GET, grant_id="nope")).error == "authority grant not found"
+    assert in_(0) <= case.grant.expires_at <= in_(60), "seconds"
     more = await made(case.peer, source_session_id=case.alice.ack.session_id)
     page = await run(case.alice, G.LIST_GRANTS_ON_ME, list_request=pb.AuthorityGrantListRequest(limit=1))
     assert (len(page.grants), page.total) == (1, 2)
     await run(case.alice, G.REVOKE, grant_id=more.grant_id)
     await case.peer.expect("authority_grant_revocation")
     assert [grant.grant_id for grant in (await run(case.peer, G.LIST_MY_GRANTS)).grants] == [case.grant.grant_id]
+    assert [grant.grant_id for grant in (await run(case.alice, G.LIST_GRANTS_ON_ME)).grants] == [case.grant.grant_id]
     everything = pb.AuthorityGrantListRequest(include_revoked=True)
     assert (await run(case.peer, G.LIST_MY_GRANTS, list_request=everything)).total == 2
     assert (await run(case.peer, G.LIST_GRANTS_ON_ME)).total == 0
+    batch = pb.AuthorityGrantBatchExchangeRequest(requests=[exchange_request()] * 100)
+    assert (await run(case.alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)).success
+    page = await run(case.alice, G.LIST_GRANTS_ON_ME)
+    assert (len(page.grants), page.total) == (100, 101)
 
 
 async def test_renewing(wire: Wire, admin: Admin) -> None:
@@ -413,3 +539,38 @@ async def test_grants_survive_a_restart(tmp_path: Path) -> None:
                     grant = await made(alice)
                 else:
                     assert (await run(alice, G.GET, grant_id=grant.grant_id)).grant == grant
+
+
+async def test_grants_run_out(tmp_path: Path, engine: str) -> None:
+    """71, 82: an end is an end; and the log knows why it was refused, in the words of the protocol."""
+    clock = WallClock()
+    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway, open_wire(gateway.port or 0) as wire:
+        admin = Admin(await wire.connect(orchestrator("admin")))
+        end = clock.now_ms // 1000 + 60
+        case = await trust(wire, admin, expires_at=end, renewable_until=end + 60)
+        elsewhere = await made(case.alice, expires_at=end, renewable_until=end)
+        other_window = await wire.connect(user("alice", "w2"))
+        other_window.send("us::bob::w1", authorization=on_behalf(elsewhere))
+        await other_window.expect_error("ERR_PERMISSION_DENIED")
+        revoked = await made(
+            case.peer, source_session_id=case.alice.ack.session_id, expires_at=end, renewable_until=end
+        )
+        await run(case.alice, G.REVOKE, grant_id=revoked.grant_id)
+        await case.peer.expect("authority_grant_revocation")
+        case.peer.send(ME, authorization=on_behalf(revoked))
+        await case.peer.expect_error("ERR_PERMISSION_DENIED")
+        clock.now_ms += 61_000
+        await case.is_refused()
+        request = pb.ACLRenewAuthorityGrantRequest(grant_id=case.grant.grant_id, extend_seconds=10)
+        assert (await run(case.peer, G.RENEW, renew_request=request)).error == "authority grant cannot be renewed"
+        assert (await derive(case.peer, case.grant, ME)).error == "authority grant expired"
+        response = await ask(case.peer, Op.LIST_RULES, authorization=on_behalf(case.grant))
+        assert response.error == "invalid authorization context: authority grant expired"
+        admin.peer.say(audit_query=pb.AuditQuery(operation="message_route_failed"))
+        rows = (await admin.peer.expect("audit_response")).entries
+        assert [json.loads(row.metadata_json)["cause"] for row in reversed(rows)] == [
+            "authority grant audience does not match request context",
+            "authority grant revoked",
+            "authority grant expired",
+        ]

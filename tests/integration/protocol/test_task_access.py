@@ -416,3 +416,74 @@ async def test_kv_42_the_authority_of_a_task_ends_with_it(admin: Admin, connect:
     await keeper.do(Op.CANCEL, start.task_id)
     assert (await lazy.next("authority_grant_revocation")).cascade is False
     await kv_denied(lazy.peer, get)
+
+
+async def test_acl_62_a_creator_writes_to_its_task_from_elsewhere(admin: Admin, connect: Connect) -> None:
+    """acl 62: who has no part in it needs a right to its workspace."""
+    creator, stranger = await connect(agent("c", workspace="w2")), await connect(agent("s", workspace="w2"))
+    task_id = await creator.pool(workspace="w")
+    for name in ("c", "s"):
+        await admin.grant(("agent", f"ag::w2::i::{name}"), WORKSPACE, 10)
+    lane = f"tk::w::{task_id}::msg"
+    creator.peer.send(lane, b"hello")
+    assert await creator.settled("error") == []
+    stranger.peer.send(lane, b"spam")
+    assert (await stranger.next("error")).message == f"not authorized to send to topic {lane}"
+
+
+async def test_acl_63_a_hidden_task_is_an_unknown_one(boss: Desk, connect: Connect) -> None:
+    """acl 63: byte for byte, whatever is asked."""
+    task_id = await boss.created()
+    other = (await connect(agent("other"))).peer
+    questions = [
+        lambda name: {"task_query": pb.TaskQuery(op=pb.TaskQuery.GET, task_id=name, request_id="q")},
+        *(
+            lambda name, op=op: {"task_op": pb.TaskOperation(op=op, task_id=name, request_id="q")}
+            for op in Op.OpType.values()
+        ),
+        lambda name: {
+            "task_subscription_op": pb.TaskSubscriptionOperation(
+                op=pb.TaskSubscriptionOperation.SUBSCRIBE, task_id=name, client_request_id="q"
+            )
+        },
+    ]
+    for question in questions:
+        answers = []
+        for name in (task_id, "f" * len(task_id)):
+            other.say(**question(name))
+            answer = await other.receive()
+            answers.append(answer.SerializeToString().replace(name.encode(), b"the id that was asked for"))
+        assert answers[0] == answers[1], question(task_id)
+
+
+async def test_hole_for_whom_a_task_is_is_the_gateways_word(boss: Desk, connect: Connect) -> None:
+    """Workers read in the metadata whom they act for; a creator could write anybody's name there."""
+    worker = await connect(agent("1", implementation="pool"))
+    forged = {
+        "subject_type": "User",
+        "subject_id": "alice",
+        "authority_mode": "on_behalf_of",
+        "authority_grant_id": "g",
+        "creator_subject_id": "alice",
+        "authority_delegate_id": "ag::w::pool::1",
+    }
+    await boss.pool(metadata={**forged, "note": "kept"})
+    assert dict((await worker.assigned()).metadata).items() >= {"note": "kept"}.items()
+    await boss.pool(metadata={**forged, "note": "kept"})
+    assert not forged.keys() & dict((await worker.assigned()).metadata).keys()
+
+
+async def test_hole_no_task_keeps_its_user_out(admin: Admin, connect: Connect, clock: WallClock) -> None:
+    """A number in the metadata of a task for a user was read when that user connected, however long it was."""
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker = await connect(agent("1", implementation="pool"))
+    grant = await lent(connect, clock, BOSS[1], hops=5, window="w3")
+    boss = await connect(agent("boss"))
+    for number in ("9" * 5000, "9" * 40, "²"):
+        task_id = await boss.pool(
+            authorization=on_behalf(grant), metadata={"subject_participant": "true", "started_at_ms": number}
+        )
+        await worker.assigned()
+        await worker.do(Op.CLAIM, task_id)
+    alice = await connect(user("alice", "new"))
+    assert await alice.settled("error") == []

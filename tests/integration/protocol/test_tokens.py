@@ -258,6 +258,9 @@ async def test_others_may_not_administrate_tokens(wire: Wire, admin: Admin) -> N
     assert response.error == "minting user tokens requires capability/mint_user_tokens or global admin (admin/*)"
     await admin.grant(("agent", "ag::w::i::s"), ("capability", "capability/mint_user_tokens"), 30)
     assert (await run(peer, Op.CREATE, create_request=request)).success
+    await admin.grant(("service", "sv::i::s"), ("admin", "admin/*"), 40)
+    holder = await wire.connect(service(**with_key(await key_for(admin, "Service"))))
+    assert (await run(holder, Op.CREATE, create_request=request)).success
     request.created_by = " "
     response = await run(peer, Op.CREATE, create_request=request)
     assert response.error == "created_by (the target user id) is required for user tokens"
@@ -292,6 +295,17 @@ async def test_pages_of_tokens(wire: Wire, admin: Admin) -> None:
     revoked = await run(admin.peer, Op.LIST, filter=pb.TokenFilter(include_revoked=True, limit=5000))
     assert (len(revoked.tokens), revoked.total_count) == (5, 5)
     assert [token.revoked for token in revoked.tokens] == [True, False, False, False, False]
+
+
+async def test_pages_of_tokens_are_bounded(wire: Wire, admin: Admin) -> None:
+    """52."""
+    request = pb.TokenCreateRequest(name="n", principal_type="Agent")
+    admin.peer.write(*[pb.UpstreamMessage(token_op=pb.TokenOperation(op=Op.CREATE, create_request=request))] * 1001)
+    for _ in range(1001):
+        await admin.peer.expect("token")
+    for limit, expected in ((0, 100), (5000, 1000)):
+        listed = await run(admin.peer, Op.LIST, filter=pb.TokenFilter(limit=limit))
+        assert (len(listed.tokens), listed.total_count) == (expected, 1002)
 
 
 async def test_what_is_wrong_with_a_token_operation_is_told(wire: Wire, admin: Admin) -> None:
