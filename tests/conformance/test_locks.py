@@ -78,8 +78,54 @@ async def test_a_lock_expires_unless_refreshed(stores: Stores) -> None:
         await take(stores, "s2")
     stores.clock.advance(2)
     assert await stores.locks.holder(ME) is None
-    assert await stores.locks.refresh([(ME, "s1", lock.fence)]) == {"s1"}
     await take(stores, "s2")
+    assert await stores.locks.refresh([(ME, "s1", lock.fence)]) == {"s1"}
+    assert not await stores.locks.release(ME, "s1", lock.fence)
+
+
+async def test_an_expired_lock_that_nobody_took_is_still_its_holders(stores: Stores) -> None:
+    """connection W-10: clocks that are set, machines that slept."""
+    lock = await take(stores, "s1")
+    stores.clock.advance(100)
+    assert await stores.locks.holder(ME) is None
+    assert await stores.locks.scan(ME) == []
+    assert await stores.locks.refresh([(ME, "s1", lock.fence)]) == set()
+    assert await stores.locks.holder(ME) == lock
+    with pytest.raises(IdentityHeld):
+        await take(stores, "s2")
+    stores.clock.advance(100)
+    other = await take(stores, "s2")
+    assert await stores.locks.release(ME, "s2", other.fence)
+    assert await stores.locks.refresh([(ME, "s1", lock.fence)]) == {"s1"}, "it was somebody else's in between"
+
+
+async def test_what_was_given_up_can_be_resumed_for_a_while(stores: Stores) -> None:
+    """connection W-42."""
+    first = await take(stores, "s1")
+    assert await stores.locks.keep_workspace(ME, "s1", first.fence, "here")
+    assert await stores.locks.release(ME, "s1", first.fence)
+    assert not await stores.locks.keep_workspace(ME, "s1", first.fence, "there")
+    assert [lock.session_id for lock in await stores.locks.scan(ME)] == ["s1"]
+    stores.clock.advance(599)
+    second = await take(stores, "s2", resume="s1")
+    assert (second.resumed, second.reconnects, second.initial_ms) == (True, 1, first.initial_ms)
+    assert (second.previous_session, second.workspace) == ("", "here")
+    assert await stores.locks.release(ME, "s2", second.fence)
+    fresh = await take(stores, "s3", resume="s1")
+    assert (fresh.resumed, fresh.reconnects, fresh.workspace) == (False, 0, ""), "only the last one"
+    assert await stores.locks.release(ME, "s3", fresh.fence)
+    stores.clock.advance(601)
+    assert await stores.locks.scan(ME) == []
+    assert not (await take(stores, "s4", resume="s3")).resumed
+
+
+async def test_memory_of_what_was_given_up_is_bounded(stores: Stores) -> None:
+    for number in range(10_050):
+        lock = await take(stores, f"s{number}", identity=f"ag::w::i::{number}")
+        await stores.locks.release(lock.identity, lock.session_id, lock.fence)
+    assert len(await stores.locks.scan("ag::w::i::")) == 10_000
+    assert not (await take(stores, "new", resume="s0", identity="ag::w::i::0")).resumed
+    assert (await take(stores, "new", resume="s10049", identity="ag::w::i::10049")).resumed
 
 
 async def test_of_many_at_once_exactly_one_wins(stores: Stores) -> None:
@@ -109,8 +155,12 @@ async def test_locks_of_a_dead_process_are_free_and_resumable(
     async with open_stores(persistent_adapter, tmp_path, clock) as before:
         first = await take(before, "s1")
         await take(before, "t1", identity="ag::w::i::other")
+        left = await take(before, "l1", identity="us::alice::w")
+        await before.locks.keep_workspace(left.identity, "l1", left.fence, "here")
+        await before.locks.release(left.identity, "l1", left.fence)
     async with open_stores(persistent_adapter, tmp_path, clock) as after:
         resumed = await take(after, "s2", resume="s1")
         assert resumed.resumed and resumed.initial_ms == first.initial_ms and resumed.fence > first.fence
+        assert (await take(after, "l2", resume="l1", identity="us::alice::w")).workspace == "here"
         stranger = await take(after, "t2", identity="ag::w::i::other")
         assert not stranger.resumed

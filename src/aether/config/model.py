@@ -116,6 +116,8 @@ class Gateway(Section):
     """Whether names in identities are held to the protocol's character set."""
     init_timeout: PositiveDuration = 30.0
     """How long a new stream may take to say who it is."""
+    lock_ttl: PositiveDuration = 30.0
+    """How long an identity stays taken after its gateway was last heard of, at least 1s; renewed every third of it."""
     max_half_open: Count = 4096
     """Streams of one address that have not said yet who they are; more are refused as retryable. 0 is unlimited."""
     message_rate_limit: Rate = 100.0
@@ -570,6 +572,7 @@ class Config(Section):
             gateway_id=gateway.gateway_id,
             strict_identifiers=gateway.strict_identifiers,
             init_timeout_s=gateway.init_timeout,
+            lock_ttl_s=gateway.lock_ttl,
             half_open_max=gateway.max_half_open,
             competing_pools=gateway.tb_mode == "competing",
             outbound_bytes=gateway.delivery_buffer_bytes,
@@ -731,6 +734,8 @@ def _violations(config: Config) -> Any:
         yield "auth.token_hmac_key", f"{HMAC_KEY_CHARACTERS_MIN} characters or more"
     if config.admin.enabled:
         yield "admin.enabled", "false: this version has no admin API"
+    if gateway.lock_ttl < 1:
+        yield "gateway.lock_ttl", "at least 1s"
     if gateway.port and gateway.port == gateway.ops_port:
         yield "gateway.ops_port", f"another port than gateway.port ({gateway.port})"
     for key in ("max_receive_message", "max_send_message"):

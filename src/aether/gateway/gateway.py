@@ -360,7 +360,7 @@ class Gateway:
             directory=directory,
             confirmations=Confirmations(),
             half_open=HalfOpen(settings.half_open_max),
-            heartbeat=Heartbeat(tier.locks, directory),
+            heartbeat=Heartbeat(tier.locks, directory, ttl_s=settings.lock_ttl_s),
             groups=Groups(tier.log),
             router=Router(
                 tier.log,

@@ -82,7 +82,7 @@ class Observer:
         asked = {"resume_session_id": session.claim.resume_session_id, "client_build_commit": client.commit}
         self._record(session, "lock_acquired", acquired | {name: text for name, text in asked.items() if text})
         self._record(session, "session_registered", {"remote_addr": session.peer.address})
-        self._metrics.connected(session.identity.workspace, session.identity.kind.title)
+        self._metrics.connected(session.claim.identity.workspace, session.identity.kind.title)
 
     def disconnected(self, session: Session) -> None:
         detail = session.end_reason

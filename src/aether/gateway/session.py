@@ -350,8 +350,11 @@ class Session:
             snapshot = await config_snapshot(self.identity, services.kv_store, context, by_identity=by_identity)
             if snapshot is not None:
                 self._call.send(snapshot)
+            self._return_to_workspace()
             try:
                 wanted = topics_of(self.identity, competing=services.settings.competing_pools)
+                if self.identity.kind is PrincipalType.USER:
+                    wanted += workspace_topics(self.identity.id, self.identity.workspace)
                 await self._subscriptions.open(wanted, self.identity, startups.hint_ms(self.identity.key))
             except StoreUnavailable:
                 raise RpcError(StatusCode.INTERNAL, "failed to setup subscriptions") from None
@@ -741,21 +744,41 @@ class Session:
             check_identifier("workspace", workspace, strict=self._services.settings.strict_identifiers)
         except InvalidIdentity as error:
             raise Refusal(Code.WORKSPACE_SWITCH_FAILED, str(error)) from None
-        if workspace:
-            check = self._services.access.rights(self).check
-            if not check("workspace", workspace, Level.READ, "connect", workspace).allowed:
-                by_key = not self.claim.admission.admits_workspace(workspace)
-                text = "API key not authorized for" if by_key else "not authorized to access"
-                raise Refusal(Code.PERMISSION_DENIED, f"{text} workspace {workspace}")
+        if workspace and not self._may_be_in(workspace):
+            by_key = not self.claim.admission.admits_workspace(workspace)
+            text = "API key not authorized for" if by_key else "not authorized to access"
+            raise Refusal(Code.PERMISSION_DENIED, f"{text} workspace {workspace}")
         try:
             await self._subscriptions.open(workspace_topics(identity.id, workspace), identity)
         except StoreUnavailable:
             raise Refusal(Code.WORKSPACE_SWITCH_FAILED, "workspace could not be switched", retryable=True) from None
         self._subscriptions.close([item.topic for item in workspace_topics(identity.id, identity.workspace)])
-        self.identity = replace(identity, workspace=workspace)
+        self._move_to(workspace)
+        try:
+            await self._services.locks.keep_workspace(self.lock_key, self.session_id, self.fence, workspace)
+        except StoreUnavailable:
+            log.warning("workspace not remembered", identity=self.lock_key)
+        return _NOTHING
+
+    def _move_to(self, workspace: str) -> None:
+        self.identity = replace(self.identity, workspace=workspace)
         self._port.routes.clear()
         self.set_workspace_limit()
-        return _NOTHING
+
+    def _may_be_in(self, workspace: str) -> bool:
+        check = self._services.access.rights(self).check
+        return check("workspace", workspace, Level.READ, "connect", workspace).allowed
+
+    def _return_to_workspace(self) -> None:
+        """A user who resumes is where it was, if it still may (connection W-28)."""
+        workspace = self.lock.workspace
+        if not workspace or self.identity.workspace:
+            return
+        try:
+            if self._may_be_in(workspace):
+                self._move_to(workspace)
+        except StoreUnavailable:  # nowhere is always allowed
+            log.warning("not returned to the workspace", identity=self.lock_key)
 
 
 _NOTHING = Answer(())

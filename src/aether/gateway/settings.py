@@ -15,6 +15,7 @@ class Settings:
     gateway_id: str
     strict_identifiers: bool = True
     init_timeout_s: float = 30.0
+    lock_ttl_s: float = 30.0
     half_open_max: int = 0
     """Streams of one address that have not said yet who they are; 0 is any number."""
     competing_pools: bool = True

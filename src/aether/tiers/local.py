@@ -37,7 +37,7 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
     async with Database.open(storage.data_dir, storage.durability) as database:
         messages = SqliteLog(database, wall_clock, cursor_age_ms=int(storage.offset_retention * 1000))
         kv = SqliteKV(database, wall_clock)
-        locks = SqliteLocks(database, wall_clock)
+        locks = SqliteLocks(database, wall_clock, int(config.gateway.lock_ttl * 1000))
 
         async def probe() -> None:
             database.check()
@@ -66,5 +66,5 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
             audit=SqliteAudit(database),
             durability=database,
             probe=probe,
-            services=[retention, kv.sweep, locks.forget_dead],
+            services=[retention, kv.sweep, locks.forget_ended],
         )

@@ -127,6 +127,23 @@ async def test_a_denied_switch_changes_nothing(wire: Wire, admin: Admin) -> None
     assert (await alice.expect("msg")).payload == b"still here"
 
 
+async def test_a_user_returns_to_no_workspace_that_was_closed(wire: Wire, admin: Admin) -> None:
+    """connection W-28."""
+    alice = await wire.connect(user())
+    await move(alice, "ws1")
+    await alice.close()
+    rule = await admin.grant(ALICE, ("workspace", "ws1"), 0)
+    back = await wire.connect(user(resume_session_id=alice.ack.session_id))
+    assert back.ack.resumed
+    sender = await wire.connect(agent(workspace="ws1"))
+    sender.send("gu::ws1", b"not for alice")
+    await sender.settle()
+    await back.expect_nothing()
+    await admin.do(Op.REVOKE, rule_id=rule.rule_id)
+    again = await wire.connect(user(resume_session_id=back.ack.session_id))
+    assert (await again.expect("msg")).payload == b"not for alice", "its place is remembered"
+
+
 async def test_readers_may_not_send(wire: Wire, admin: Admin) -> None:
     """3."""
     await admin.grant(ALICE, ("workspace", "ws1"), 10)

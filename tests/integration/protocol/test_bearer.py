@@ -149,6 +149,9 @@ async def test_claims_are_mapped(issuer: Issuer, tmp_path: Path, engine: str) ->
         await wire.refused(user("", "n2", **bearer(issuer.token(who=None))), UNKNOWN, REFUSED)
         alice = await wire.connect(user("", "a", **bearer(issuer.token(who="alice", where="prod"))))
         assert [s.identity.workspace for s in gateway.services.directory if s.identity.id == "alice"] == ["prod"]
+        sender = await wire.connect(agent("2", workspace="prod", **bearer(worker)))
+        sender.send("gu::prod", b"to all users")
+        assert await alice.expect_payloads(1) == [b"to all users"]
         await may_move(alice, yes="prod", no="test")
         bob = await wire.connect(user("", "b", **bearer(issuer.token(who="bob", where=["prod", "te*"]))))
         await may_move(bob, yes="prod", no="test")

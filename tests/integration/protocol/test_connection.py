@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from tests.support.link import Link
 from tests.support.wire import (
     PATIENCE_S,
     Peer,
@@ -25,11 +27,13 @@ from tests.support.wire import (
     task,
     user,
 )
+from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.errors import StoreUnavailable
 from aether.gateway.gateway import CONNECT
 from aether.proto import aether_pb2 as pb
-from aether.rpc.client import connect
+from aether.rpc.client import connect, connect_stream
 from aether.rpc.status import RpcError, StatusCode, frame
 
 WITHOUT_SNAPSHOT = [user(), service(), bridge(), orchestrator("o"), engine(), metrics_bridge()]
@@ -43,6 +47,11 @@ EXCLUSIVE = [
     (engine("one"), "wfe::shard0"),
     (metrics_bridge("one"), "metrics::shard0"),
 ]
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    return WallClock()
 
 
 def kind_of(init: pb.InitConnection) -> str:
@@ -300,11 +309,25 @@ async def reconnect(wire: Wire, init: pb.InitConnection) -> Peer:
 
 
 async def test_a_half_close_frees_the_identity(wire: Wire) -> None:
-    """connection 24, 31, 77."""
+    """connection 24, 77."""
     peer = await wire.connect(agent())
     await peer.close()
     ack = (await wire.connect(agent())).ack
     assert (ack.resumed, ack.reconnection_count) == (False, 0)
+    assert ack.initial_connection_unix_ms > peer.ack.initial_connection_unix_ms
+
+
+async def test_who_left_may_come_back(wire: Wire) -> None:
+    """connection 31, W-42: with its last session id it is who it was; nobody else came in between."""
+    first = await wire.connect(agent())
+    await first.close()
+    second = await wire.connect(agent(resume_session_id=first.ack.session_id))
+    assert (second.ack.resumed, second.ack.reconnection_count) == (True, 1)
+    assert second.ack.initial_connection_unix_ms == first.ack.initial_connection_unix_ms
+    await second.close()
+    await (await wire.connect(agent())).close()
+    other = await wire.connect(agent(resume_session_id=second.ack.session_id))
+    assert (other.ack.resumed, other.ack.reconnection_count) == (False, 0)
 
 
 async def test_a_reset_frees_the_identity(wire: Wire) -> None:
@@ -385,8 +408,83 @@ async def test_a_restarted_gateway_accepts_its_clients_at_once(tmp_path: Path) -
     async with Gateway(config) as gateway:
         assert gateway.port is not None
         async with open_wire(gateway.port) as wire:
-            await wire.connect(agent(resume_session_id=old.session_id))
+            new = (await wire.connect(agent(resume_session_id=old.session_id))).ack
+            assert (new.resumed, new.initial_connection_unix_ms) == (True, old.initial_connection_unix_ms)
             await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+
+
+@pytest.fixture
+async def restless(tmp_path: Path, clock: WallClock) -> AsyncIterator[Gateway]:
+    """A gateway whose locks last a second."""
+    config = Config.development(tmp_path / "restless", gateway={"lock_ttl": "1s"})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        yield gateway
+
+
+async def test_a_clock_that_is_set_ends_no_session(restless: Gateway, clock: WallClock) -> None:
+    """connection W-10: nor a machine that slept; locks that nobody took meanwhile are renewed."""
+    assert restless.port is not None
+    async with open_wire(restless.port) as wire:
+        peer = await wire.connect(agent())
+        clock.advance(3600)
+        with trio.fail_after(PATIENCE_S):
+            while await restless.services.locks.holder("ag::w::i::s") is None:  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.05)
+        await peer.expect_nothing()
+        await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+
+
+async def test_who_takes_a_lock_that_ran_out_displaces_its_holder(restless: Gateway, clock: WallClock) -> None:
+    """connection 33: there is one session at any time."""
+    assert restless.port is not None
+    async with open_wire(restless.port) as wire:
+        old = await wire.connect(agent())
+        clock.advance(3600)
+        new = await wire.connect(agent())
+        assert not new.ack.resumed
+        assert (await old.expect("signal")).type == pb.Signal.FORCE_DISCONNECT
+        await old.expect_status(StatusCode.CANCELLED, "superseded")
+        await new.expect_nothing()
+
+
+async def test_a_session_without_its_lock_ends(restless: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """connection 35: its identity could be granted elsewhere soon."""
+
+    async def away(_: Any) -> set[str]:
+        raise StoreUnavailable
+
+    assert restless.port is not None
+    async with open_wire(restless.port) as wire:
+        peer = await wire.connect(agent())
+        monkeypatch.setattr(restless.services.tier.locks, "refresh", away)
+        await peer.expect_status(StatusCode.CANCELLED, "session lock lost")
+        monkeypatch.undo()
+        await wire.connect(agent())
+
+
+async def test_a_client_that_is_cut_off_silently_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """connection 34: no FIN, no reset; its identity is free after the keepalive."""
+    config = Config.development(tmp_path / "d")
+    limits = config.rpc_limits()
+    assert (limits.keepalive_after, limits.keepalive_timeout) == (30, 10)
+    monkeypatch.setattr(Config, "rpc_limits", lambda _: replace(limits, keepalive_after=0.3, keepalive_timeout=0.3))
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        link = Link(f"127.0.0.1:{gateway.port}")
+        link.mute_after(b"last words")
+        async with (
+            open_wire(gateway.port) as wire,
+            connect_stream(await link.open_transport()) as channel,
+            channel.call(CONNECT) as call,
+        ):
+            peer = Peer(call)
+            peer.say(init=agent())
+            await peer.expect("connection_ack")
+            peer.send("ag::w::i::other", b"last words")
+            await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+            await reconnect(wire, agent())
+            assert link.muted
+            link.cut()
 
 
 # ----------------------------------------------------------------------------------------------- quota, credentials
@@ -426,7 +524,8 @@ async def test_the_quota_holds_for_clients_that_come_at_once(tmp_path: Path) -> 
                     nursery.start_soon(outcome, peer, statuses)
             assert sorted(statuses) == ["RESOURCE_EXHAUSTED"] * 18 + ["ack"] * 2
             assert gateway.sessions == 2
-            assert len(await gateway.services.locks.scan("ag::")) == 2
+            held = [await gateway.services.locks.holder(f"ag::w::i::{number}") for number in range(20)]
+            assert len([lock for lock in held if lock is not None]) == 2
 
 
 async def outcome(peer: Peer, statuses: list[str]) -> None:
@@ -455,7 +554,7 @@ async def test_what_is_refused_leaves_nothing(tmp_path: Path) -> None:
             await peer.expect("signal")
             await peer.expect_status(StatusCode.FAILED_PRECONDITION)
             assert gateway.sessions == 0
-            assert await gateway.services.locks.scan("") == []
+            assert await gateway.services.locks.holder("ag::w::i::s") is None
             await wire.connect(agent())
 
 
@@ -580,7 +679,7 @@ async def test_who_arrives_during_a_drain_gets_no_session(wire: Wire, gateway: G
 
     gateway.services.tier.locks.acquire = acquire_late  # type: ignore[method-assign]
     await wire.refused(agent(), StatusCode.UNAVAILABLE, "gateway draining")
-    assert await gateway.services.locks.scan("") == []
+    assert await gateway.services.locks.holder("ag::w::i::s") is None
 
 
 async def test_one_address_holds_few_streams_that_say_nothing(tmp_path: Path) -> None:

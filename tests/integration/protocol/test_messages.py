@@ -563,6 +563,32 @@ async def test_only_users_switch_workspaces(wire: Wire) -> None:
         await peer.settle()
 
 
+async def test_a_user_that_resumes_is_where_it_was(wire: Wire) -> None:
+    """connection W-28: whether its stream was still open or not; whoever begins anew is nowhere."""
+    sender = await wire.connect(service())
+    alice = await wire.connect(user())
+    alice.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="ws1"))
+    await alice.settle()
+    second = await wire.connect(user(resume_session_id=alice.ack.session_id))
+    sender.send("gu::ws1", b"1")
+    assert await second.expect_payloads(1) == [b"1"]
+    await second.close()
+    sender.send("gu::ws1", b"2")
+    await sender.settle()
+    third = await wire.connect(user(resume_session_id=second.ack.session_id))
+    assert await third.expect_payloads(1) == [b"2"]
+    third.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id=""))
+    await third.settle()
+    fourth = await wire.connect(user(resume_session_id=third.ack.session_id))
+    fourth.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="ws1"))
+    await fourth.settle()
+    await fourth.close()
+    fresh = await wire.connect(user())
+    sender.send("gu::ws1", b"3")
+    await sender.settle()
+    await fresh.expect_nothing()
+
+
 async def test_a_switch_changes_the_lanes_of_the_workspace_only(wire: Wire) -> None:
     """routing 78, 79, 82."""
     alice, sender = await wire.connect(user()), await wire.connect(service())
