@@ -86,6 +86,25 @@ async def test_a_receiver_that_dies_with_unread_messages(gateway: GatewayProcess
         assert first + await receiver.receive(2999 - start) == payloads[start:]
 
 
+async def test_identities_are_free_at_once_and_can_be_resumed(gateway: GatewayProcess) -> None:
+    """connection 32: nobody waits for locks that a dead process held."""
+    async with (
+        agent(gateway.port, "resuming") as resuming,
+        agent(gateway.port, "anew"),
+        agent(gateway.port, "settled") as s,
+    ):
+        await s.settle()
+        gateway.kill()
+    await restart(gateway)
+    async with (
+        agent(gateway.port, "anew") as anew,
+        agent(gateway.port, "resuming", resume=resuming.ack.session_id) as resumed,
+    ):
+        assert (anew.ack.resumed, anew.ack.reconnection_count) == (False, 0)
+        assert (resumed.ack.resumed, resumed.ack.reconnection_count) == (True, 1)
+        assert resumed.ack.initial_connection_unix_ms == resuming.ack.initial_connection_unix_ms
+
+
 async def test_answered_writes_and_checkpoints(gateway: GatewayProcess) -> None:
     """Eight writers count in their own keys; whatever was answered is there, and at most one write more."""
     answered = [0] * 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -13,11 +14,15 @@ from typing import Any
 
 import pytest
 import trio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 import aether
 from aether import Gateway
+from aether.authentication.certificates import common_name, settle_identity
 from aether.client import ConnectFailed, Disconnected, Options, Unauthenticated
 from aether.config import load_config
+from aether.identity import parse_identity
 from aether.rpc.tls import client_context
 
 
@@ -127,6 +132,30 @@ async def test_a_client_certificate_is_the_identity(made: Made) -> None:
         with trio.fail_after(20):
             message = await anext(me)
     assert message.source_topic == "ag::prod::worker::1"
+
+
+NAMES = {
+    "ag::prod::worker::1": "ag::prod::worker::1",
+    "tu::prod::job::7": "tu::prod::job::7",
+    "us::alice::w1": "us::alice::w1",
+    "sv::mailer::1": "sv::mailer::1",
+    "br::matrix::1": "br::matrix::1",
+    "orc::k8s::1": "orc::k8s::1",
+    "wfe::main": "wfe::shard0",
+    "metrics::main": "metrics::shard0",
+}
+
+
+def test_certificates_of_every_kind_name_who_they_are_for(tmp_path: Path) -> None:
+    """connection 99."""
+    made = Made(tmp_path / "aether")
+    done = made.command("init", "--dir", str(made.directory), *[text for name in NAMES for text in ("--client", name)])
+    assert done.returncode == 0, done.stderr
+    for name, identity in NAMES.items():
+        path = made.directory / "tls/clients" / f"{name.replace('::', '.')}-cert.pem"
+        certificate = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+        shown = common_name(certificate, dt.datetime.now(dt.UTC))
+        assert settle_identity(shown, "strict", lambda: parse_identity("ag::no::body::1")) == parse_identity(identity)
 
 
 async def test_an_anonymous_certificate_only_secures_the_transport(made: Made) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 from tests.support.tasks import Desk, Op
-from tests.support.wire import Wire, agent, orchestrator, task, user
+from tests.support.wire import Wire, agent, open_wire, orchestrator, task, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
@@ -455,6 +455,9 @@ async def test_82_to_86_a_worker_with_a_token(
     boss.peer.send(TARGET, b"")
     start = await orchestrator.assigned()
     lazy = await connect(started(start))
+    kept = gateway.services.tasks.book.get(start.task_id)
+    assert kept is not None
+    assert (await admin.status(start.task_id), kept.worker) == ("RUNNING", TARGET)  # connection 36
     await lazy.peer.abort()
     while not (await admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110 - nobody tells
         await trio.sleep(0.01)
@@ -462,6 +465,8 @@ async def test_82_to_86_a_worker_with_a_token(
     lazy = await connect(started(start))
     info = await admin.get(start.task_id)
     assert (info.status, info.disconnected_at) == (pb.TASK_STATUS_RUNNING, 0)
+    advance(gateway, clock, 60)
+    assert await admin.status(start.task_id) == "RUNNING"  # connection 38
     await lazy.peer.abort()
     while not (await admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110
         await trio.sleep(0.01)
@@ -495,9 +500,34 @@ async def test_86_who_is_sent_away_has_not_finished(
     assert (await admin.get(start.task_id)).disconnected_at == 0
 
 
-async def test_a_registration_and_a_start_survive_the_gateway(tmp_path: Path, clock: WallClock, engine: str) -> None:
-    from tests.support.wire import open_wire
+async def test_a_worker_of_a_gateway_that_goes_has_not_finished(tmp_path: Path, clock: WallClock, engine: str) -> None:
+    """connection 39: drained, it comes back with the token that it has."""
+    config = Config.development(tmp_path / "drained", gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            await register(Desk(await wire.connect(orchestrator("admin"))))
+            orchestrator_ = Desk(await wire.connect(starter()))
+            await Desk(await wire.connect(agent("boss"))).created(
+                assignment_mode=pb.TARGETED, target_agent_id=TARGET, task_type="t"
+            )
+            start = await orchestrator_.assigned()
+            lazy = Desk(await wire.connect(started(start)))
+            await lazy.assigned()
+            await gateway.drain()
+            await lazy.next("signal")
+            await lazy.peer.expect_status(StatusCode.UNAVAILABLE)
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            admin = Desk(await wire.connect(orchestrator("admin")))
+            assert await admin.status(start.task_id) == "RUNNING"
+            await wire.connect(started(start))
+            advance(gateway, clock, 60)
+            assert await admin.status(start.task_id) == "RUNNING"
 
+
+async def test_a_registration_and_a_start_survive_the_gateway(tmp_path: Path, clock: WallClock, engine: str) -> None:
     config = Config.development(tmp_path / "kept", gateway={"engine": engine})
     async with Gateway(config, wall_clock=clock) as gateway:
         assert gateway.port is not None
