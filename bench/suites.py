@@ -64,7 +64,7 @@ SUITES: dict[str, Suite] = {
         for mode in CONNECT_MODES
     },
     "idle-3000": Suite("idle", {"sessions": 3000}, (*BATCH, "echo")),
-    "idle-10000": Suite("idle", {"sessions": 9500}, (*BATCH, "echo"), default=False),
+    "idle-10000": Suite("idle", {"sessions": 9500}, (*BATCH, "echo"), longer=15, default=False),
     "tasks-1": Suite("tasks", {"clients": 1}),
     "tasks-10": Suite("tasks", {"clients": 10}),
     "tasks-10-of-1000000": Suite("tasks", {"clients": 10}, ("os",), default=False),

@@ -516,7 +516,7 @@ async def idle(load: Load, sessions: int) -> Sample:
         await load.fabric.end(f"idle.{index}")
     elapsed = time.perf_counter() - started
     used = cpu_seconds(load.pid) - cpu
-    await trio.sleep(1)
+    await trio.sleep(5)  # what came with the connects is written and moved by then
     waiting = await wait(load)
     return {
         "per_second": sessions / elapsed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from aether._fastpath import Port
@@ -21,7 +20,7 @@ class Deliveries:
         self._port = port
         self._on_confirmed = on_confirmed
         self._sent = 0
-        self._in_flight: deque[tuple[int, str]] = deque()
+        self._in_flight: list[tuple[int, str]] = []
 
     def sent(self, task_id: str) -> None:
         """An assignment was queued for the transport."""
@@ -36,5 +35,7 @@ class Deliveries:
 
     def confirm(self, mark: int) -> None:
         """The peer's transport has everything up to ``mark``."""
-        while self._in_flight and self._in_flight[0][0] <= mark:
-            self._on_confirmed(self._in_flight.popleft()[1])
+        arrived = [task_id for number, task_id in self._in_flight if number <= mark]
+        del self._in_flight[: len(arrived)]
+        for task_id in arrived:
+            self._on_confirmed(task_id)

@@ -94,8 +94,7 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     """
     session_id = services.new_id()
     with services.half_open.stream("" if call.peer.in_process else source_of(call.peer.address)):
-        init = await read_init(call, timeout_s=services.settings.init_timeout_s)
-        claim = await _settle_claim(init, call, session_id, services)
+        claim = await _settle_claim(call, session_id, services)
     session: Session | None = None
     try:
         claim = await _keep_assigned_id(claim, services)
@@ -112,8 +111,10 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
         raise
 
 
-async def _settle_claim(init: pb.InitConnection, call: ServerCall, session_id: str, services: Services) -> Claim:
-    """Who the client is; a refusal is counted, and in the audit log before it is out."""
+async def _settle_claim(call: ServerCall, session_id: str, services: Services) -> Claim:
+    """Who the client is; a refusal is counted, and in the audit log before it is out. Nobody keeps the message that
+    says it: credentials are in it."""
+    init = await read_init(call, timeout_s=services.settings.init_timeout_s)
     try:
         return await read_claim(
             init,
@@ -281,6 +282,41 @@ class Session:
     :ivar task_id: the task it works on, by the token it came with; empty for none (tasks 9.1).
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_answers",
+        "_budget",
+        "_call",
+        "_catch_up",
+        "_deliveries",
+        "_ended",
+        "_followed",
+        "_half_closed",
+        "_idle",
+        "_nursery",
+        "_port",
+        "_reading",
+        "_reason",
+        "_reason_text",
+        "_services",
+        "_subscriptions",
+        "claim",
+        "connected_at_ms",
+        "displaced",
+        "fence",
+        "identity",
+        "is_acknowledged",
+        "last_activity_ms",
+        "lock",
+        "lock_deadline",
+        "lock_key",
+        "peer",
+        "quota_workspace",
+        "session_id",
+        "task_id",
+        "workspace_limit",
+    )
+
     def __init__(self, call: ServerCall, claim: Claim, lock: Lock, services: Services, *, displaced: bool) -> None:
         settings = services.settings
         self.session_id = lock.session_id
@@ -309,7 +345,7 @@ class Session:
         )
         self._set_limits()
         self._answers = Answers(call, self._port, services.durability)
-        self._catch_up = CatchUp(call, self._port, services.log)
+        self._catch_up: CatchUp | None = None
         self._subscriptions = Subscriptions(self._port, services.log, services.groups)
         self._deliveries = Deliveries(self._port, partial(services.tasks.dispatcher.confirm, self.lock_key))
         rate = settings.task_rate
@@ -322,7 +358,7 @@ class Session:
         self._reading = True
         self._half_closed = False
         self.is_acknowledged = False
-        self._idle = trio.Event()
+        self._idle: trio.Event | None = None
 
     # ------------------------------------------------------------------------------------------------ lifetime
 
@@ -615,7 +651,8 @@ class Session:
         elif self._answers.waiting:
             self._services.commit_wanted = True
         if not self._port.busy:
-            self._idle.set()
+            if self._idle is not None:
+                self._idle.set()
             if self._half_closed:
                 self._end_when_safe()
         self._services.flush_all()
@@ -647,6 +684,7 @@ class Session:
         while self._port.busy:
             self._idle = trio.Event()
             await self._idle.wait()
+        self._idle = None
         await self._services.wait_log_room()
         self._reading = True
         self._call.resume_reading()
@@ -693,7 +731,11 @@ class Session:
 
     def on_lane_behind(self, lane: Lane) -> None:
         """A lane has no room or history to read: feed it from the log, at the reader's pace."""
-        if self._reason is None and self._nursery is not None and self._catch_up.add(lane):
+        if self._reason is not None or self._nursery is None:
+            return
+        if self._catch_up is None:
+            self._catch_up = CatchUp(self._call, self._port, self._services.log)
+        if self._catch_up.add(lane):
             self._nursery.start_soon(self._catch_up.run)
 
     def follow(self, topic: str, since_ms: int) -> None:
