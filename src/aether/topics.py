@@ -65,14 +65,13 @@ class Target:
     """A well-formed ``SendMessage.target_topic``.
 
     :ivar topic: the topic as addressed; ``event::*`` and the like are still to be rewritten to a receiver.
-    :ivar workspace: the workspace of the topic (routing 2.3), empty where the family has none.
-    :ivar declared: for ``event`` and ``metric``: the workspace named by the sender; ``*`` means the sender's own.
+    :ivar workspace: the workspace of the topic (routing 2.3), empty where the family has none; for ``event`` and
+        ``metric`` the one that the sender names, empty where that is its own.
     """
 
     prefix: Prefix
     topic: str
     workspace: str = ""
-    declared: str = ""
 
 
 def parse_target(topic: str) -> Target:
@@ -121,10 +120,10 @@ def _parse_fan_in(prefix: Prefix, topic: str, segments: list[str]) -> Target:
             raise InvalidTopic("unknown receiver")
         return Target(prefix, topic)
     if name in ("", "*"):
-        return Target(prefix, topic, declared="*")
+        return Target(prefix, topic)
     if any(character in "*> " or character < " " or character == "\x7f" for character in name):
         raise InvalidTopic("topic contains a forbidden character")
-    return Target(prefix, topic, workspace=name, declared=name)
+    return Target(prefix, topic, workspace=name)
 
 
 def _workspace(prefix: Prefix, segments: list[str]) -> str:

@@ -373,6 +373,8 @@ class Gateway:
                 tasks.startups.on_absent,
                 tasks.is_party,
                 flow,
+                tasks.implied_authority,
+                tasks.workspace_of_part,
             ),
             observer=observer,
             audit=recorder,

@@ -552,9 +552,10 @@ class Session:
             reply = self._handle(kind, operation)
         except Refusal as refusal:
             reply = _refused(refusal, kind, operation)
-            self._services.observer.refused(self.identity, refusal.code)
+            self._count_refused(kind, refusal.code)
         except StoreUnavailable:
             reply = _unavailable(kind, operation)
+            self._count_refused(kind, Code.PUBLISH_FAILED)
         except Exception:
             log.exception("operation failed", kind=kind, identity=self.lock_key)
             reply = _broken(kind, operation)
@@ -565,6 +566,10 @@ class Session:
         elif self._nursery is not None:
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
             self._nursery.start_soon(self._finish, kind, operation, reply)
+
+    def _count_refused(self, kind: str, code: str) -> None:
+        if kind in ("send", "progress"):
+            self._services.observer.refused(self.identity, code)
 
     def _after_record(self, answer: Answer, kind: str, operation: Any) -> Answer:
         """The answer, not before the rows that were recorded on the way. If those cannot be written, the client is told
@@ -826,6 +831,9 @@ class Session:
 _NOTHING = Answer(())
 
 
+_UNDELIVERED = {"send": "message delivery failed", "progress": "progress delivery failed"}
+
+
 def _gives_up(kind: str, operation: Any) -> bool:
     """An UNSUBSCRIBE is never refused for its rate: few clients would try again, and events that nobody wants would go
     on until the session ends."""
@@ -848,7 +856,7 @@ def _refused(refusal: Refusal, kind: str, operation: Any) -> Answer:
 
 
 def _unavailable(kind: str, operation: Any) -> Answer:
-    text = "message delivery failed" if kind == "send" else "store unavailable"
+    text = _UNDELIVERED.get(kind, "store unavailable")
     return decline(kind, operation, Code.PUBLISH_FAILED, text, retryable=True)
 
 

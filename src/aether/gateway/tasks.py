@@ -93,6 +93,11 @@ class Tasks:
         task = self.book.get(topic.split("::")[2])
         return task is not None and lane_of(task) == topic and self.parties.is_party(caller, task)
 
+    def workspace_of_part(self, caller: Caller, task_id: str) -> str:
+        """The workspace of a task that somebody has a part in; empty for any other."""
+        task = self.book.get(task_id)
+        return task.workspace if task is not None and self.parties.is_party(caller, task) else ""
+
     def implied_authority(self, caller: Caller) -> pb.AuthorizationContext | None:
         """What a session would send along to act for whom its task is for; None for a task without authority."""
         task = self.book.get(caller.task_id) if self.authority is not None else None

@@ -13,7 +13,7 @@ from typing import Protocol
 from aether._fastpath import Port, Route, Topic
 from aether.access import Access, InvalidAuthority, InvalidQuestion, Level, Rights
 from aether.answers import Caller, down
-from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of, grant_of
+from aether.audit.events import NO_AUDIT, Event, Lineage, Recorder, actor_of, grant_of
 from aether.errors import Code, Refusal
 from aether.identity import Identity, PrincipalType
 from aether.messaging.flow import Flow
@@ -29,6 +29,11 @@ ROUTES_MAX = 1024
 
 _STARTABLE = frozenset({Prefix.AG, Prefix.TU})
 """Who is started when a message is there for it."""
+
+_FAN_IN = frozenset({Prefix.EVENT, Prefix.METRIC})
+
+_TASK_WORKERS = frozenset({PrincipalType.AGENT, PrincipalType.TASK})
+"""Who acts for the subject of its task without saying so."""
 
 _DENIALS = {
     Code.PERMISSION_DENIED: "acl_check_failed",
@@ -54,13 +59,17 @@ class Denial(Refusal):
     """A refusal for lack of rights, with what only the audit log may know of it.
 
     :ivar reason: ``denied_reason`` of its row.
-    :ivar cause: more about it; empty when there is no more to say.
+    :ivar details: more metadata of the row.
+    :ivar lineage: the authority that did not suffice.
     """
 
-    def __init__(self, message: str, reason: str, *, cause: str = "") -> None:
+    def __init__(
+        self, message: str, reason: str = "acl_check_failed", *, lineage: Lineage | None = None, **details: str
+    ) -> None:
         super().__init__(Code.PERMISSION_DENIED, message)
         self.reason = reason
-        self.cause = cause
+        self.details = details
+        self.lineage = lineage
 
 
 class MessageLog(Protocol):
@@ -101,6 +110,8 @@ class Router:
     :param services: the live services of an implementation, by topic; one is chosen for ``sv::{impl}``.
     :param on_absent: told of a sender and a topic of an agent or unique task that is not connected, after each message.
     :param is_party: whether a sender has a part in the task of a lane, and so may write there without any rule.
+    :param implied: the authority that comes with the sender's task, where that has one.
+    :param task_workspace: the workspace of a task that a reporter has a part in; empty for any other.
     :ivar flow: counts who sends to whom.
     :param forwards: passes authority on; None where there are no grants, and hence no authority to pass on.
     """
@@ -117,6 +128,8 @@ class Router:
         on_absent: Callable[[Caller, str], None] | None = None,
         is_party: Callable[[Caller, str], bool] = lambda *_: False,
         flow: Flow | None = None,
+        implied: Callable[[Caller], pb.AuthorizationContext | None] = lambda _: None,
+        task_workspace: Callable[[Caller, str], str] = lambda *_: "",
     ) -> None:
         self._log = log
         self._access = access
@@ -127,6 +140,8 @@ class Router:
         self._forwards = forwards
         self._on_absent = on_absent
         self._is_party = is_party
+        self._implied = implied
+        self._task_workspace = task_workspace
         self.flow = flow or Flow()
 
     def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
@@ -135,26 +150,33 @@ class Router:
         :raises Refusal: with the code of the first step that declines (routing 3.2).
         :raises StoreUnavailable: access could not be decided, or the refusal not be recorded.
         """
+        topic = message.target_topic
         try:
-            topic, rights = self._send(port, caller, message)
+            target, topic, declared = self._address(caller.identity, message)
+            rights = self._send(port, caller, message, target, topic, declared)
         except Refusal as refusal:
             if refusal.code in _DENIALS:
-                self._record(caller, message, message.target_topic, "message_route_failed", None, refusal)
+                lineage = refusal.lineage if isinstance(refusal, Denial) else None
+                self._record(caller, message, topic, "message_route_failed", lineage, refusal)
             raise
-        actor = caller.identity.key
+        actor, lineage = caller.identity.key, rights.lineage
         for operation in ("message_received", "message_routed"):
-            if not self._recorder.repeats("message", actor, "topic", topic, operation, grant_of(rights.lineage)):
-                self._record(caller, message, topic, operation, rights)
+            if not self._recorder.repeats("message", actor, "topic", topic, operation, grant_of(lineage)):
+                self._record(caller, message, topic, operation, lineage)
 
-    def _send(self, port: Port, caller: Caller, message: pb.SendMessage) -> tuple[str, Rights]:
-        """Returns the topic it was published on, and in whose right."""
-        identity = caller.identity
+    def _address(self, identity: Identity, message: pb.SendMessage) -> tuple[Target, str, str]:
+        """The target, its concrete topic and the workspace it was declared to be for (routing 2)."""
         try:
             target = parse_target(message.target_topic)
         except InvalidTopic as error:
             raise Refusal(Code.INVALID_TOPIC, f"invalid target topic: {error}") from None
-        topic, declared = self._rewrite(identity, target)
-        is_wildcard = topic != message.target_topic and target.prefix is Prefix.SV
+        return target, *self._rewrite(identity, target, message.app_workspace)
+
+    def _send(
+        self, port: Port, caller: Caller, message: pb.SendMessage, target: Target, topic: str, declared: str
+    ) -> Rights:
+        """Returns in whose right it was published."""
+        identity = caller.identity
         if len(message.payload) > port.payload_max:
             raise Refusal(
                 Code.PAYLOAD_TOO_LARGE,
@@ -164,23 +186,28 @@ class Router:
             raise refuse_limited(port, identity, limit)
         self._check_foreign_fan_in(caller, target, topic, declared)
         if not may_send(identity.kind, target):
-            raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
+            raise Denial(f"not authorized to send to topic {topic}")
         is_metric = message.message_type == pb.METRIC or target.prefix is Prefix.METRIC
         has_negative = check_metric(message.payload) if is_metric else False
         rights = self._rights(caller, message, topic)
+        implied = None if is_metric or rights.lineage is not None else self._implied(caller)
         is_task_lane = target.prefix is Prefix.TK
         if not (is_task_lane and rights.lineage is None and self._is_party(caller, topic)):
-            self._check_access(identity, rights, target, topic)
+            acting = self._implied_rights(caller, implied, target)
+            if acting is None:
+                self._check_access(identity, rights, target, topic)
+            rights = acting or rights
         if has_negative:
             self._check_metric_credit(rights, declared or identity.workspace)
         receipt = self._check_condition(caller, rights, message, topic)
         forwarded = self._forward(caller, rights, message, target, topic)
 
-        workspace = declared or target.workspace or message.app_workspace or identity.workspace
+        workspace = declared or target.workspace or self._app_workspace(rights, message) or identity.workspace
         edge = self.flow.edge(workspace, identity.source, topic)
         route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode(), edge)
         is_plain = receipt is None and rights.lineage is None
-        may_be_kept = not (is_metric or is_wildcard or is_task_lane or message.app_workspace)
+        is_wildcard = topic != message.target_topic and target.prefix is Prefix.SV
+        may_be_kept = not (is_metric or is_wildcard or is_task_lane or message.app_workspace or implied is not None)
         if is_plain and self._recorder.coalesces and may_be_kept:
             if len(port.routes) >= ROUTES_MAX:
                 port.routes.clear()
@@ -196,7 +223,7 @@ class Router:
             route.topic.publish(_attributed(identity, workspace, message, rights, receipt, forwarded))
         if route.topic.on_absent is not None and not route.topic.is_followed():
             route.topic.on_absent(caller, topic)
-        return topic, rights
+        return rights
 
     def _record(
         self,
@@ -204,7 +231,7 @@ class Router:
         message: pb.SendMessage,
         topic: str,
         operation: str,
-        rights: Rights | None,
+        lineage: Lineage | None,
         refusal: Refusal | None = None,
     ) -> None:
         """The audit row of a message (routing 3.2)."""
@@ -219,8 +246,7 @@ class Router:
             metadata["error_code"] = refusal.code
             metadata["denied_reason"] = _DENIALS[refusal.code]
             if isinstance(refusal, Denial):
-                metadata["denied_reason"] = refusal.reason
-                metadata["cause"] = refusal.cause
+                metadata |= {"denied_reason": refusal.reason, **refusal.details}
         event = Event(
             kind="message",
             operation=operation,
@@ -232,17 +258,21 @@ class Router:
             session_id=caller.session_id,
             error="" if refusal is None else refusal.message,
             metadata=metadata,
-            lineage=rights.lineage if rights is not None else None,
+            lineage=lineage,
         )
         if refusal is None:
             self._recorder.routine(event)
         else:
             self._recorder.record(event)
 
-    def _rewrite(self, identity: Identity, target: Target) -> tuple[str, str]:
-        """Concrete topic and declared workspace (routing 2.4 and 2.5)."""
-        if target.declared:
-            declared = identity.workspace if target.declared == "*" else target.declared
+    def _rewrite(self, identity: Identity, target: Target, app_workspace: str) -> tuple[str, str]:
+        """Concrete topic and declared workspace (routing 2.4 and 2.5).
+
+        An event or metric that names no workspace is for the sender's. A sender without one may claim a workspace for
+        it, which takes the same right as naming it in the topic (weakness 23).
+        """
+        if target.prefix in _FAN_IN:
+            declared = target.workspace or identity.workspace or app_workspace
             return f"{target.prefix.name.lower()}::receiver0", declared
         if target.prefix is Prefix.SV and target.topic.count("::") == 1:
             instances = self._services(target.topic.removeprefix("sv::"))
@@ -264,6 +294,7 @@ class Router:
                 f"cross-workspace broadcast to {topic} denied: cross-workspace broadcast requires "
                 f'capability/{operation} on workspace "{declared}"',
                 "cross_workspace_broadcast_denied",
+                declared_workspace=declared,
             )
 
     def _rights(self, caller: Caller, message: pb.SendMessage, topic: str) -> Rights:
@@ -276,24 +307,49 @@ class Router:
                 f"not authorized to send to topic {topic}", "invalid_authorization_context", cause=str(error)
             ) from None
 
+    def _implied_rights(self, caller: Caller, context: pb.AuthorizationContext | None, target: Target) -> Rights | None:
+        """Those of whom the sender's task is for (routing 3.6), as far as they reach; None: the sender has its own.
+
+        Nobody asked for them, so whatever is wrong with them is no reason to refuse.
+        """
+        if context is None or caller.identity.kind not in _TASK_WORKERS:
+            return None
+        try:
+            rights = self._access.rights(caller, context)
+        except InvalidAuthority:
+            return None
+        return rights if self._is_allowed(caller.identity, rights, target, tentative=True) else None
+
     def _check_access(self, identity: Identity, rights: Rights, target: Target, topic: str) -> None:
+        if not self._is_allowed(identity, rights, target):
+            raise Denial(f"not authorized to send to topic {topic}", lineage=rights.lineage)
+
+    def _is_allowed(self, identity: Identity, rights: Rights, target: Target, *, tentative: bool = False) -> bool:
         """READWRITE on the workspace concerned: the target's where it differs, else the sender's (routing 3.5 C-F).
+
+        An event or metric for another workspace has passed the gate of its own, and concerns the sender's.
 
         Under a grant the sender's own right will do too, but not beyond what the grant is for: receivers are told
         whose authority it was.
         """
         is_granted = rights.lineage is not None
         if target.prefix is Prefix.METRIC and identity.kind is PrincipalType.AGENT and not is_granted:
-            return
-        workspace = target.workspace or identity.workspace
+            return True
+        is_own = target.prefix in _FAN_IN and not is_granted
+        workspace = identity.workspace if is_own else target.workspace or identity.workspace
         if not workspace and not is_granted:
-            return
+            return True
         question = ("workspace", workspace, Level.READWRITE, "send_message", workspace)
         may_itself = is_granted and identity.workspace and rights.permits(*question)
         if may_itself and rights.check(*question, direct=True, tentative=True).allowed:
-            return
-        if not rights.check(*question).allowed:
-            raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
+            return True
+        return rights.check(*question, tentative=tentative).allowed
+
+    def _app_workspace(self, rights: Rights, message: pb.SendMessage) -> str:
+        """The workspace that a sender claims for its message, if it may write there: receivers go by it."""
+        claimed = message.app_workspace
+        question = ("workspace", claimed, Level.READWRITE, "send_message", claimed)
+        return claimed if claimed and rights.check(*question, tentative=True).allowed else ""
 
     def _check_metric_credit(self, rights: Rights, workspace: str) -> None:
         """:param workspace: that the metric is for; the capability may be held for one only."""
@@ -314,7 +370,7 @@ class Router:
         except InvalidQuestion as error:
             raise Refusal(Code.INVALID_ARGUMENT, f"invalid checked access: {error}") from None
         if not receipt.allowed:
-            raise Refusal(Code.PERMISSION_DENIED, f"not authorized to send to topic {topic}")
+            raise Denial(f"not authorized to send to topic {topic}", lineage=rights.lineage)
         return receipt
 
     def _forward(
@@ -342,10 +398,10 @@ class Router:
                 retryable=True,
                 retry_after_ms=port.bucket.wait_ms(),
             )
-        topic = progress_topic(identity.workspace, report.recipient)
-        workspace = identity.workspace
+        workspace = identity.workspace or (self._task_workspace(caller, report.task_id) if report.task_id else "")
+        topic = progress_topic(workspace, report.recipient)
         if (
-            workspace
+            identity.workspace
             and not self._access.rights(caller)
             .check("workspace", workspace, Level.READWRITE, "progress_report", workspace)
             .allowed
