@@ -367,27 +367,22 @@ async def test_the_quota_of_an_identity(tmp_path: Path, engine: str) -> None:
                     await trio.sleep(0.05)
 
 
-async def test_a_switch_refills_no_bucket(tmp_path: Path, engine: str) -> None:
-    """routing 82, 9.1: a user that goes back and forth has the rate of one connection."""
-    limits = {"message_rate_limit": 0.01, "message_rate_burst": 2, "workspace_rate_limit": 0.01}
+async def test_after_a_switch_the_new_workspace_counts(tmp_path: Path, engine: str) -> None:
+    """routing 82."""
+    limits = {"workspace_rate_limit": 0.01}
     async with Gateway(Config.development(tmp_path / "d", gateway=limits)) as gateway:
         assert gateway.port is not None
         async with open_wire(gateway.port) as wire:
-            alice = await wire.connect(user())
-
-            async def send_on(workspace: str) -> None:
+            alice, bob = await wire.connect(user()), await wire.connect(user("bob"))
+            for workspace in ("ws1", "ws2"):
                 alice.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id=workspace))
                 alice.send("us::alice::w1")
-
-            await send_on("ws1")
-            await send_on("ws2")
-            assert await alice.expect_payloads(2) == [b"", b""]
-            await send_on("ws3")
-            await alice.expect_error("ERR_RATE_LIMITED", retryable=True)
-            other = await wire.connect(user("bob"))
-            other.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="ws1"))
-            other.send("us::bob::w1")
-            await other.expect_error("ERR_WORKSPACE_RATE_LIMITED", "workspace ws1 message rate", retryable=True)
+                assert await alice.expect_payloads(1) == [b""]
+                alice.send("us::alice::w1")
+                await alice.expect_error("ERR_WORKSPACE_RATE_LIMITED", f"workspace {workspace}", retryable=True)
+            bob.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="ws1"))
+            bob.send("us::bob::w1")
+            await bob.expect_error("ERR_WORKSPACE_RATE_LIMITED", "workspace ws1", retryable=True)
 
 
 # -------------------------------------------------------------------------------------------------------- delivery
