@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -346,11 +347,15 @@ async def test_changes_of_tokens_are_recorded(wire: Wire, admin: Admin) -> None:
     ]
 
 
-async def test_failed_attempts_are_recorded(wire: Wire, admin: Admin) -> None:
+async def test_failed_attempts_are_recorded(wire: Wire, admin: Admin, gateway: Gateway) -> None:
+    """connection 95: with the reason and where from, and counted."""
     await wire.refused(agent(**with_key("guess")), UNKNOWN)
     admin.peer.say(audit_query=pb.AuditQuery(request_id="q", event_type="auth", only_failures=True))
     [row] = (await admin.peer.expect("audit_response")).entries
     assert (row.operation, row.actor_id, row.error_message) == ("auth_token_validation", "ag::w::i::s", INVALID_KEY)
+    assert json.loads(row.metadata_json) == {"reason": "credential_auth_failed", "source": "127.0.0.1"}
+    lines = gateway.metrics.exposition().decode().splitlines()
+    assert 'aether_auth_failures_total{reason="credential_auth_failed"} 1.0' in lines
 
 
 async def test_rows_of_a_session_have_its_id_from_the_first(wire: Wire, admin: Admin) -> None:
