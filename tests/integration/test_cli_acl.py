@@ -70,6 +70,8 @@ def test_rules_from_the_command_line(acl: Run) -> None:
         (("grant", "alice", "rw", "workspace:w"), "not of the form type:id"),
         (("grant", "user:alice", "much", "workspace:w"), "none of none, read, readwrite, manage, admin, superadmin"),
         (("list", "--address", "127.0.0.1:1"), "127.0.0.1:1: no connection"),
+        (("grant", "user:alice", "rw", "workspace:w", "--for", "-1"), "not in the range"),
+        (("group", "list", "nobody"), "refused: group not found"),
     ],
 )
 def test_mistakes_are_told(acl: Run, arguments: tuple[str, ...], text: str) -> None:
@@ -77,3 +79,19 @@ def test_mistakes_are_told(acl: Run, arguments: tuple[str, ...], text: str) -> N
     assert done.returncode != 0
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_is_probably_a_mistake_is_told(acl: Run) -> None:
+    """The gateway takes rules for any names; what is said of them is tested with the remarks themselves."""
+    done = acl("grant", "group:nobody", "write", "workspce:w", "--json")
+    assert (done.returncode, json.loads(done.stdout)[0]["level"]) == (0, "readwrite")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["note", "note"]
+    assert "there is no group nobody" in done.stderr
+    assert "user_workspace" in acl("fallback", "usr_workspace", "none").stderr
+
+
+def test_a_membership_for_a_while(acl: Run) -> None:
+    assert acl("group", "create", "night").stderr == "created night\n"
+    assert acl("group", "add", "night", "user:alice", "--for", "8").stderr == "added user:alice to night\n"
+    [member] = json.loads(acl("group", "list", "night", "--json").stdout)
+    assert member["expires"].endswith("Z")

@@ -67,6 +67,7 @@ def test_what_was_refused_is_there_after_a_crash(ruled: Path, audit: Run) -> Non
     checked = audit("verify")
     assert checked.returncode == 0, checked.stderr
     assert "untouched; head " in checked.stdout
+    assert audit("query", "--operation", "nothing").stderr == "no such rows\n"
     table = audit("query", "--since", "1h", "--kind", "authorization").stdout
     assert "session_op_sessions" in table
 

@@ -116,6 +116,16 @@ async def test_rotation_and_revocation_reach_live_sessions(made: Made) -> None:
         pass
 
 
+async def test_the_administrator_changes_its_own_key(made: Made) -> None:
+    """It was ended before the new one was shown: nobody could administrate any more."""
+    [old] = await administrate(made, "token", "list")
+    [new] = await administrate(made, "token", "rotate", old["id"])
+    (made.directory / "admin.key").write_text(new["key"])
+    [left] = await administrate(made, "token", "list")
+    assert left["id"] == new["id"]
+    assert (await administrate(made, "token", "revoke", new["id"])) is None
+
+
 async def test_the_administrator_gives_rights(made: Made) -> None:
     await administrate(made, "acl", "grant", "agent:ag::prod::worker::1", "none", "workspace:prod")
     [new] = await administrate(made, "token", "create", "worker", "agent")

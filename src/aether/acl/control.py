@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, barred_from, is_direct
-from aether.acl.engine import RuleEngine
+from aether.acl.engine import Explanation, RuleEngine
 from aether.acl.model import level_name
 from aether.acl.patterns import is_pattern
 from aether.answers import Caller
@@ -104,6 +105,22 @@ class AccessControl:
             if decision.by_rule:
                 return decision
         return evaluate(principal_type, principal_id, resource_type, resource_id, level)
+
+    def explain(
+        self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int
+    ) -> Explanation:
+        """What :meth:`decide` decides and why, with the rules for every resource that it asks for."""
+        names = [resource_id]
+        if resource_type == "admin" and resource_id != "admin/*":
+            names = ["admin/*", resource_id]
+        elif resource_type == "capability" and resource_id.count("/") > 1:
+            names = [resource_id, "/".join(resource_id.split("/")[:2])]
+        found = [self.engine.explain(principal_type, principal_id, resource_type, name, level) for name in names]
+        first, last = found[0], found[-1]
+        decides_alone = first.decision.allowed or (first.decision.by_rule and resource_id.count("/") == 2)
+        decisive = first if decides_alone else last
+        contributions = dict.fromkeys(item for explanation in found for item in explanation.contributions)
+        return replace(decisive, contributions=tuple(contributions))
 
     def holds_throughout(
         self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int, workspace: str

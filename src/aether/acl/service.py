@@ -261,7 +261,7 @@ class ACLService:
     def _explain(self, call: _Call) -> None:
         principal_type, principal_id = _principal(call.operation, "EXPLAIN_ACCESS")
         operation = call.operation
-        explanation = self._engine.explain(
+        explanation = self._control.explain(
             principal_type, principal_id, operation.resource_type, operation.resource_id, operation.required_level
         )
         who = subject(principal_type, principal_id)

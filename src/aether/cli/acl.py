@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from aether.access import Level
+from aether.cli.advice import advise, advise_category
 from aether.cli.remote import Remote, printable, remote_options, show
-from aether.client import Connection
+from aether.client import Connection, NotFound
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["acl"]
@@ -37,7 +38,7 @@ class AccessLevel(click.ParamType[Level]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Level:
         if isinstance(value, Level):
             return value
-        text = {"rw": "READWRITE"}.get(str(value).lower(), str(value).upper())
+        text = {"rw": "READWRITE", "write": "READWRITE"}.get(str(value).lower(), str(value).upper())
         if text.isdigit() and int(text) in Level._value2member_map_:
             return Level(int(text))
         if text not in Level.__members__:
@@ -47,7 +48,7 @@ class AccessLevel(click.ParamType[Level]):
 
 PRINCIPAL, LEVEL = Principal(), AccessLevel()
 RESOURCE = PRINCIPAL
-RULE_COLUMNS = ("rule_id", "subject", "resource", "level", "granted_by", "expires", "reason")
+RULE_COLUMNS = ("rule_id", "subject", "resource", "level", "granted_by", "expires", "state", "reason")
 
 
 @click.group()
@@ -74,18 +75,32 @@ def list_rules(remote: Remote, subject: tuple[str, str] | None, resource: tuple[
 @click.argument("level", type=LEVEL)
 @click.argument("resource", type=RESOURCE)
 @click.option("--reason", default="", help="For those who read the rules later.")
-@click.option("--for", "hours", type=float, default=0, metavar="HOURS", help="The rule ends after that time.")
+@click.option(
+    "--for",
+    "hours",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    metavar="HOURS",
+    help="The rule ends after that time.",
+)
 @remote_options
 def grant(
-    remote: Remote, subject: tuple[str, str], level: Level, resource: tuple[str, str], reason: str, hours: float
+    remote: Remote,
+    subject: tuple[str, str],
+    level: Level,
+    resource: tuple[str, str],
+    reason: str,
+    hours: float | None,
 ) -> None:
     """Give SUBJECT a LEVEL on RESOURCE, for example: user:alice manage workspace:prod."""
 
     async def run(me: Connection) -> pb.ACLRuleInfo:
-        expires_at = int(time.time() + hours * 3600) if hours else 0
-        return await me.acl.grant(subject, *resource, level, reason=reason, expires_at=expires_at)
+        return await me.acl.grant(subject, *resource, level, reason=reason, expires_at=_in(hours))
 
     show([_row(remote.run(run))], RULE_COLUMNS, as_json=remote.as_json)
+    _remark(advise(subject, resource))
+    if subject[0] == "group" and subject[1] not in [item.group_name for item in remote.run(lambda me: me.acl.groups())]:
+        _remark([f"there is no group {subject[1]}: aether acl group create {subject[1]}"])
 
 
 @acl.command()
@@ -150,6 +165,7 @@ def fallback(remote: Remote, category: str, level: Level | None) -> None:
 
     row = {"category": category, "level": Level(remote.run(run)).name.lower()}
     show([row], ("category", "level"), as_json=remote.as_json)
+    _remark(advise_category(category))
 
 
 @acl.group()
@@ -166,6 +182,8 @@ def list_groups(remote: Remote, name: str | None) -> None:
     async def run(me: Connection) -> list[dict[str, Any]]:
         if name is None:
             return [{"group": item.group_name, "description": item.description} for item in await me.acl.groups()]
+        if name not in [item.group_name for item in await me.acl.groups()]:
+            raise NotFound("", "group not found")
         return [
             {"group": name, "member": f"{item.member_type}:{item.member_id}", "expires": _time(item.expires_at)}
             for item in await me.acl.members(name)
@@ -182,6 +200,7 @@ def list_groups(remote: Remote, name: str | None) -> None:
 def create_group(remote: Remote, name: str, description: str) -> None:
     """Make a group."""
     remote.run(lambda me: me.acl.create_group(name, description))
+    click.echo(f"created {name}", err=True)
 
 
 @group.command("delete")
@@ -190,15 +209,26 @@ def create_group(remote: Remote, name: str, description: str) -> None:
 def delete_group(remote: Remote, name: str) -> None:
     """Remove a group with its memberships and its rules."""
     remote.run(lambda me: me.acl.delete_group(name))
+    click.echo(f"deleted {name}", err=True)
 
 
 @group.command("add")
 @click.argument("name")
 @click.argument("member", type=PRINCIPAL)
+@click.option(
+    "--for",
+    "hours",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    metavar="HOURS",
+    help="The membership ends after that time.",
+)
 @remote_options
-def add_member(remote: Remote, name: str, member: tuple[str, str]) -> None:
+def add_member(remote: Remote, name: str, member: tuple[str, str], hours: float | None) -> None:
     """Add a principal, or another group."""
-    remote.run(lambda me: me.acl.add_member(name, member))
+    remote.run(lambda me: me.acl.add_member(name, member, expires_at=_in(hours)))
+    click.echo(f"added {':'.join(member)} to {name}", err=True)
+    _remark(advise(member, ("workspace", "*")))
 
 
 @group.command("remove")
@@ -208,6 +238,17 @@ def add_member(remote: Remote, name: str, member: tuple[str, str]) -> None:
 def remove_member(remote: Remote, name: str, member: tuple[str, str]) -> None:
     """Take a member out."""
     remote.run(lambda me: me.acl.remove_member(name, member))
+    click.echo(f"removed {':'.join(member)} from {name}", err=True)
+
+
+def _in(hours: float | None) -> int:
+    """So many hours from now in Unix seconds; 0 for never."""
+    return int(time.time() + hours * 3600) if hours else 0
+
+
+def _remark(remarks: Iterable[str]) -> None:
+    for remark in remarks:
+        click.echo(f"note: {printable(remark)}", err=True)
 
 
 def _row(rule: pb.ACLRuleInfo) -> dict[str, Any]:
@@ -218,6 +259,7 @@ def _row(rule: pb.ACLRuleInfo) -> dict[str, Any]:
         "level": rule.access_level_name.lower(),
         "granted_by": rule.granted_by,
         "expires": _time(rule.expires_at),
+        "state": "over" if 0 < rule.expires_at <= time.time() else "live",
         "reason": rule.reason,
     }
 

@@ -16,6 +16,7 @@ import click
 
 from aether.audit.chain import Verifier
 from aether.audit.store import Filter, Row
+from aether.audit.trail import KINDS
 from aether.cli.remote import show
 from aether.storage.sqlite.audit import open_offline, read_rows, select_rows
 
@@ -84,7 +85,7 @@ def verify(data_dir: Path, noted: str | None) -> None:
 
 @audit.command()
 @data_dir
-@click.option("--kind", default="", help="Such as authorization, acl, admin, message, kv, connection.")
+@click.option("--kind", type=click.Choice(KINDS), default=None, help="Only this kind of event.")
 @click.option("--operation", default="")
 @click.option("--actor", default="", help="Identity or principal id.")
 @click.option("--resource", default="", help="Id of the resource.")
@@ -96,7 +97,7 @@ def verify(data_dir: Path, noted: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One row per line, with all that is known of it.")
 def query(
     data_dir: Path,
-    kind: str,
+    kind: str | None,
     operation: str,
     actor: str,
     resource: str,
@@ -110,7 +111,7 @@ def query(
     """Show rows, the newest last."""
     wanted = Filter(
         start_us=int((time.time() - since) * 1_000_000) if since else 0,
-        kind=kind,
+        kind=kind or "",
         operation=operation,
         actor_id=actor,
         resource_id=resource,
@@ -121,6 +122,8 @@ def query(
         total, rows = select_rows(reader, wanted, limit, 0)
         rows.reverse()
         _print(rows, as_json=as_json)
+        if not total and not follow:
+            click.echo("no such rows", err=True)
         if total > len(rows) and not as_json:
             click.echo(f"the last {len(rows)} of {total}", err=True)
         seen = rows[-1].number if rows else 0
@@ -162,7 +165,7 @@ def _open(directory: Path) -> Iterator[sqlite3.Connection]:
     """The database, or the end of the process with a message."""
     path = directory / "aether.db"
     if not path.exists():
-        raise SystemExit(f"{directory} is not the data directory of a gateway")
+        raise SystemExit(f"{directory} is not the data directory of a gateway; name that with --data-dir")
     try:
         reader = open_offline(path)
     except sqlite3.Error as error:

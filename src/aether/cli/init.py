@@ -115,7 +115,8 @@ async def _make_administrator(config: Config) -> str:
     async with open_tier(config, _now_ms) as tier:
         tokens = TokenStore(tier.records, config.key_hasher(), _now_ms)
         for token in tokens.all():
-            if token.created_by == ADMINISTRATOR:
+            # Also what was made of it by rotation.
+            if token.created_by == ADMINISTRATOR or f"identity:{ADMIN_IDENTITY}" in token.scopes:
                 tokens.delete(token)
         tokens.add(
             Token(
@@ -164,4 +165,5 @@ def _tell(directory: Path) -> None:
 
 Start it:             aether serve --config {directory}/aether.yaml
 Make keys for others: export AETHER_CA_FILE={directory}/tls/ca-cert.pem AETHER_API_KEY_FILE={directory}/admin.key
-                      aether token create worker agent --identity 'ag::prod::worker::*'""")
+                      aether token create worker agent --identity 'ag::prod::worker::*'
+Read the audit log:   aether audit query --data-dir {directory}/data""")

@@ -22,6 +22,7 @@ from aether.client import (
     ClientError,
     ConnectFailed,
     Connection,
+    ConnectionLost,
     Options,
     RequestRefused,
     connect_orchestrator,
@@ -56,7 +57,7 @@ class Remote:
         try:
             return trio.run(self._run, command, patience_s)
         except* (ClientError, OSError, TimeoutError) as group:
-            raise SystemExit(_explain(group, self.address)) from None
+            raise SystemExit(_explain(group, self)) from None
 
     async def _run(self, command: Callable[[Connection], Awaitable[Any]], patience_s: float | None) -> Any:
         with trio.fail_after(math.inf if patience_s is None else patience_s):
@@ -85,17 +86,20 @@ class Remote:
         )
 
 
-def _explain(group: BaseExceptionGroup[Any], address: str) -> str:
+def _explain(group: BaseExceptionGroup[Any], remote: Remote) -> str:
+    address = remote.address
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, RequestRefused):
-        return f"refused: {error.message}"
+        return f"refused: {printable(error.message)}"
     if isinstance(error, ConnectFailed):
-        return f"{address} does not let us in: {error}"
+        hint = "" if remote.api_key else "; is --api-key-file, or AETHER_API_KEY_FILE, missing?"
+        return f"{address} does not let us in: {printable(str(error))}{hint}"
     if isinstance(error, trio.TooSlowError):
         return f"{address} did not answer within {PATIENCE_S} s"
-    return f"{address}: {error}"
+    hint = "" if remote.ca_file else "; is it one with TLS? Then --ca-file, or AETHER_CA_FILE, is missing"
+    return f"{address}: {printable(str(error))}{hint if isinstance(error, ConnectionLost) else ''}"
 
 
 def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:

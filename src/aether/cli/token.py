@@ -11,10 +11,12 @@ import click
 from aether.cli.remote import Remote, remote_options, show
 from aether.client import Connection
 from aether.client.tokens import NewToken
+from aether.identity import PrincipalType
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["token"]
 
+KEY_CHARACTERS = 44
 COLUMNS = ("id", "name", "type", "created_by", "workspaces", "scopes", "state", "expires", "last_used")
 
 
@@ -37,7 +39,11 @@ def list_tokens(remote: Remote, revoked: bool) -> None:
 
 @token.command()
 @click.argument("name")
-@click.argument("principal_type")
+@click.argument(
+    "principal_type",
+    type=click.Choice([kind.label for kind in PrincipalType], case_sensitive=False),
+    metavar="PRINCIPAL_TYPE",
+)
 @click.option("--user", default="", help="The user that it admits; for keys of type user.")
 @click.option("--identity", default="", help="Pattern of the identities it admits, such as ag::prod::worker::*.")
 @click.option("--workspace", "workspaces", multiple=True, help="Pattern of a workspace it admits to; default all.")
@@ -57,6 +63,8 @@ def create(
     hours: int,
 ) -> None:
     """Make a key with which a PRINCIPAL_TYPE, such as agent or user, may connect. It is shown once."""
+    if (principal_type == PrincipalType.USER.label) != bool(user):
+        raise click.UsageError("--user NAME goes with keys of type user, and they with it")
 
     async def run(me: Connection) -> NewToken:
         return await me.tokens.create(
@@ -71,6 +79,7 @@ def create(
 @remote_options
 def revoke(remote: Remote, token_id: str) -> None:
     """End a key, and the sessions that it opened."""
+    _check_id(token_id)
     remote.run(lambda me: me.tokens.revoke(token_id))
     click.echo(f"revoked {token_id}", err=True)
 
@@ -81,7 +90,13 @@ def revoke(remote: Remote, token_id: str) -> None:
 @remote_options
 def rotate(remote: Remote, token_id: str, keep: bool) -> None:
     """Make another key with the same properties and end the old one."""
+    _check_id(token_id)
     _show_new(remote, remote.run(lambda me: me.tokens.rotate(token_id, keep=keep)))
+
+
+def _check_id(token_id: str) -> None:
+    if len(token_id) == KEY_CHARACTERS and token_id.endswith("="):
+        raise click.UsageError("that is a key; its id is in: aether token list")
 
 
 def _show_new(remote: Remote, new: NewToken) -> None:

@@ -87,12 +87,13 @@ class Directory:
         session.end(CloseReason.ADMIN, reason)
         return True
 
-    def end_token_sessions(self, is_over: Callable[[str], bool]) -> None:
-        """End the sessions whose API token a predicate accepts."""
+    def end_token_sessions(self, is_over: Callable[[str], bool], asking: str) -> None:
+        """End the sessions whose API token a predicate accepts; the one that asked for it once it has its answer."""
         for session in self:
             token_id = session.claim.admission.token_id
             if token_id and is_over(token_id):
-                session.end(CloseReason.TOKEN_REVOKED)
+                end = session.end_answered if session.session_id == asking else session.end
+                end(CloseReason.TOKEN_REVOKED)
 
     def end_task_sessions(self, task_id: str, since_ms: int) -> None:
         """End the sessions that a token of a task opened, no later than a time in Unix milliseconds."""

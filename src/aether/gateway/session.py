@@ -426,6 +426,21 @@ class Session:
         self._services.directory.remove(self)
         self._ended.set()
 
+    def end_answered(self, reason: CloseReason) -> None:
+        """As :meth:`end`, but what is being asked is answered before; nothing else is begun."""
+        self._port.busy = True
+        self._port.routes.clear()
+        self.start_soon(self._end_answered, reason)
+
+    async def _end_answered(self, reason: CloseReason) -> None:
+        answered = trio.Event()
+        if self._answers.put(Answer((), on_sent=answered.set)):
+            self._services.waiting_answers.add(self)
+            self._services.commit_wanted = True
+        with trio.move_on_after(SIGNAL_FLUSH_S):
+            await answered.wait()
+        self.end(reason)
+
     def _leave_tasks(self) -> None:
         """Tasks may go on without the session, for a while."""
         self._services.tasks.disconnected(self, is_clean=self._reason is CloseReason.CLIENT_CLOSE)

@@ -14,11 +14,11 @@ import trio
 
 from aether.access import Access, Level, is_system
 from aether.acl.model import subject
-from aether.acl.patterns import named_workspaces
-from aether.answers import Answer, Caller
+from aether.acl.patterns import is_pattern, literal_prefix, named_workspaces
+from aether.answers import Answer, Caller, fit
 from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import Code, Refusal, StoreUnavailable
-from aether.identity import InvalidIdentity, PrincipalType, principal_type
+from aether.identity import InvalidIdentity, PrincipalType, parse_identity, principal_type
 from aether.proto import aether_pb2 as pb
 from aether.tokens.keys import new_key
 from aether.tokens.store import IDENTITY_SCOPE, SCOPES, Token, TokenStore
@@ -39,8 +39,8 @@ REMOVED_AT_ONCE = 1000
 
 Op = pb.TokenOperation
 
-EndSessions = Callable[[Callable[[str], bool]], None]
-"""Ends the sessions whose token id a predicate accepts."""
+EndSessions = Callable[[Callable[[str], bool], str], None]
+"""Ends the sessions whose token id a predicate accepts; the one with this session id asked for it."""
 
 _DENIED = "admin tokens operations require system-level privileges or an explicit ACL grant"
 _UNAVAILABLE = "the token store is unavailable, try again"
@@ -109,7 +109,7 @@ class TokenService:
         limit = min(wanted.limit, PAGE_MAX) if wanted.limit > 0 else PAGE_DEFAULT
         first = max(0, wanted.offset)
         response.total_count = len(tokens)
-        response.tokens.extend(token_info(token) for token in tokens[first : first + limit])
+        response.tokens.extend(fit(token_info(token) for token in tokens[first : first + limit]))
 
     def _get(self, token_id: str) -> Token:
         token = self._store.get(token_id)
@@ -166,6 +166,9 @@ class TokenService:
             if scope not in SCOPES and not scope.startswith(IDENTITY_SCOPE):
                 known = ", ".join(sorted(SCOPES))
                 raise _refused(f'unknown scope "{scope}"; known are {known} and {IDENTITY_SCOPE}<pattern>')
+            pattern = scope.removeprefix(IDENTITY_SCOPE)
+            if scope.startswith(IDENTITY_SCOPE) and not _fits(pattern, kind):
+                raise _refused(f'identity pattern "{pattern}" fits no {kind.label}')
         if request.expires_in_hours > HOURS_MAX:
             raise _refused(f"expires_in_hours must not exceed {HOURS_MAX}")
         return kind
@@ -191,14 +194,14 @@ class TokenService:
         self._record(caller, "token_revoke", token)
         response.token.CopyFrom(token_info(self._store.revoke(token)))
         response.message = "token revoked"
-        self._end_sessions(lambda used: used == token_id)
+        self._end_sessions(lambda used: used == token_id, caller.session_id)
 
     def _delete(self, caller: Caller, token_id: str, response: pb.TokenResponse) -> None:
         token = self._get(token_id)
         self._record(caller, "token_delete", token)
         self._store.delete(token)
         response.message = "token deleted"
-        self._end_sessions(lambda used: used == token_id)
+        self._end_sessions(lambda used: used == token_id, caller.session_id)
 
     def _record(self, caller: Caller, operation: str, token: Token) -> None:
         metadata: dict[str, Any] = {
@@ -245,6 +248,30 @@ class TokenService:
                 Event(kind="admin", operation="token_cleanup", resource_type="api_token", metadata=metadata)
             )
         return count
+
+
+def _fits(pattern: str, kind: PrincipalType) -> bool:
+    """Whether some identity of a type may match: a key that opens nothing is a mistake."""
+    if not is_pattern(pattern):
+        try:
+            return parse_identity(pattern).kind is kind
+        except InvalidIdentity:
+            return False
+    begin = literal_prefix(pattern)
+    heads = [f"{prefix}::" for prefix in _PREFIXES[kind]]
+    return any(begin.startswith(head) or head.startswith(begin) for head in heads)
+
+
+_PREFIXES = {
+    PrincipalType.AGENT: ("ag",),
+    PrincipalType.TASK: ("tu", "ta"),
+    PrincipalType.USER: ("us",),
+    PrincipalType.ORCHESTRATOR: ("orc",),
+    PrincipalType.WORKFLOW_ENGINE: ("wfe",),
+    PrincipalType.METRICS_BRIDGE: ("metrics",),
+    PrincipalType.BRIDGE: ("br",),
+    PrincipalType.SERVICE: ("sv",),
+}
 
 
 def _in_doubt(request_id: str) -> tuple[bytes, ...]:

@@ -463,6 +463,30 @@ async def test_explanations_tell_what_the_policy_decides(wire: Wire, admin: Admi
     assert explanation.reason == "No rule or fallback policy for bridge_workspace"
 
 
+async def test_explanations_of_administration_are_the_decisions(wire: Wire, admin: Admin) -> None:
+    """Weakness 17: what is asked first, and what decides, is the same as for an operation."""
+    who = ("service", "sv::i::s")
+    await admin.grant(who, ("admin", "admin/*"), 40)
+    await admin.grant(who, ("admin", "admin/tokens"), 0)
+    await admin.grant(who, ("capability", "capability/audit_submit"), 10)
+    await admin.grant(who, ("capability", "capability/audit_submit/ws2"), 0)
+    holder = await wire.connect(service())
+    holder.say(token_op=pb.TokenOperation(op=pb.TokenOperation.LIST))
+    assert (await holder.expect("token")).success
+    explanation = await admin.explain(who, ("admin", "admin/tokens"), 40)
+    assert (explanation.allowed, explanation.reason) == (
+        True,
+        "Glob pattern rule: service:sv::i::s has ADMIN on admin:admin/*",
+    )
+    assert {item.resource for item in explanation.contributions} == {"admin:admin/*", "admin:admin/tokens"}
+    for workspace, allowed in (("ws1", True), ("ws2", False)):
+        event = pb.SubmitAuditEventRequest(event_type="custom", operation="o", workspace=workspace)
+        holder.say(submit_audit_event=event)
+        assert (await holder.expect("submit_audit_event_response")).success is allowed
+        explanation = await admin.explain(who, ("capability", f"capability/audit_submit/{workspace}"), 10)
+        assert explanation.allowed is allowed, explanation
+
+
 async def test_rules_survive_a_restart(tmp_path: Path) -> None:
     config = Config.development(tmp_path / "data", acl={"enabled": True})
     for expected in ({"ws0"}, {"ws0", "ws1"}):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.integration.protocol.test_access import Admin, K, Op, ask, kv, kv_allowed, kv_denied
 from tests.integration.protocol.test_audit import rows
-from tests.integration.protocol.test_tokens import ADMIN_KEY, create, first_token, key_for, with_key
-from tests.support.wire import Peer, Wire, agent, orchestrator, service
+from tests.integration.protocol.test_tokens import ADMIN_KEY, create, first_token, key_for, run, with_key
+from tests.support.wire import Peer, Wire, agent, orchestrator
 
 from aether import Config, Gateway
 from aether.audit.events import NO_AUDIT
@@ -176,8 +176,43 @@ async def test_the_newest_key_comes_first_however_fast_they_are_made(wire: Wire,
     assert listed[:10] == made[::-1]
 
 
-async def test_keys_are_for_the_type_that_they_say(wire: Wire, admin: Admin) -> None:
-    """W-15: a key with a pattern of another type opens nothing."""
-    key = await key_for(admin, "Service", scopes=["connect", "identity:ag::*"])
-    text = "API key not authorized for identity sv::i::s"
-    await wire.refused(service(**with_key(key)), StatusCode.PERMISSION_DENIED, text)
+@pytest.mark.parametrize(
+    ("kind", "pattern", "fits"),
+    [
+        ("Agent", "ag::w::i::*", True),
+        ("Agent", "*", True),
+        ("Agent", "a[g]::w::*", True),
+        ("Agent", "ag::w::i::s", True),
+        ("Agent", "ag::w::i", False),
+        ("Agent", "ta::*", False),
+        ("Task", "ta::*", True),
+        ("User", "us::alice::*", True),
+        ("Service", "ag::*", False),
+        ("Service", "nonsense", False),
+        ("Service", "", False),
+    ],
+)
+async def test_keys_are_for_the_type_that_they_say(admin: Admin, kind: str, pattern: str, fits: bool) -> None:
+    """W-15: a key with a pattern of another type opens nothing, so none is made."""
+    request = pb.TokenCreateRequest(
+        name="n", principal_type=kind, scopes=["connect", f"identity:{pattern}"], created_by="alice"
+    )
+    response = await run(admin.peer, pb.TokenOperation.CREATE, create_request=request)
+    assert response.success is fits
+    assert fits or response.error == f'identity pattern "{pattern}" fits no {kind.lower()}'
+
+
+@pytest.mark.parametrize("op", [pb.TokenOperation.REVOKE, pb.TokenOperation.DELETE])
+async def test_who_ends_its_own_key_is_told_so(wire: Wire, admin: Admin, op: int) -> None:
+    """And nothing that it says behind that is done."""
+    made = await create(admin, "Orchestrator")
+    mine = await wire.connect(orchestrator("mine", **with_key(made.plaintext_token)))
+    request = pb.TokenCreateRequest(name="late", principal_type="Orchestrator")
+    mine.write(
+        pb.UpstreamMessage(token_op=pb.TokenOperation(op=op, token_id=made.created_token.id)),
+        pb.UpstreamMessage(token_op=pb.TokenOperation(op=pb.TokenOperation.CREATE, create_request=request)),
+    )
+    assert (await mine.expect("token")).success
+    assert (await mine.expect("signal")).reason == "API key revoked or expired"
+    await mine.expect_status(StatusCode.UNAUTHENTICATED, "API key revoked or expired")
+    assert "late" not in {token.name for token in (await run(admin.peer, pb.TokenOperation.LIST)).tokens}
