@@ -92,6 +92,8 @@ class Port:
     payload_max: int
     bucket: TokenBucket | None
     workspace_bucket: TokenBucket | None
+    delivered: int
+    replayed: int
     quota: Window | None
     limited: bool
     published: bool

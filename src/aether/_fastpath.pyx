@@ -124,6 +124,8 @@ cdef int _classify(const char* text, Py_ssize_t size) noexcept nogil:
             return prefix if stop[1] - start[1] == 9 and text[start[1] + 8] == c"0" else -1
         if stop[1] == start[1] or (stop[1] - start[1] == 1 and text[start[1]] == c"*"):
             return prefix
+        if text[start[1]] == c":" or text[size - 1] == c":":
+            return -1
         return -1 if _forbidden(text + start[1], stop[1] - start[1]) else prefix
     if _forbidden(text, size):
         return -1
@@ -145,6 +147,8 @@ cdef int _classify(const char* text, Py_ssize_t size) noexcept nogil:
         if stop[k] == start[k]:
             if k == count - 1 and count > 2 and (LAST_MAY_BE_EMPTY >> prefix) & 1:
                 continue
+            return -1
+        if text[start[k]] == c":" or text[stop[k] - 1] == c":":
             return -1
     if prefix == TK:
         if stop[3] - start[3] == 3 and memcmp(text + start[3], b"msg", 3) == 0:
@@ -553,6 +557,7 @@ cdef class Lane:
             if port.call.pending >= port.high_water:
                 return False
             port.call.send(frame)
+            port.delivered += 1
         self.sent = position
         if not self.dirty and self.commit is not None:
             self.dirty = True
@@ -623,6 +628,7 @@ cdef class Port:
     :ivar held: messages waiting because an earlier one is still being handled; order is kept.
     :ivar dirty_lanes: lanes whose cursor moved since the last sweep; ``on_dirty(port)`` is called for the first.
     :ivar routes: topic bytes -> :class:`Route`; bounded by whoever fills it, cleared when a decision may have changed.
+    :ivar delivered: messages handed to the stream, ``replayed`` of them out of the log; whoever reads them sets them to 0.
     """
 
     cdef readonly object call
@@ -640,6 +646,8 @@ cdef class Port:
     cdef public list dirty_lanes
     cdef readonly object on_dirty
     cdef public object clock
+    cdef public long long delivered
+    cdef public long long replayed
     cdef long long[8] counts
     cdef long long payload_bytes
 
@@ -660,6 +668,8 @@ cdef class Port:
         self.dirty_lanes = []
         self.on_dirty = on_dirty
         self.clock = clock
+        self.delivered = 0
+        self.replayed = 0
         self.counts = [0, 0, 0, 0, 0, 0, 0, 0]
         self.payload_bytes = 0
 

@@ -76,6 +76,11 @@ class Refusal(AetherError):
         self.retryable = retryable
         self.retry_after_ms = retry_after_ms
 
+    @property
+    def counted_as(self) -> str:
+        """The code, or what metrics tell it apart by from others with the same code."""
+        return self.code
+
 
 class StoreUnavailable(AetherError):
     """A backend could not answer; the caller may retry. Nothing that was acknowledged is affected."""

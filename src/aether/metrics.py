@@ -130,6 +130,33 @@ class Metrics:
         self._routed = Counter(
             "aether_messages_routed", "Messages accepted.", ["workspace", "message_type"], registry=registry
         )
+        self._metered = Counter(
+            "aether_metering_messages_routed", "Messages accepted.", ["workspace", "message_type"], registry=registry
+        )
+        self._delivered = Counter(
+            "aether_messages_delivered",
+            "Messages and progress handed to receivers, by the workspace of the receiver.",
+            ["workspace"],
+            registry=registry,
+        )
+        self._replayed = Counter(
+            "aether_messages_replayed",
+            "Those of the delivered that came out of the log: for who was away or reads slowly.",
+            ["workspace"],
+            registry=registry,
+        )
+        self._shed = Counter(
+            "aether_deliveries_shed",
+            "What was left out because its receiver did not read, by kind of lane.",
+            ["lane"],
+            registry=registry,
+        )
+        self._topics_followed = Gauge(
+            "aether_topic_subscriptions_active", "Topics that sessions follow.", registry=registry
+        )
+        self._topics_behind = Gauge(
+            "aether_topic_subscriptions_behind", "Those whose reader is behind the newest message.", registry=registry
+        )
         self._bytes = Counter(
             "aether_metering_bytes_routed", "Payload bytes of accepted messages.", ["workspace"], registry=registry
         )
@@ -217,11 +244,29 @@ class Metrics:
         for name, count in zip(MESSAGE_TYPES, counts, strict=False):
             if count:
                 self._routed.labels(workspace, name).inc(count)
+                self._metered.labels(workspace, name).inc(count)
         if payload_bytes:
             self._bytes.labels(workspace).inc(payload_bytes)
 
+    def delivered(self, workspace: str, count: int, replayed: int) -> None:
+        """Messages handed to receivers since the last call, ``replayed`` of them out of the log."""
+        workspace = self._workspace(workspace)
+        if count:
+            self._delivered.labels(workspace).inc(count)
+        if replayed:
+            self._replayed.labels(workspace).inc(replayed)
+
+    def shed(self, lane: str) -> None:
+        """Something was left out because its receiver does not read."""
+        self._shed.labels(lane).inc()
+
+    def followed(self, topics: int, behind: int) -> None:
+        """How many topics all sessions follow, and on how many of them they are behind."""
+        self._topics_followed.set(topics)
+        self._topics_behind.set(behind)
+
     def message_error(self, workspace: str, code: str) -> None:
-        """A message or report was refused with a code of the catalogue."""
+        """A message or report was refused: with a code of the catalogue, or for a reason that is told apart from it."""
         error_type = _ERROR_TYPES.get(code) or code.removeprefix("ERR_").lower()
         self._errors.labels(self._workspace(workspace), error_type).inc()
 

@@ -105,6 +105,8 @@ def parse_target(topic: str) -> Target:
     required = segments[1:-1] if prefix in LAST_MAY_BE_EMPTY and len(segments) > 2 else segments[1:]
     if not all(required):
         raise InvalidTopic("empty topic segment")
+    for segment in segments[1:]:
+        _check_edges(segment)
     if prefix is Prefix.TK and segments[3] not in ("msg", "events"):
         raise InvalidTopic("unknown task lane")
     return Target(prefix, topic, _workspace(prefix, segments))
@@ -123,7 +125,14 @@ def _parse_fan_in(prefix: Prefix, topic: str, segments: list[str]) -> Target:
         return Target(prefix, topic)
     if any(character in "*> " or character < " " or character == "\x7f" for character in name):
         raise InvalidTopic("topic contains a forbidden character")
+    _check_edges(name)
     return Target(prefix, topic, workspace=name)
+
+
+def _check_edges(segment: str) -> None:
+    """No identifier begins or ends with a colon, since three in a row could be read in two ways."""
+    if segment.startswith(":") or segment.endswith(":"):
+        raise InvalidTopic('topic segment begins or ends with ":"')
 
 
 def _workspace(prefix: Prefix, segments: list[str]) -> str:

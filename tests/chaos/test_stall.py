@@ -93,6 +93,8 @@ async def test_a_full_disk(gateway: GatewayProcess) -> None:
             writer.send(RECEIVER, b"delivered")
             writer.flush()
             assert await receiver.receive(1) == [b"delivered"]
+            writer.send("ag::chaos::chaos::absent", b"kept")
+            writer.flush()
         finally:
             resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         put.value = b"after"
@@ -102,3 +104,5 @@ async def test_a_full_disk(gateway: GatewayProcess) -> None:
     await trio.to_thread.run_sync(gateway.start)
     async with agent(gateway.port, "writer") as writer:
         assert (await writer.ask(get)).kv.value == b"after"
+    async with agent(gateway.port, "absent") as absent:
+        assert await absent.receive(1) == [b"kept"]

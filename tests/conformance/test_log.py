@@ -145,3 +145,19 @@ async def test_positions_are_not_reused_after_everything_was_trimmed(
     async with open_stores(persistent_adapter, tmp_path, clock) as after:
         assert await read_all(after) == []
         assert after.log.append(TOPIC, b"y") > last
+
+
+async def test_a_place_is_kept_while_it_keeps_records_from_coming_again(
+    persistent_adapter: str, tmp_path: Path, clock: WallClock
+) -> None:
+    async with open_stores(persistent_adapter, tmp_path, clock) as stores:
+        last = stores.log.append(TOPIC, b"x")
+        for topic, position in ((TOPIC, last), ("ga::w", last)):
+            stores.log.commit_cursor(topic, "me", position)
+        await stores.settle()
+        clock.advance(30 * 86_400)
+        await stores.log.trim(max_age_ms=0, max_bytes=0)
+        assert await stores.log.load_cursor("ga::w", "me") is None
+        assert await stores.log.load_cursor(TOPIC, "me") == last
+        await stores.log.trim(max_age_ms=1000, max_bytes=0)
+        assert await stores.log.load_cursor(TOPIC, "me") is None

@@ -325,6 +325,7 @@ class Gateway:
             lambda: self.services.flush_all(),
             self.metrics.startup_triggered,
             self.metrics.task_neglected,
+            partial(self.metrics.shed, "task_events"),
         )
         self._tasks += tasks.services
         kv = KVService(

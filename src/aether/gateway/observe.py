@@ -173,14 +173,19 @@ class Observer:
 
     def collect(self) -> None:
         """Bring the counters up to date; called before each scrape."""
+        topics = behind = 0
         for session in self._directory:
             self._collect(session)
+            more, waiting = session.topics_followed
+            topics, behind = topics + more, behind + waiting
+        self._metrics.followed(topics, behind)
         now = trio.current_time()
         if now - self._sampled_at >= 1.0:
             self._rate = (self._routed - self._sampled) / (now - self._sampled_at)
             self._sampled, self._sampled_at = self._routed, now
 
     def _collect(self, session: Session) -> None:
+        self._metrics.delivered(session.identity.workspace, *session.take_deliveries())
         counts, payload_bytes = session.take_counts()
         self._routed += sum(counts)
         self._metrics.routed(session.identity.workspace, counts, payload_bytes)

@@ -19,12 +19,15 @@ import trio
 
 from aether._fastpath import Lane, Port
 from aether.answers import Answer
+from aether.errors import StoreUnavailable
 from aether.messaging.log import TopicLog
 from aether.rpc.server import ServerCall
 
 __all__ = ["Answers", "CatchUp", "Confirmations", "Durability"]
 
 READ_BYTES = 256 * 1024
+RETRY_S = 1.0
+"""Pause after a log that could not be read."""
 SWEEP_S = 0.02
 SWEEP_PER_SESSION_S = 0.0005
 SWEEP_MAX_S = 0.25
@@ -138,12 +141,18 @@ class CatchUp:
         await self._call.wait_pending_below(max(1, self._port.high_water // 2))
         last = lane.topic.last
         if lane.sent < last:
-            page = await self._log.read(lane.topic.name, lane.sent, READ_BYTES)
+            try:
+                page = await self._log.read(lane.topic.name, lane.sent, READ_BYTES)
+            except StoreUnavailable:
+                await trio.sleep(RETRY_S)
+                return False
             if not page:
                 lane.sent = max(lane.sent, last)  # retention took everything up to there
+            before = self._port.delivered
             for position, frame in page:
                 if not lane.deliver(position, frame):
                     break
+            self._port.replayed += self._port.delivered - before
             self._call.flush()
         # No checkpoint between this comparison and the switch: a publisher sees the lane either behind or live.
         if lane.sent >= lane.topic.last:

@@ -487,6 +487,18 @@ class Session:
         """Messages by type and payload bytes routed since the last call."""
         return self._port.take_counts()
 
+    def take_deliveries(self) -> tuple[int, int]:
+        """Messages handed to the stream since the last call, and how many of them came out of the log."""
+        port = self._port
+        taken = (port.delivered, port.replayed)
+        port.delivered = port.replayed = 0
+        return taken
+
+    @property
+    def topics_followed(self) -> tuple[int, int]:
+        """How many topics, and on how many of them there is more in the log than the client was sent."""
+        return self._subscriptions.count()
+
     def _release(self) -> None:
         """Stop following topics and give up cursors; idempotent."""
         self._services.confirmations.forget(self._port)
@@ -567,7 +579,7 @@ class Session:
             reply = self._handle(kind, operation)
         except Refusal as refusal:
             reply = _refused(refusal, kind, operation)
-            self._count_refused(kind, refusal.code)
+            self._count_refused(kind, refusal.counted_as)
         except StoreUnavailable:
             reply = _unavailable(kind, operation)
             self._count_refused(kind, Code.PUBLISH_FAILED)
@@ -758,15 +770,15 @@ class Session:
         if self._catch_up.add(lane):
             self._nursery.start_soon(self._catch_up.run)
 
-    def follow(self, topic: str, since_ms: int) -> None:
+    def follow(self, topic: str) -> None:
         """See :class:`aether.tasks.participants.LaneFollower`."""
         if topic not in self._followed:
             self._followed.add(topic)
-            self.start_soon(self._follow, topic, since_ms)
+            self.start_soon(self._follow, topic)
 
-    async def _follow(self, topic: str, since_ms: int) -> None:
+    async def _follow(self, topic: str) -> None:
         try:
-            await self._subscriptions.open([Subscription(topic, Start.ALL)], self.identity, since_ms)
+            await self._subscriptions.open([Subscription(topic, Start.ALL)], self.identity)
         except StoreUnavailable:
             log.warning("lane not followed", topic=topic, identity=self.lock_key)
             self._followed.discard(topic)

@@ -2,7 +2,7 @@
 
 Ways to start a lane: *resume* continues at the committed cursor and begins with the whole retained log (or at a
 hint); *tail* is like it but begins at the end, and stores that at once so that the first gap is not lost; *live*
-keeps no cursor and follows from now on; *all* keeps none either, and begins at the start or at a hint.
+keeps no cursor and follows from now on; *all* keeps none either, and begins at the start.
 """
 
 from __future__ import annotations
@@ -121,6 +121,11 @@ class Subscriptions:
         accepts: Callable[[bytes], bool] | None = ProgressFilter(identity.topic) if subscription.progress else None
         commit = self._log.commit_cursor if keeps_cursor else None
         return Lane(topic, self._port, position, consumer, commit, accepts)
+
+    def count(self) -> tuple[int, int]:
+        """Topics that are followed, and those of them that wait for the reader."""
+        behind = sum(not lane.live for lane in self._lanes.values())
+        return len(self._lanes) + len(self._workers), behind
 
     def close(self, names: list[str]) -> None:
         """Leave some topics."""

@@ -127,15 +127,17 @@ def compose_tasks(
     flush: Callable[[], None],
     on_trigger: Callable[[str, str], None],
     on_neglected: Callable[[str], None],
+    on_shed: Callable[[], None],
 ) -> Tasks:
     """The task features of a gateway, and what starts agents for them.
 
     :param flush: sends what was queued for sessions by something that is not a session.
     :param on_trigger: counts how messages for absent agents went.
     :param on_neglected: counts tasks that somebody should look at, by what the audit log calls it.
+    :param on_shed: counts progress that was left out for who does not read.
     """
     book = TaskBook(tier.tasks, wall_clock)
-    watches = Watches(book, tier.tasks)
+    watches = Watches(book, tier.tasks, on_shed)
 
     def tell(identity: str, answer: Answer) -> None:
         if (session := directory.holder(identity)) is not None:

@@ -12,12 +12,15 @@ from collections import deque
 import trio
 
 from aether._fastpath import Port, Topic
+from aether.errors import StoreUnavailable
 from aether.messaging.log import TopicLog
 
 __all__ = ["Group", "Groups", "Worker"]
 
 CONSUMER = "group"
 READ_BYTES = 256 * 1024
+RETRY_S = 1.0
+"""Pause after a log that could not be read."""
 
 
 class Worker:
@@ -35,6 +38,7 @@ class Worker:
 
     def give(self, position: int, frame: bytes) -> None:
         self.port.call.send(frame)
+        self.port.delivered += 1
         self.handed += 1
         self.in_flight.append((self.handed, position, frame))
         if not self.dirty:
@@ -137,7 +141,12 @@ class Group:
             self.pumping = False
 
     async def _read(self) -> None:
-        for position, frame in await self._log.read(self.topic.name, self._position, READ_BYTES):
+        try:
+            page = await self._log.read(self.topic.name, self._position, READ_BYTES)
+        except StoreUnavailable:
+            await trio.sleep(RETRY_S)
+            return
+        for position, frame in page:
             worker = self._choose()
             if worker is None:
                 break

@@ -30,6 +30,8 @@ ROUTES_MAX = 1024
 _STARTABLE = frozenset({Prefix.AG, Prefix.TU})
 """Who is started when a message is there for it."""
 
+_NO_BROADCAST = "cross_workspace_broadcast_denied"
+
 _FAN_IN = frozenset({Prefix.EVENT, Prefix.METRIC})
 
 _TASK_WORKERS = frozenset({PrincipalType.AGENT, PrincipalType.TASK})
@@ -70,6 +72,11 @@ class Denial(Refusal):
         self.reason = reason
         self.details = details
         self.lineage = lineage
+
+    @property
+    def counted_as(self) -> str:
+        """See :attr:`Refusal.counted_as`."""
+        return self.reason if self.reason == _NO_BROADCAST else self.code
 
 
 class MessageLog(Protocol):
@@ -293,7 +300,7 @@ class Router:
             raise Denial(
                 f"cross-workspace broadcast to {topic} denied: cross-workspace broadcast requires "
                 f'capability/{operation} on workspace "{declared}"',
-                "cross_workspace_broadcast_denied",
+                _NO_BROADCAST,
                 declared_workspace=declared,
             )
 

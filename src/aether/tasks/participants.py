@@ -22,8 +22,8 @@ _YES = ("true", "1")
 class LaneFollower(Protocol):
     """A window."""
 
-    def follow(self, topic: str, since_ms: int) -> None:
-        """Get what is on a topic since a time in Unix milliseconds, and what comes; again is harmless."""
+    def follow(self, topic: str) -> None:
+        """Get all that is on a topic, and what comes; again is harmless."""
 
     def unfollow(self, topic: str) -> None: ...
 
@@ -61,7 +61,7 @@ class Participants:
         if task.status is Status.RUNNING and task.task_id not in begun:
             begun[task.task_id] = None
             for window in self._windows(task.subject_id):
-                window.follow(lane_of(task), 0)
+                window.follow(lane_of(task))
         elif task.status not in LIVE and task.task_id in begun:
             del begun[task.task_id]
             for window in self._windows(task.subject_id):
@@ -73,5 +73,4 @@ class Participants:
         """A window of a user is there."""
         for task_id in self._begun.get(user, ()):
             if (task := self._book.get(task_id)) is not None:
-                text = task.metadata.get(STARTED_AT, "")
-                window.follow(lane_of(task), int(text) if TIME.fullmatch(text) else task.started_ms)
+                window.follow(lane_of(task))

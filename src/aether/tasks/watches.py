@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import trio
 
-from aether.answers import Answer
-from aether.errors import StoreUnavailable
+from aether.answers import Answer, refuse
+from aether.errors import Code, StoreUnavailable
 from aether.proto import aether_pb2 as pb
 from aether.tasks.book import TaskBook
 from aether.tasks.model import Task
@@ -52,6 +52,7 @@ class Watch:
 
     :ivar position: number of the last event it was sent, or was not to be sent.
     :ivar missed: something happened while it was reading.
+    :ivar is_shedding: what is not kept is left out until the follower reads on, and it was told so.
     """
 
     def __init__(
@@ -65,12 +66,17 @@ class Watch:
         self.since_ms = since_ms
         self.is_live = False
         self.missed = False
+        self.is_shedding = False
 
 
 class Watches:
-    """All subscriptions of a gateway."""
+    """All subscriptions of a gateway.
 
-    def __init__(self, book: TaskBook, store: TaskStore) -> None:
+    :param on_shed: told each time that something was left out for a follower that does not read.
+    """
+
+    def __init__(self, book: TaskBook, store: TaskStore, on_shed: Callable[[], None] = lambda: None) -> None:
+        self._on_shed = on_shed
         self._book = book
         self._store = store
         self._by_id: dict[str, Watch] = {}
@@ -131,14 +137,24 @@ class Watches:
     def on_progress(self, task: Task, report: pb.ProgressReport, now_ms: int) -> None:
         """Progress is for those who watch just now, and not kept: a newer report replaces it."""
         for watch in self._watching(task) if self._by_id else ():
-            if watch.is_live and watch.follower.has_room:
-                watch.follower.put(Answer((progress_frame(task, report, now_ms, watch.watch_id),)))
+            self._tell_now(watch, progress_frame(task, report, now_ms, watch.watch_id))
 
     def on_authority_request(self, task: Task, event: pb.AuthorityRequestEvent, now_ms: int) -> None:
         """News of a request that names the task, for those who watch just now: the request itself is kept elsewhere."""
         for watch in self._watching(task) if self._by_id else ():
-            if watch.is_live and watch.follower.has_room:
-                watch.follower.put(Answer((authority_request_frame(task, event, now_ms, watch.watch_id),)))
+            self._tell_now(watch, authority_request_frame(task, event, now_ms, watch.watch_id))
+
+    def _tell_now(self, watch: Watch, frame: bytes) -> None:
+        """Now or never; a follower that has no room is told once that there was something (routing 4.7)."""
+        if watch.follower.has_room and watch.is_live:
+            watch.is_shedding = False
+            watch.follower.put(Answer((frame,)))
+            return
+        self._on_shed()
+        if not watch.is_shedding and not watch.follower.has_room:
+            watch.is_shedding = True
+            text = f"progress of task {watch.task_id} is left out until what was sent before it has been read"
+            watch.follower.put(Answer((refuse(Code.BACKPRESSURE, text),)))
 
     def _watching(self, task: Task) -> Iterator[Watch]:
         yield from list(self._by_task.get(task.task_id, {}).values())

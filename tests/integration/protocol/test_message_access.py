@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.integration.protocol.test_access import ALICE, ME, Admin, denied, move
 from tests.integration.protocol.test_authority import derive, made, on_behalf
-from tests.integration.protocol.test_messages import metric
+from tests.integration.protocol.test_messages import errors_counted, metric
 from tests.support.tasks import Desk, Op
 from tests.support.wire import Peer, Wire, agent, engine, metrics_bridge, orchestrator, service, user
 
@@ -95,7 +95,7 @@ async def test_who_may_only_read_at_home_reports_metrics_and_nothing_else(wire: 
 
 @pytest.mark.parametrize(("family", "capability", "other"), [("event", EVENTS, METRICS), ("metric", METRICS, EVENTS)])
 async def test_broadcasts_to_another_workspace_take_their_capability(
-    wire: Wire, admin: Admin, family: str, capability: tuple[str, str], other: tuple[str, str]
+    wire: Wire, admin: Admin, gateway: Gateway, family: str, capability: tuple[str, str], other: tuple[str, str]
 ) -> None:
     """routing 40: that, and no right to the workspace itself."""
     await admin.grant(AGENT, WS2, 0)
@@ -105,6 +105,7 @@ async def test_broadcasts_to_another_workspace_take_their_capability(
     await admin.grant(AGENT, capability, 10)
     peer.send(f"{family}::ws2", metric(), pb.METRIC)
     await peer.expect_error("ERR_PERMISSION_DENIED", f"cross-workspace broadcast to {family}::receiver0 denied: ")
+    assert errors_counted(gateway) == {"cross_workspace_broadcast_denied": 1}
     await admin.grant(AGENT, capability, 20)
     peer.send(f"{family}::ws2", metric(), pb.METRIC)
     assert (await receiver.expect("msg")).workspace == "ws2"

@@ -20,8 +20,10 @@ from tests.support.wire import (
     task,
     user,
 )
+from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.errors import StoreUnavailable
 from aether.proto import aether_pb2 as pb
 
 MIB = 1024 * 1024
@@ -32,6 +34,16 @@ def metric(**changes: object) -> bytes:
     """A serialized ``Metric`` with one entry."""
     fields = {"entries": [pb.MetricEntry(name="tokens", kind="count", qty=1)], **changes}
     return pb.Metric(**fields).SerializeToString()  # type: ignore[arg-type]
+
+
+def errors_counted(gateway: Gateway) -> dict[str, int]:
+    """``aether_message_errors_total`` of all workspaces, by type."""
+    counted: Counter[str] = Counter()
+    for line in gateway.metrics.exposition().decode().splitlines():
+        if line.startswith("aether_message_errors_total{"):
+            labels, number = line.rsplit(" ", 1)
+            counted[labels.split('error_type="')[1].split('"')[0]] += int(float(number))
+    return dict(counted)
 
 
 # ---------------------------------------------------------------------------------------------------------- topics
@@ -65,6 +77,12 @@ UNADDRESSABLE = [
     "ga::a b",
     "event::receiver7",
     "tk::w::t::other",
+    "sv::*",
+    "ag:::w::i::s",
+    "ag::w:::i::s",
+    "us::alice:",
+    "us::alice::w1:",
+    "event:::w",
 ]
 
 
@@ -309,7 +327,9 @@ async def test_a_burst_over_the_rate_is_refused_with_a_time_to_wait(tmp_path: Pa
             peer.send(ME)
             assert (await peer.expect_error("ERR_RATE_LIMITED", retryable=True)).retry_after_ms >= 10
             peer.say(progress=pb.ProgressReport(state="running"))
-            await peer.expect_error("ERR_RATE_LIMITED", "progress report rate limit exceeded", retryable=True)
+            error = await peer.expect_error("ERR_RATE_LIMITED", "progress report rate limit exceeded", retryable=True)
+            assert error.retry_after_ms >= 10
+            assert errors_counted(gateway) == {"payload_too_large": 5, "rate_limited": 2}
             for index in range(9):
                 peer.say(kv_op=pb.KVOperation(op=pb.KVOperation.PUT, key="k", request_id=str(index)))
                 assert (await peer.expect("kv")).success
@@ -344,6 +364,7 @@ async def test_the_rate_of_a_workspace_is_shared(tmp_path: Path, engine: str) ->
             second.send("ag::w::i::1")
             error = await second.expect_error("ERR_WORKSPACE_RATE_LIMITED", retryable=True)
             assert error.retry_after_ms == 100
+            assert errors_counted(gateway) == {"workspace_rate_limited": 1}
             elsewhere.send("ag::w::i::1")
             assert await first.expect_payloads(1) == [b""]
 
@@ -359,6 +380,7 @@ async def test_the_quota_of_an_identity(tmp_path: Path, engine: str) -> None:
             assert await peer.expect_payloads(5) == [b""] * 5
             error = await peer.expect_error("ERR_QUOTA_001", "limit 5", retryable=True)
             assert error.retry_after_ms == 1000
+            assert errors_counted(gateway) == {"quota_exceeded": 1}
             with trio.fail_after(PATIENCE_S):
                 while True:
                     peer.send(ME, b"in the next second")
@@ -511,6 +533,51 @@ async def test_what_a_lost_receiver_was_not_handed_comes_after_its_return(wire: 
     first = (await again.expect("msg")).payload
     position = expected.index(first)
     assert await again.expect_payloads(len(expected) - position - 1) == expected[position + 1 :]
+
+
+async def test_what_is_older_than_the_retention_does_not_come(tmp_path: Path, engine: str) -> None:
+    """routing 77; and a place in a topic is kept as long as without it something would come again."""
+    clock = WallClock()
+    async with Gateway(Config.development(tmp_path / "d"), wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            sender = await wire.connect(agent("sender"))
+            sender.send(ME, b"old")
+            await sender.settle()
+            clock.advance(3600)
+            sender.send(ME, b"young")
+            await sender.settle()
+            await gateway.services.log.trim(max_age_ms=1_800_000, max_bytes=0)
+            receiver = await wire.connect(agent())
+            assert await receiver.expect_payloads(1) == [b"young"]
+            await receiver.close()
+            clock.advance(30 * 86_400)
+            await gateway.services.log.trim(max_age_ms=0, max_bytes=0)
+            await (await wire.connect(agent())).expect_nothing()
+
+
+@pytest.mark.parametrize("topic", ["ag::w::i::late", "tb::w::late"])
+async def test_a_log_that_cannot_be_read_is_read_again(
+    wire: Wire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, topic: str
+) -> None:
+    """routing 57: who waits for it is served later, and nobody else is concerned."""
+    sender = await wire.connect(agent("sender"))
+    for index in range(3):
+        sender.send(topic, b"%d" % index)
+    await sender.settle()
+    read, refused = gateway.services.log.read, []
+
+    async def fail(name: str, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
+        if name == topic and not refused:
+            refused.append(name)
+            raise StoreUnavailable("the store cannot be read")
+        return await read(name, after, max_bytes)
+
+    monkeypatch.setattr(gateway.services.log, "read", fail)
+    late = agent("late") if topic.startswith("ag") else task(implementation="late")
+    assert await (await wire.connect(late)).expect_payloads(3) == [b"0", b"1", b"2"]
+    assert refused
+    await sender.settle()
 
 
 # ----------------------------------------------------------------------------------------------------------- pools
@@ -757,9 +824,45 @@ async def test_messages_and_refusals_are_counted(wire: Wire, gateway: Gateway) -
     await peer.expect_error("ERR_INVALID_TOPIC")
     peer.send("uu::alice")
     await peer.expect_error("ERR_PERMISSION_DENIED")
+    peer.send(ME, bytes(MIB + 1))
+    await peer.expect_error("ERR_PAYLOAD_TOO_LARGE")
+    peer.send("sv::nobody")
+    await peer.expect_error("ERR_SV_UNAVAILABLE", retryable=True)
+    peer.send("metric::*", b"", pb.METRIC)
+    await peer.expect_error("ERR_METRIC_EMPTY")
+    peer.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="x"))  # neither message nor report
+    await peer.expect_error("ERR_INVALID_PRINCIPAL")
+    assert errors_counted(gateway) == {
+        "invalid_topic": 1,
+        "permission_denied": 1,
+        "payload_too_large": 1,
+        "sv_wildcard_unavailable": 1,
+        "metric_validation": 1,
+    }
     gateway.services.observer.collect()
     lines = gateway.metrics.exposition().decode().splitlines()
     assert 'aether_messages_routed_total{message_type="CHAT",workspace="w"} 3.0' in lines
+    assert 'aether_metering_messages_routed_total{message_type="CHAT",workspace="w"} 3.0' in lines
     assert 'aether_metering_bytes_routed_total{workspace="w"} 15.0' in lines
     assert 'aether_message_errors_total{error_type="invalid_topic",workspace="w"} 1.0' in lines
     assert 'aether_message_errors_total{error_type="permission_denied",workspace="w"} 1.0' in lines
+
+
+async def test_deliveries_are_counted(wire: Wire, gateway: Gateway) -> None:
+    """routing weakness 39: by the workspace of the receiver, and those that came late."""
+    sender, receiver = await wire.connect(agent(workspace="elsewhere")), await wire.connect(agent())
+    for meanwhile in (False, True):
+        if meanwhile:
+            await receiver.close()
+        for _ in range(3):
+            sender.send(ME)
+        await sender.settle()
+        if meanwhile:
+            receiver = await wire.connect(agent())
+        await receiver.expect_payloads(3)
+    gateway.services.observer.collect()
+    lines = gateway.metrics.exposition().decode().splitlines()
+    assert 'aether_messages_delivered_total{workspace="w"} 6.0' in lines
+    assert 'aether_messages_replayed_total{workspace="w"} 3.0' in lines
+    assert "aether_topic_subscriptions_active 6.0" in lines
+    assert "aether_topic_subscriptions_behind 0.0" in lines

@@ -219,18 +219,23 @@ async def test_101_a_user_who_takes_part(admin: Admin, connect: Connect, clock: 
     task_id = await boss.pool(
         authorization=on_behalf(grant), metadata={"subject_participant": "true", "thread_id": "t"}
     )
+    lane = f"tk::w::{task_id}::msg"
+    boss.peer.send(lane, b"before")
+    await boss.settled("error")
+    clock.advance(60)
     await helper.do(Op.CLAIM, task_id)
     for desk in (alice, window):
         update = await desk.next("progress_update")
         while update.state != "running":
             update = await desk.next("progress_update")
-        assert (update.kind, update.metadata["thread_id"]) == (pb.PROGRESS_KIND_TASK, "t")
-    lane = f"tk::w::{task_id}::msg"
-    helper.peer.send(lane, b"news")
+        assert (update.kind, update.task_id, update.workspace) == (pb.PROGRESS_KIND_TASK, task_id, "w")
+        assert (update.metadata["status"], update.metadata["thread_id"]) == ("running", "t")
+    for payload in (b"news", b"more"):
+        helper.peer.send(lane, payload)
     for desk in (alice, window):
-        assert (await desk.next("msg")).payload == b"news"
+        assert [(await desk.next("msg")).payload for _ in range(3)] == [b"before", b"news", b"more"]
     later = await connect(user("alice", "late"))
-    assert (await later.next("msg")).payload == b"news"
+    assert [(await later.next("msg")).payload for _ in range(3)] == [b"before", b"news", b"more"]
     stranger = await connect(service("2", implementation="other"))
     stranger.peer.send(lane, b"spam")
     assert (await stranger.next("error")).code == "ERR_PERMISSION_DENIED"
@@ -238,6 +243,46 @@ async def test_101_a_user_who_takes_part(admin: Admin, connect: Connect, clock: 
     boss.peer.send(lane, b"too late")
     await boss.settled("error")
     assert [await desk.settled("msg") for desk in (alice, window, later)] == [[], [], []]
+
+
+@pytest.mark.parametrize("end", [Op.FAIL, Op.CANCEL, Op.REJECT])
+async def test_101_whatever_ends_a_task_ends_its_lane(
+    admin: Admin, connect: Connect, clock: WallClock, end: int
+) -> None:
+    """routing weakness 26."""
+    await admin.grant(ALICE, WORKSPACE, 30)
+    alice = await connect(user("alice"))
+    grant = await lent(connect, clock, BOSS[1], window="w3")
+    boss = await connect(agent("boss"))
+    task_id = await boss.created(authorization=on_behalf(grant), metadata={"subject_participant": "1"})
+    lane = f"tk::w::{task_id}::msg"
+    await boss.do(Op.CLAIM, task_id)
+    boss.peer.send(lane, b"news")
+    assert (await alice.next("msg")).payload == b"news"
+    if end == Op.REJECT:  # only what is not being worked on
+        await boss.do(Op.PAUSE, task_id, timeout_ms=60_000)
+    await boss.do(end, task_id)
+    boss.peer.send(lane, b"too late")
+    await boss.settled("error")
+    assert await alice.settled("msg") == []
+
+
+async def test_101_nobody_is_led_to_a_lane_by_a_forged_report(admin: Admin, boss: Desk, connect: Connect) -> None:
+    """routing 91."""
+    alice, other = await connect(user("alice")), await connect(agent("other"))
+    alice.peer.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="w"))
+    await alice.settled("error")
+    task_id = await boss.created(metadata={"subject_participant": "true"})
+    await boss.do(Op.CLAIM, task_id)
+    for recipient in ("", "us::alice"):
+        report = pb.ProgressReport(
+            task_id=task_id, kind=pb.PROGRESS_KIND_TASK, metadata={"status": "running"}, recipient=recipient
+        )
+        other.peer.say(progress=report)
+        assert (await alice.next("progress_update")).task_id == task_id
+    boss.peer.send(f"tk::w::{task_id}::msg", b"private")
+    await boss.settled("error")
+    assert [await desk.settled("msg") for desk in (alice, other)] == [[], []]
 
 
 @pytest.mark.parametrize("early", [False, True])

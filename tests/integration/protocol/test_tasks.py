@@ -842,16 +842,61 @@ async def test_94_nobody_ends_the_subscription_of_another(boss: Desk, worker: De
 
 async def test_95_foreign_tasks_cannot_be_followed(boss: Desk, connect: Connect) -> None:
     stranger = await connect(agent("x", workspace="other"))
-    assert (await stranger.subscribe(await boss.created())).error == "task not found"
-    assert (await stranger.subscribe("")).error == "task_id is required"
+    for task_id, error in {
+        await boss.created(): "task not found",
+        "unknown": "task not found",
+        "": "task_id is required",
+    }.items():
+        response = await stranger.subscribe(task_id)
+        assert (response.success, response.error, response.subscription_id) == (False, error, "")
 
 
 async def test_96_progress(boss: Desk, worker: Desk) -> None:
     task_id = await boss.pool()
     await boss.subscribe(task_id)
-    worker.peer.say(progress=pb.ProgressReport(task_id=task_id, state="working", completion=0.5, summary="half"))
+    report = pb.ProgressReport(task_id=task_id, state="working", completion=0.5, summary="half", metadata={"k": "v"})
+    worker.peer.say(progress=report)
     event = (await boss.next("task_event")).progress
-    assert (event.state, event.progress, event.message) == ("working", 0.5, "half")
+    assert (event.state, event.progress, event.message, dict(event.metadata)) == ("working", 0.5, "half", {"k": "v"})
+
+
+async def test_96_progress_of_a_task_is_told_by_those_who_have_a_part_in_it(
+    boss: Desk, worker: Desk, connect: Connect
+) -> None:
+    """routing 88."""
+    task_id = await boss.pool()
+    await boss.subscribe(task_id)
+    stranger = await connect(agent("stranger"))
+    stranger.peer.say(progress=pb.ProgressReport(task_id=task_id, state="forged"))
+    await stranger.settled("error")
+    for desk in (boss, worker):
+        desk.peer.say(progress=pb.ProgressReport(task_id=task_id, state=desk.peer.ack.session_id))
+        assert (await boss.next("task_event")).progress.state == desk.peer.ack.session_id
+    assert await boss.settled("task_event") == []
+
+
+async def test_progress_is_left_out_for_who_does_not_read(
+    boss: Desk, worker: Desk, gateway: Gateway, connect: Connect
+) -> None:
+    """routing 97: counted and told, once, and then it goes on."""
+    watcher = await connect(agent("boss2"))
+    task_id = await watcher.pool()
+    await watcher.subscribe(task_id)
+    watcher.peer.call.pause_reading()
+    report = pb.ProgressReport(task_id=task_id, state="working", recipient="us::nobody", summary="x" * 60_000)
+    for _ in range(50):
+        for _ in range(10):
+            worker.peer.say(progress=report)
+        await worker.settled("error")
+        if b'aether_deliveries_shed_total{lane="task_events"}' in gateway.metrics.exposition():
+            break
+    watcher.peer.call.resume_reading()
+    error = await watcher.next("error")
+    assert (error.code, task_id in error.message, error.retryable) == ("BACKPRESSURE", True, False)
+    await watcher.settled("task_event")
+    worker.peer.say(progress=pb.ProgressReport(task_id=task_id, state="again", recipient="us::nobody"))
+    assert (await watcher.next("task_event")).progress.state == "again"
+    assert await watcher.settled("error") == []
 
 
 async def test_97_98_families(boss: Desk, worker: Desk) -> None:

@@ -420,8 +420,14 @@ class Database:
     # ----------------------------------------------------------------------------------------------- reading
 
     async def scan(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a longer read in a worker thread; sees what is durable."""
-        return await trio.to_thread.run_sync(query, self._scanner, limiter=self._scan_limiter)
+        """Run a longer read in a worker thread; sees what is durable.
+
+        :raises StoreUnavailable: the database could not be read.
+        """
+        try:
+            return await trio.to_thread.run_sync(query, self._scanner, limiter=self._scan_limiter)
+        except sqlite3.Error as error:
+            raise StoreUnavailable("the store cannot be read") from error
 
     async def maintain(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a write outside of batches, in a transaction of its own, in the writer thread. Keep it short.

@@ -32,6 +32,12 @@ _UPSERT_CURSORS = """
 INSERT INTO cursors SELECT value->>0, value->>1, value->>2, ?2 FROM json_each(?1) WHERE true
 ON CONFLICT DO UPDATE SET position = max(position, excluded.position), used_ms = excluded.used_ms
 """
+_FORGET_CURSORS = """
+DELETE FROM cursors WHERE used_ms < ? AND NOT EXISTS (
+    SELECT 1 FROM log WHERE log.topic = (SELECT id FROM topics WHERE name = cursors.topic) AND first <= position
+)
+"""
+"""Not those that records lie before, which would be read again without them."""
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _ADD_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value"
 
@@ -190,9 +196,7 @@ class SqliteLog:
                 break
         if self._cursor_age_ms > 0:
             oldest = now - self._cursor_age_ms
-            await self._database.maintain(
-                lambda writer: writer.execute("DELETE FROM cursors WHERE used_ms < ?", (oldest,)).rowcount
-            )
+            await self._database.maintain(lambda writer: writer.execute(_FORGET_CURSORS, (oldest,)).rowcount)
         return removed
 
 
