@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,11 @@ def interpreter() -> str:
     return os.environ.get("AETHER_OFFICIAL_PYTHON", str(ROOT / ".venv-official" / "bin" / "python"))
 
 
-def run_scenario(name: str, target: str, *arguments: str) -> Any:
+def run_scenario(name: str, target: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Any:
     """Run a scenario with the client's interpreter; returns what it reports as its last line, in JSON."""
     command = [interpreter(), str(SCENARIOS / name), target, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    settings = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=settings)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.strip().splitlines()[-1])
 

@@ -17,6 +17,7 @@ import trio
 from tests.support.gateway_process import GatewayProcess
 
 import aether
+from aether.cli.pki import Authority
 from aether.proto import aether_pb2 as pb
 
 from .conftest import SCENARIOS, Play, interpreter, run_scenario
@@ -90,6 +91,82 @@ def test_every_principal_type_with_the_synchronous_client(play: Play) -> None:
     ]
 
 
+HEARD = """
+a.pool worker 6 ag
+a.send_broadcast_to_agents a,b 6 ag
+a.send_broadcast_to_users alice 6 ag
+a.elsewhere bob 6 ag
+a.send_checked_message b 6 ag
+a.send_event engine 4 ag
+a.send_message_to_agent b 6 ag
+a.send_message_to_task task 6 ag
+a.send_message_to_user_session alice 6 ag
+a.send_message_to_user_workspace alice 6 ag
+alice.pool worker 6 us
+alice.send_message_to_agent b 6 us
+alice.send_message_to_task task 6 us
+alice.send_message_to_user_session alice 6 us
+alice.send_message_to_user_workspace alice 6 us
+engine.send_broadcast_to_agents a,b 2 event
+engine.send_broadcast_to_users alice 6 event
+engine.elsewhere bob 6 event
+engine.send_command_to_agent b 2 event
+engine.send_command_to_task task 2 event
+engine.send_message_to_user alice 6 event
+engine.send_message_to_user_broadcast alice 6 event
+engine.send_message_to_user_workspace alice 6 event
+keeper.send_status_to_agent b 2 orc
+keeper.send_status_to_task task 2 orc
+last b 6 ag
+metric bridge 5 ag
+metric bridge 5 event
+metric bridge 5 tu
+s1.pool worker 6 sv
+s1.send_message_to_agent b 6 sv
+s1.send_message_to_task task 6 sv
+s1.send_message_to_user_broadcast alice 6 sv
+s1.send_message_to_user_session alice 6 sv
+s1.send_message_to_user_workspace alice 6 sv
+task.pool worker 6 tu
+task.send_event engine 4 tu
+task.send_message_to_agent b 6 tu
+task.send_message_to_task task 6 tu
+task.send_message_to_user_session alice 6 tu
+typed_0 b 1 ag
+typed_1 b 2 ag
+typed_2 b 3 ag
+"""
+"""Payload, who hears it, type and kind of the source, of every helper that both families have."""
+
+HEARD_ASYNC = """
+a.send_message_to_service s2 6 ag
+any one 6 ag
+any one 6 sv
+metric bridge 5 sv
+s1.send_event engine 4 sv
+s1.send_message_to_service s2 6 sv
+"""
+
+FAMILIES = {"native": "async", "purerpc": "sync"}
+"""Scenarios of both families play one with each engine: what a helper does is no matter of both at once."""
+
+HANDLERS = {1: "on_chat_message", 2: "on_control_message", 3: "on_tool_call", 4: "on_event", 5: "on_metric"}
+
+
+def test_every_helper_that_sends(gateway: GatewayProcess, engine: str) -> None:
+    """sdk 3, 13, 14, 16, 18 to 20: with the right type and source, and to nobody else."""
+    family = FAMILIES[engine]
+    expected = []
+    for line in filter(None, (HEARD + (HEARD_ASYNC if family == "async" else "")).splitlines()):
+        payload, recipients, kind, source = line.split()
+        expected += [[payload, name, int(kind), source] for name in recipients.split(",")]
+    seen = run_scenario("helpers.py", gateway.target, family)
+    one_service = [entry if entry[0] != "any" else ["any", "one", *entry[2:]] for entry in seen["heard"]]
+    assert sorted(one_service) == sorted(expected)
+    assert seen["typed"] == sorted([HANDLERS[kind], kind] for _, _, kind, _ in expected if kind in HANDLERS)
+    assert seen["errors"] == [["bridge", "ERR_PERMISSION_DENIED"]]  # acknowledgments of metrics are refused
+
+
 @pytest.mark.parametrize("end", ["kill", "stop"])
 def test_nothing_is_lost_when_the_gateway_goes(tmp_path: Path, engine: str, end: str) -> None:
     """Answered writes and the messages before them survive; clients come back by themselves, in time."""
@@ -108,6 +185,8 @@ def test_nothing_is_lost_when_the_gateway_goes(tmp_path: Path, engine: str, end:
     assert seen["received"] == [str(number) for number in range(100)]
     assert seen["twin"] == ["connection lost"]
     assert (seen["before"], seen["after"]) == ("before", "before")
+    (before, _), (_, named) = seen["resumed"]
+    assert named == before  # sdk 5: the client names the session that it had
 
 
 class Survivors:
@@ -190,6 +269,7 @@ def test_access_rules_with_the_asynchronous_client(ruled: GatewayProcess) -> Non
         "listed": [1, True],
         "checks": [True, False, True],
         "explained": [True, ["user:bob", "group:devs"]],
+        "roles": [True, 1, ["lead"], ["devs"], True, False],
         "revoked": True,
         "policy": [True, True],
         "cleaned": 0,
@@ -217,16 +297,57 @@ def test_access_rules_with_the_synchronous_client(ruled: GatewayProcess) -> None
         "by_id": 30,
         "checks": [True, False],
         "explained": True,
+        "roles": [True, 1, ["lead"], ["devs"], True, False],
         "revoked": [True, True],
         "refused": "ACL operations on non-workspace resources require an admin_acl grant",
         "decision": True,
     }
 
 
+def test_every_helper_of_the_administration(ruled: GatewayProcess, engine: str) -> None:
+    """sdk 36, 37, 38, 44; sdk 7.3."""
+    seen = run_scenario("admin_surface.py", ruled.target, FAMILIES[engine])
+    assert seen.pop("failed") == []
+    if FAMILIES[engine] == "async":
+        assert seen.pop("sessions") == ["ag::w::i::a", "ag::w::i::a"]
+        assert seen.pop("connections") == 1
+        assert seen.pop("unknown") == [False, True]
+    assert seen == {
+        "workspace": ["Works", "for work", {"a": "b"}],
+        "workspaces": ["w"],
+        "agent": ["other", "", {"profile": "other"}],  # an update says everything
+        "agents": [["impl"], 0],
+        "group": ["a kind of list", ["g"], [1, 1], 0, 0],
+        "role": ["a kind of list", ["g"], [1, 1], 0, 0],
+        "rules": [1, 2, 0],
+        "policy": 10,
+        "explained": [True, True],
+        "checked": True,
+    }
+
+
+def test_operations_side_by_side_with_the_asynchronous_client(ruled: GatewayProcess) -> None:
+    """sdk 21, 24, 26, 33, 34, 42, 43."""
+    seen = run_scenario("operations.py", ruled.target)
+    assert len(seen["values"]) == 8
+    assert seen["values"] == {scope: [["k"], scope, scope, True, True] for scope in seen["values"]}
+    assert seen["own_values"] == [str(number) for number in range(10)]
+    assert seen["checkpoints"] == [["default", "short"], "1", True, [True, 0], []]
+    assert seen["made"]
+    assert seen["workspaces"] == [[True, f"name {number}"] for number in range(10)]
+    assert seen["rules"] == [[True, f"u{number}"] for number in range(10)]
+    assert seen["agents"] == [*([True, f"impl{number}"] for number in range(10)), [False, ""]]
+    assert seen["status"] == [True, True, True, False]
+    assert seen["refused"] == [False, "DENY"]
+    assert seen["in_order"]
+    assert seen["alternating"]
+    assert (seen["none"], seen["too_many"]) == ("InvalidArgumentError", "InvalidArgumentError")
+
+
 def test_authority_with_the_asynchronous_client(ruled: GatewayProcess) -> None:
     assert run_scenario("authority.py", ruled.target) == {
         "exchanged": [True, "alice", "sv::svc::s", "to help"],
-        "received": "for alice",
+        "received": ["for alice", "alice"],
         "kv": True,
         "got": True,
         "renewed": 60,
@@ -236,6 +357,8 @@ def test_authority_with_the_asynchronous_client(ruled: GatewayProcess) -> None:
         "on_me": 2,
         "resolved": [True, 10],
         "batch": [False, 1, "index 1"],
+        "in_order": [["first", "last", "first"], ["first"]],
+        "cached": ["alice", 1, 0, False],
         "revoked": True,
         "notice": [True, False, True],
         "after": False,
@@ -265,6 +388,41 @@ def made(tmp_path: Path, engine: str) -> Iterator[tuple[str, str, str]]:
     process = GatewayProcess(tmp_path, "--engine", engine, "--config", config, dev=False).start()
     yield f"localhost:{process.port}", str(directory / "tls/ca-cert.pem"), str(directory / "admin.key")
     assert process.stop() == 0, process.log.read_text()
+
+
+def test_beginnings_and_ends_of_connections(made: tuple[str, str, str], engine: str) -> None:
+    """sdk 1, 4, 7, 8, 11, 12: what cannot succeed is tried once."""
+    assert run_scenario("connections.py", *made, FAMILIES[engine]) == {
+        "in_time": True,
+        "session": ["ag::prod::worker::a"],
+        "extensions": [[], False],
+        "twin": [1, True],
+        "wrong_key": [1, True],
+        "picky": True,
+        "picky_attempts": 1,
+        "first_stays": [[1], [], True],
+        "ended": [["maintenance"], [1], False],
+    }
+
+
+def test_tls_from_the_environment(tmp_path: Path) -> None:
+    """sdk 9: with an authority and a client's certificate."""
+    authority = Authority.load_or_create(tmp_path)
+    (server, server_key), client = authority.issue_server(tmp_path, []), authority.issue_client(tmp_path, "a", "x")
+    tls = {"cert_file": str(server), "key_file": str(server_key), "ca_file": str(tmp_path / "ca-cert.pem")}
+    settings = tmp_path / "aether.yaml"
+    settings.write_text(json.dumps({"gateway": {"tls": {**tls, "client_auth": "require"}}}), encoding="utf-8")
+    process = GatewayProcess(tmp_path, "--config", str(settings)).start()
+    environment = {
+        "AETHER_TLS_ENABLED": "true",
+        "AETHER_TLS_CA_CERT": str(tmp_path / "ca-cert.pem"),
+        "AETHER_TLS_CLIENT_CERT": str(client[0]),
+        "AETHER_TLS_CLIENT_KEY": str(client[1]),
+    }
+    try:
+        assert run_scenario("environment.py", f"localhost:{process.port}", environment=environment) == "v"
+    finally:
+        assert process.stop() == 0, process.log.read_text()
 
 
 def test_administration_with_the_asynchronous_client(made: tuple[str, str, str]) -> None:

@@ -408,19 +408,24 @@ class ACLService:
 
     def _edge(self, kind: str, call: _Call) -> Edge:
         """The membership that a request names."""
+        operation = call.operation
         member = "member_request" if kind == "group" else "assignment_request"
-        if not call.operation.HasField(member):
-            raise _refused(f"{member} required for {Op.OpType.Name(call.operation.op)}")
-        request: Any = getattr(call.operation, member)
+        is_removal = operation.op in (Op.REMOVE_GROUP_MEMBER, Op.UNASSIGN_ROLE)
+        request: Any = getattr(operation, member)
         side = "member" if kind == "group" else "assignee"
-        member_type, member_id = getattr(request, f"{side}_type"), getattr(request, f"{side}_id")
+        if operation.HasField(member):
+            member_type, member_id = getattr(request, f"{side}_type"), getattr(request, f"{side}_id")
+        elif is_removal and operation.HasField("principal"):  # as the published Python client says it
+            member_type, member_id = operation.principal.principal_type, operation.principal.principal_id
+        else:
+            raise _refused(f"{member} required for {Op.OpType.Name(operation.op)}")
         if member_type not in MEMBER_TYPES:
             raise _refused(f'unknown {side} type "{member_type}"')
         if not member_id:
             raise _refused(f"{side}_id is required")
         return Edge(
             kind,
-            call.operation.name,
+            operation.name,
             member_type,
             member_id,
             granted_by=_stamp(call.caller),

@@ -1,4 +1,4 @@
-# Made by proto/generate.py from a source with SHA-256 712ee5d336b28b6fa3c05371e3bc014886bb4df81b0dab2aa1c2dce2d3912956
+# Made by proto/generate.py from a source with SHA-256 58846be1cd39bf65c129ff338de0134e6779c6cbb6a0fa149d106de6fbb44ec8
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

@@ -44,6 +44,23 @@ async def main():
     await admin.create_acl_rule("group", "devs", "workspace", "w", 40)
     explained = (await admin.explain_access("user", "bob", "workspace", "w", 40)).explanation
     seen["explained"] = [explained.allowed, list(explained.subjects)]
+    await admin.create_role("lead", "who decides")
+    await admin.assign_role("lead", "user", "carol")
+    await admin.create_acl_rule("role", "lead", "workspace", "w", 40)
+    found = (await admin.explain_access("user", "carol", "workspace", "w", 40)).explanation
+    assigned = (await admin.list_role_assignments("lead")).role_assignments
+    roles = (await admin.list_principal_roles("user", "carol")).role_assignments
+    groups = (await admin.list_principal_groups("user", "bob")).group_members
+    gone = (await admin.unassign_role("lead", "user", "carol")).success
+    after = (await admin.explain_access("user", "carol", "workspace", "w", 40)).explanation.allowed
+    seen["roles"] = [
+        found.allowed,
+        len(assigned),
+        [r.role_name for r in roles],
+        [g.group_name for g in groups],
+        gone,
+        after,
+    ]
     revoked = await admin.revoke_acl_rule("group", "devs", "workspace", "w")
     seen["revoked"] = revoked.success
     policy = await keeper.acl_set_fallback_policy("user_workspace", 10)

@@ -22,6 +22,23 @@ admin.create_group("devs")
 admin.add_group_member("devs", "user", "bob")
 admin.create_acl_rule("group", "devs", "workspace", "w", 40)
 seen["explained"] = admin.explain_access("user", "bob", "workspace", "w", 40).explanation.allowed
+admin.create_role("lead", "who decides")
+admin.assign_role("lead", "user", "carol")
+admin.create_acl_rule("role", "lead", "workspace", "w", 40)
+found = (admin.explain_access("user", "carol", "workspace", "w", 40)).explanation
+assigned = (admin.list_role_assignments("lead")).role_assignments
+roles = (admin.list_principal_roles("user", "carol")).role_assignments
+groups = (admin.list_principal_groups("user", "bob")).group_members
+gone = (admin.unassign_role("lead", "user", "carol")).success
+after = (admin.explain_access("user", "carol", "workspace", "w", 40)).explanation.allowed
+seen["roles"] = [
+    found.allowed,
+    len(assigned),
+    [r.role_name for r in roles],
+    [g.group_name for g in groups],
+    gone,
+    after,
+]
 seen["revoked"] = [admin.revoke_acl_rule("group", "devs", "workspace", "w").success, keeper.acl_revoke(rule_id).success]
 seen["refused"] = agent.acl_list_rules().error
 question = pb.ResourceAccessRequest(resource_type="workspace", resource_id="w", required_access_level=20)

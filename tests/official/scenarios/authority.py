@@ -53,7 +53,7 @@ async def main():
     seen["exchanged"] = [made.success, grant.subject.principal_id, grant.delegate.principal_id, grant.reason]
     await service.send_message_to_agent("w", "i", "a", b"for alice", authorization=on_behalf(grant))
     message = await asyncio.wait_for(received.get(), 10)
-    seen["received"] = message.payload.decode()
+    seen["received"] = [message.payload.decode(), message.on_behalf_subject.principal_id]
     put = await service.kv_put("k", b"v", scope="workspace", workspace="w", authorization=on_behalf(grant))
     seen["kv"] = bool(put and put.success)
     seen["got"] = (await service.get_authority_grant(grant.grant_id)).grant.grant_id == grant.grant_id
@@ -84,6 +84,22 @@ async def main():
     ]
     both = await alice.batch_exchange_authority_grants(batch)
     seen["batch"] = [both.success, len(both.grants), both.error.split(":")[0]]
+    first, wrong, last = (
+        pb.AuthorityGrantExchangeRequest(max_access_level=level, expires_at=end, renewable_until=end, reason=reason)
+        for level, reason in ((10, "first"), (0, "wrong"), (20, "last"))
+    )
+    ordered = await alice.batch_exchange_authority_grants([first, last, first])
+    stopped = await alice.batch_exchange_authority_grants([first, wrong, last], stop_on_first_error=True)
+    seen["in_order"] = [[made.reason for made in answer.grants] for answer in (ordered, stopped)]
+
+    # The cache of this version takes seconds for milliseconds and never hits; the push empties it all the same.
+    cache = service.make_authority_cache()
+    times = {"expires_at": end, "renewable_until": end}
+    held = await cache.get_or_exchange(window.session_id, workspace_scope=["w"], max_access_level=20, **times)
+    seen["cached"] = [held.subject.principal_id, cache.stats()["size"]]
+    await alice.revoke_authority_grant(held.grant_id)
+    await asyncio.wait_for(notices.get(), 10)
+    seen["cached"] += [cache.stats()["size"], cache.is_grant_valid(held.grant_id)]
 
     revoked = await alice.revoke_authority_grant(grant.grant_id)
     seen["revoked"] = revoked.success

@@ -4,9 +4,15 @@ import asyncio
 import json
 import sys
 
-from scitrera_aether_client import AsyncAgentClient
+from scitrera_aether_client import AsyncAgentClient, AsyncOrchestratorClient
 
 TARGET = sys.argv[1]
+
+
+async def registrations(keeper, identity):
+    """Of each session of an identity, the oldest first: its id, and that of the one it says it was before."""
+    rows = (await keeper.audit_query(operation="lock_acquired", actor_id=identity)).entries
+    return [[row.session_id, json.loads(row.metadata_json).get("resume_session_id")] for row in reversed(rows)]
 
 
 async def main():
@@ -41,14 +47,24 @@ async def main():
     value = None
     while value is None:
         value = await a.kv_get("k", scope="global-exclusive", timeout=1)
+    keeper = AsyncOrchestratorClient("orc", ["python"])
+    await keeper.connect(TARGET)
+    resumed = await registrations(keeper, "ag::w::i::a")
     print(
         json.dumps(
-            {"received": received, "twin": ended, "before": barrier.value.decode(), "after": value.value.decode()}
+            {
+                "resumed": resumed,
+                "received": received,
+                "twin": ended,
+                "before": barrier.value.decode(),
+                "after": value.value.decode(),
+            }
         ),
         flush=True,
     )
     await a.close()
     await again.close()
+    await keeper.close()
 
 
 asyncio.run(main())
