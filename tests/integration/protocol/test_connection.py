@@ -32,6 +32,7 @@ from tests.unit.fakes import WallClock
 from aether import Config, Gateway
 from aether.errors import StoreUnavailable
 from aether.gateway.gateway import CONNECT
+from aether.gateway.inbound import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import connect, connect_stream
 from aether.rpc.status import RpcError, StatusCode, frame
@@ -767,3 +768,62 @@ async def test_many_comings_and_goings_leave_no_session(wire: Wire, gateway: Gat
     lines = gateway.metrics.exposition().decode().splitlines()
     active = {line for line in lines if line.startswith("aether_active_connections{") and not line.endswith(" 0.0")}
     assert active == {'aether_active_connections{principal_type="Agent",workspace="w"} 1.0'}
+
+
+# ------------------------------------------------------------------------------------------------ what clients rely on
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "kv_op",
+        "checkpoint_op",
+        "task_op",
+        "task_query",
+        "task_subscription_op",
+        "workspace_op",
+        "agent_op",
+        "acl_op",
+        "token_op",
+        "session_op",
+        "authority_grant_op",
+        "authority_request_op",
+        "workflow_op",
+    ],
+)
+@pytest.mark.parametrize("init", [orchestrator("x"), agent()], ids=["orchestrator", "agent"])
+async def test_sdk_44_45_operations_that_are_none_are_answered(wire: Wire, init: pb.InitConnection, kind: str) -> None:
+    """Whoever asks, and whether or not this gateway has the feature: one typed answer with the id, which says no. An
+    error beside it, for who waits for that, names the operation too."""
+    peer = await wire.connect(init)
+    message = pb.UpstreamMessage()
+    operation = getattr(message, kind)
+    operation.op = 99
+    id_name = "client_request_id" if hasattr(operation, "client_request_id") else "request_id"
+    setattr(operation, id_name, "mine")
+    peer.write(message)
+    answer = await peer.receive()
+    if answer.WhichOneof("payload") == "error":
+        assert answer.error.request_id == "mine"
+        answer = await peer.receive()
+    assert answer.WhichOneof("payload") == ANSWERED_BY[kind]
+    response = getattr(answer, ANSWERED_BY[kind])
+    assert (response.success, getattr(response, id_name)) == (False, "mine")
+    await peer.settle()
+
+
+async def test_sdk_61_equal_ids_of_different_clients_are_different_questions(wire: Wire) -> None:
+    """As of programs that count from one."""
+    peers = [await wire.connect(agent(name)) for name in ("one", "two")]
+    exclusive = pb.KVOperation.GLOBAL_EXCLUSIVE
+    for peer, value in zip(peers, (b"1", b"2"), strict=True):
+        store = pb.KVOperation(op=pb.KVOperation.PUT, scope=exclusive, key="k", value=value, request_id="req-1")
+        peer.say(kv_op=store)
+    for peer in peers:
+        peer.say(kv_op=pb.KVOperation(op=pb.KVOperation.GET, scope=exclusive, key="k", request_id="req-1"))
+    for peer, value in zip(peers, (b"1", b"2"), strict=True):
+        answers = [await peer.expect("kv") for _ in range(2)]
+        assert [(answer.success, answer.request_id, answer.value) for answer in answers] == [
+            (True, "req-1", b""),
+            (True, "req-1", value),
+        ]
