@@ -380,9 +380,11 @@ class ACLService:
 
     def _delete_group(self, kind: str, call: _Call) -> None:
         name = call.operation.name
-        self._engine.delete_group(
+        count = self._engine.delete_group(
             kind, name, lambda rules: self._record(call, f"acl_{kind}_deleted", kind, name, rules=rules)
         )
+        call.response.cleanup_result.deleted_count = count
+        call.response.cleanup_result.message = f"rules of the {kind} removed"
         call.response.message = f"{kind} deleted"
 
     def _get_group(self, kind: str, call: _Call) -> None:

@@ -8,7 +8,7 @@ where the request names them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -52,7 +52,13 @@ class RequestLimits:
 
     lifetime_s: int = 1800
     duration_s_max: int = 3600
+    duration_s_by_capability: Mapping[str, int] = field(default_factory=dict)
+    """Shorter ones for requests that are routed to a capability (weakness 51)."""
     retention_days: int = 90
+
+    def duration_s(self, capability: str) -> int:
+        """The longest for a request that is routed to a capability; to none if that is empty."""
+        return min(self.duration_s_max, self.duration_s_by_capability.get(capability, self.duration_s_max))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +173,7 @@ class Requests:
         request = replace(
             request,
             id=self._new_id(),
-            duration_s=min(request.duration_s, self._limits.duration_s_max),
+            duration_s=min(request.duration_s, self._limits.duration_s(request.routing_capability)),
             created_ms=now_ms,
             expires_ms=now_ms + self._limits.lifetime_s * 1000,
         )
@@ -277,7 +283,9 @@ class Requests:
             resources = resources or self._ordinary(approver, given)
         now_ms = self._wall_clock()
         expires_ms = now_ms + 1000 * min(
-            request.duration_s, duration_s if duration_s > 0 else request.duration_s, self._limits.duration_s_max
+            request.duration_s,
+            duration_s if duration_s > 0 else request.duration_s,
+            self._limits.duration_s(request.routing_capability),
         )
         grant_id = self._new_id()
         resolved = self._resolved(caller, replace(request, grant_id=grant_id), APPROVED, reason)

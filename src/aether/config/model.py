@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aether.audit.service import AuditLimits
     from aether.audit.trail import AuditSettings
     from aether.authentication.bearer import BearerTokens
+    from aether.authority.requests import RequestLimits
     from aether.checkpoints.service import CheckpointLimits
     from aether.gateway.settings import Settings
     from aether.kv.service import KVLimits
@@ -361,6 +362,25 @@ class Auth(Section):
     are used."""
 
 
+class CapabilityDuration(Section):
+    """How long whoever decides by a capability may give authority."""
+
+    capability: Text
+    """The capability that requests are routed to, such as ``capability/on_call``."""
+    max: PositiveDuration
+    """The longest that its holders can give."""
+
+    def __str__(self) -> str:
+        return f"{self.capability}: {self.max:g}s"
+
+
+CapabilityDurations = Annotated[
+    tuple[CapabilityDuration, ...],
+    BeforeValidator(structure),
+    Allowed("a list of sections, each with capability and max"),
+]
+
+
 class Acl(Section):
     """Access rules. Without them everybody who is connected may do all ordinary work, and nobody may administrate."""
 
@@ -370,6 +390,12 @@ class Acl(Section):
     """Whether a rule of level NONE wins over every other rule, instead of only those that rank below it."""
     wildcards_match_patterns: Flag = False
     """Whether rules for everybody of a type, such as ``_any_agent``, may name resources by a pattern."""
+    authority_request_lifetime: PositiveDuration = 1800.0
+    """How long a request for authority can be decided."""
+    authority_duration_max: PositiveDuration = 3600.0
+    """The longest that a request for authority can be about, and its approval can last."""
+    authority_durations: CapabilityDurations = ()
+    """Shorter ones for requests that are routed to a capability."""
 
 
 class Audit(Section):
@@ -668,6 +694,17 @@ class Config(Section):
         from aether.acl.engine import Semantics
 
         return Semantics(self.acl.none_denies, self.acl.wildcards_match_patterns)
+
+    def request_limits(self) -> RequestLimits:
+        """What requests for authority need."""
+        from aether.authority.requests import RequestLimits
+
+        acl = self.acl
+        return RequestLimits(
+            lifetime_s=int(acl.authority_request_lifetime),
+            duration_s_max=int(acl.authority_duration_max),
+            duration_s_by_capability={item.capability: int(item.max) for item in acl.authority_durations},
+        )
 
     def audit_settings(self) -> AuditSettings | None:
         """What the audit log needs; None without one."""

@@ -466,7 +466,8 @@ class Gateway:
                 session.put(event)
             self.services.tasks.approvals.on_request(request.id, request.task_id, event_of(request, self._wall_clock()))
 
-        requests = Requests(tier.records, grants, control, recorder, on_event, self._wall_clock, self._new_id)
+        limits = self.config.request_limits()
+        requests = Requests(tier.records, grants, control, recorder, on_event, self._wall_clock, self._new_id, limits)
         self._requests = requests
         return requests
 

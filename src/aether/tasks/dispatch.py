@@ -283,6 +283,10 @@ class Dispatcher:
         self.send(task, worker)
         return True
 
+    def prepare(self, task: Task, worker: Worker) -> bool:
+        """Make what a worker needs for a task that it comes for by itself; False when it cannot have it."""
+        return self._prepare(task, worker)
+
     def send(self, task: Task, worker: Worker) -> None:
         """Tell a worker of a task that it has."""
         self._unconfirmed.setdefault(worker.identity.key, {})[task.task_id] = None

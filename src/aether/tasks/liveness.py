@@ -17,7 +17,7 @@ from aether.errors import StoreUnavailable
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.dispatch import Dispatcher, Worker
-from aether.tasks.model import PAUSED, WORKED_ON, Mode, Status, Task
+from aether.tasks.model import LIVE, PAUSED, WORKED_ON, Mode, Status, Task
 
 __all__ = ["Liveness", "TaskSession"]
 
@@ -104,6 +104,8 @@ class Liveness:
         identity = session.identity.key
         task = self._book.get(session.task_id) if session.task_id else self._started_by(identity)
         if task is None:
+            return
+        if task.status in LIVE and task.assigned_to in ("", identity) and not self._dispatcher.prepare(task, session):
             return
         self._book.change(task, machine.bind(task, identity, self._wall_clock()))
         self._bound[session.session_id] = task.task_id

@@ -296,7 +296,8 @@ async def test_rules_of_a_deleted_group_do_not_come_back(wire: Wire, admin: Admi
     """19."""
     await create_group(admin, "devs")
     await admin.grant(("group", "devs"), ("workspace", "ws1"), 40)
-    assert (await admin.do(Op.DELETE_GROUP, name="devs")).message == "group deleted"
+    deleted = await admin.do(Op.DELETE_GROUP, name="devs")
+    assert (deleted.message, deleted.cleanup_result.deleted_count) == ("group deleted", 1)
     await create_group(admin, "devs")
     await admin.do(Op.ADD_GROUP_MEMBER, name="devs", member_request=member(*ALICE))
     assert not (await admin.explain(ALICE, ("workspace", "ws1"), 40)).allowed

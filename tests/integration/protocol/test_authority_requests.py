@@ -399,3 +399,52 @@ async def test_decisions_and_attempts_are_recorded(wire: Wire, admin: Admin) -> 
         ("authority_request_denied", "us::alice::w1", True),
     ]
     assert '"resolution_reason":"no"' in rows[0].metadata_json
+
+
+async def test_how_long_is_configured(tmp_path: Path, engine: str, clock: WallClock) -> None:
+    """97, weakness 51: the life of a request, and of what it gives, shorter for a capability."""
+    acl = {
+        "enabled": True,
+        "authority_request_lifetime": "60s",
+        "authority_duration_max": "2h",
+        "authority_durations": [{"capability": ON_CALL, "max": "5m"}],
+    }
+    config = Config.development(tmp_path / "data", acl=acl, gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway, open_wire(gateway.port or 0) as wire:
+        admin = Admin(await wire.connect(orchestrator("admin")))
+        await admin.grant(("user", "carol"), ("capability", ON_CALL), 30)
+        alice, bob = await pair(wire)
+        carol = await wire.connect(user("carol"))
+        long = {"requested_duration_seconds": 99_999}
+        first = await created(bob, **long)
+        assert first.requested_duration_seconds == 7200
+        assert first.expires_at - first.created_at == 60
+        request = await created(bob, routing_target=to(capability=ON_CALL), **long)
+        assert request.requested_duration_seconds == 300
+        await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+        approved = await decide(carol, request, Decide.APPROVE, granted_duration_seconds=1000)
+        mine = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.GET, grant_id=approved.request.granted_grant_id)
+        await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+        bob.say(authority_grant_op=mine)
+        assert (await bob.expect("authority_grant")).grant.expires_at == approved.request.resolved_at + 300
+        clock.now_ms += 60_000
+        await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+        assert (await decide(alice, first, Decide.APPROVE)).error == "authority request expired"
+
+
+async def test_what_ended_long_ago_is_forgotten(wire: Wire, gateway: Gateway, admin: Admin, clock: WallClock) -> None:
+    """Weakness 39: after the retention, and not before."""
+    requests, grants = gateway._requests, gateway._grants
+    assert requests is not None
+    assert grants is not None
+    alice, bob = await pair(wire)
+    request = await created(bob)
+    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    grant_id = (await decide(alice, request, Decide.APPROVE)).request.granted_grant_id
+    for days, is_there in ((89, True), (3, False)):
+        clock.now_ms += days * 86_400_000
+        requests.sweep()
+        grants.purge(100)
+        assert (requests.outcome(request.request_id) is not None) is is_there
+        assert (grants.get(grant_id) is not None) is is_there
+    assert not grants.of_delegate(("user", "bob"))

@@ -77,7 +77,7 @@ def filled(message: Any, ids: dict[str, str], text: str, depth: int = 3) -> None
             setattr(message, field.name, value)
 
 
-TEXTS = ["x", "", "ws2", "*", "a\x00b", "\u202e[/x]\x1b[2J", "' OR 1=1 --", "../../etc", "é" * 300]
+TEXTS = ["x", "", "*", "a\x00b\u202e[/x]\x1b[2J' OR 1=1 --../../etc"]
 
 
 @pytest.mark.parametrize("text", TEXTS)

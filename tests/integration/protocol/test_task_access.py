@@ -10,7 +10,7 @@ import pytest
 from tests.integration.protocol.test_access import ALICE, Admin, kv, kv_allowed, kv_denied
 from tests.integration.protocol.test_authority import on_behalf
 from tests.support.tasks import Desk, Op
-from tests.support.wire import Wire, agent, engine, orchestrator, service, user
+from tests.support.wire import Wire, agent, engine, orchestrator, service, task, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
@@ -135,7 +135,7 @@ async def test_69_lists_show_what_may_be_read(admin: Admin, boss: Desk, connect:
 
 
 async def lent(
-    connect: Connect, clock: WallClock, delegate: str, *, hops: int = 3, window: str = "w1"
+    connect: Connect, clock: WallClock, delegate: str, *, hops: int = 3, window: str = "w1", **scopes: Any
 ) -> pb.ACLAuthorityGrantInfo:
     """A grant of Alice's for an agent, which it can pass on ``hops - 1`` times."""
     alice = await connect(user("alice", window))
@@ -154,6 +154,7 @@ async def lent(
         max_access_level=30,
         may_delegate=hops > 1,
         remaining_hops=hops - 1,
+        **scopes,
     )
     alice.peer.say(authority_grant_op=G(op=G.DERIVE, derive_request=derive))
     made = await alice.next("authority_grant")
@@ -532,3 +533,41 @@ async def test_hole_no_task_keeps_its_user_out(admin: Admin, connect: Connect, c
         await worker.do(Op.CLAIM, task_id)
     alice = await connect(user("alice", "new"))
     assert await alice.settled("error") == []
+
+
+async def test_acl_24_25_the_authority_of_a_task_that_waits(admin: Admin, connect: Connect, clock: WallClock) -> None:
+    """acl, weakness 24: it holds while the task waits; 25: as narrow as the creator had it."""
+    await admin.fallback("task_workspace", 10)
+    await admin.grant(ALICE, WORKSPACE, 30)
+    await admin.grant(BOSS, WORKSPACE, 30)
+    receiver = await connect(agent("receiver"))
+    grant = await lent(connect, clock, BOSS[1], workspace_scope=["w"], operation_scope=["send_message", "task_create"])
+    boss = await connect(agent("boss"))
+    made = await boss.create(
+        assignment_mode=pb.POOL,
+        target_implementation="pool",
+        target_identity="tu::w::pool::1",
+        authorization=on_behalf(grant),
+    )
+    worker = await connect(task("1", implementation="pool", credentials={"token": made.task_token}))
+    held = (await worker.get(made.task_id)).authority_grant_id
+    context = on_behalf(pb.ACLAuthorityGrantInfo(grant_id=held, subject=grant.subject))
+    worker.peer.say(authority_grant_op=G(op=G.GET, grant_id=held))
+    answer = await worker.next("authority_grant")
+    assert answer.success, (held, answer.error)
+    info = answer.grant
+    assert (list(info.workspace_scope), info.audience_type, info.audience_id) == (["w"], "task", made.task_id)
+    assert set(info.operation_scope) == {"send_message", "task_create"}
+
+    async def sends(payload: bytes) -> None:
+        worker.peer.send("ag::w::i::receiver", payload, authorization=context)
+        message = await receiver.next("msg")
+        assert (message.payload, message.on_behalf_subject.principal_id) == (payload, "alice")
+
+    await sends(b"running")
+    await worker.do(Op.PAUSE, made.task_id, wake_on_any=True)
+    assert await boss.status(made.task_id) == "WAITING_INPUT"
+    await sends(b"waiting")
+    stranger = await connect(task("2", implementation="pool"))
+    stranger.peer.send("ag::w::i::receiver", b"x", authorization=context)
+    assert (await stranger.next("error")).code == "ERR_PERMISSION_DENIED"
