@@ -62,6 +62,7 @@ LOADED_ON_USE = {
         "acl",
         "audit",
         "authentication",
+        "authority",
         "checkpoints",
         "identity",
         "tasks",

@@ -1,11 +1,13 @@
 """What a change of access rules does to sessions that are already connected (weakness 11, acl 5.4).
 
 Routes that sessions were allowed to keep are forgotten at once, so the next message is decided anew. Sessions whose
-principal may no longer read its workspace are ended, since their subscriptions would go on showing it; that walk is
-done in the background, a few sessions at a time.
+principal may no longer read its workspace are ended, since their subscriptions would go on showing it, and so are
+subscriptions to tasks that a session may no longer operate on; that walk is done in the background, a few at a time.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import structlog
 import trio
@@ -25,11 +27,20 @@ RETRY_S = 1.0
 
 
 class Enforcement:
-    """Follows the rules for the sessions of this gateway; :meth:`on_change` is a listener of the rule engine."""
+    """Follows the rules for the sessions of this gateway; :meth:`on_change` is a listener of the rule engine.
 
-    def __init__(self, directory: Directory, access: Access) -> None:
+    :param review_watches: ends the subscriptions to tasks that are no longer allowed.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        access: Access,
+        review_watches: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+    ) -> None:
         self._directory = directory
         self._access = access
+        self._review_watches = review_watches
         self._changed = trio.Event()
 
     def on_change(self) -> None:
@@ -46,6 +57,7 @@ class Enforcement:
             self._changed = trio.Event()
             try:
                 await self._review()
+                await self._review_watches()
             except StoreUnavailable:  # it cannot be decided now
                 self._changed.set()
                 await trio.sleep(RETRY_S)

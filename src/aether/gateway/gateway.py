@@ -415,7 +415,7 @@ class Gateway:
             return OpenAccess()
         engine = RuleEngine(tier.records, self._wall_clock, self._new_id, self.config.acl_semantics())
         control = AccessControl(engine, recorder)
-        enforcement = Enforcement(directory, control)
+        enforcement = Enforcement(directory, control, lambda: self.services.tasks.review_watches())
         engine.on_change.append(enforcement.on_change)
         acl = ACLService(control, recorder, trail, self._wall_clock)
         self._handlers["acl_op"] = acl.handle

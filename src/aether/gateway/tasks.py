@@ -88,6 +88,13 @@ class Tasks:
         registration = self.registry.find(identity.implementation) if identity.kind is PrincipalType.AGENT else None
         return registration.extensions if registration is not None else ()
 
+    async def review_watches(self) -> None:
+        """After a change of rules: end what sessions follow and may no longer.
+
+        :raises StoreUnavailable: it cannot be decided now.
+        """
+        await self.watches.review(self.parties.may_operate)
+
     def is_party(self, caller: Caller, topic: str) -> bool:
         """Whether a sender may write to the lane of a task because of its part in it."""
         task = self.book.get(topic.split("::")[2])

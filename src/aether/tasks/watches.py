@@ -27,6 +27,7 @@ RETRY_S = 1.0
 DEPTH_MAX = 64
 """Generations that a recursive watch looks down."""
 FAMILY_MAX = 10_000
+REVIEWED_AT_ONCE = 100
 
 
 class Follower(Protocol):
@@ -115,6 +116,18 @@ class Watches:
     def close_session(self, session_id: str) -> None:
         for watch_id in list(self._by_session.get(session_id, ())):
             self.close(session_id, watch_id)
+
+    async def review(self, may_follow: Callable[[Any, Task], bool]) -> None:
+        """End the subscriptions to tasks that their sessions may no longer follow, a few at a time.
+
+        :raises StoreUnavailable: it cannot be decided now.
+        """
+        for number, watch in enumerate(list(self._by_id.values()), start=1):
+            task = self._book.get(watch.task_id)
+            if watch.watch_id in self._by_id and task is not None and not may_follow(watch.follower, task):
+                self.close(watch.follower.session_id, watch.watch_id)
+            if number % REVIEWED_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
 
     # ------------------------------------------------------------------------------------------------------- events
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from tests.integration.protocol.test_access import ALICE, Admin, kv, kv_allowed, kv_denied
 from tests.integration.protocol.test_authority import on_behalf
 from tests.support.tasks import Desk, Op
@@ -571,3 +572,29 @@ async def test_acl_24_25_the_authority_of_a_task_that_waits(admin: Admin, connec
     stranger = await connect(task("2", implementation="pool"))
     stranger.peer.send("ag::w::i::receiver", b"x", authorization=context)
     assert (await stranger.next("error")).code == "ERR_PERMISSION_DENIED"
+
+
+async def test_hole_what_may_not_be_followed_any_more_is_not(admin: Admin, boss: Desk, connect: Connect) -> None:
+    """acl, weakness 11: a service has no workspace to lose, and went on seeing the events of the tasks of one."""
+    keeper = await connect(service("1", implementation="s"))
+    rule = await admin.grant(("service", "sv::s::1"), WORKSPACE, 30)
+    task_id, own = await boss.created(), await keeper.created(workspace="w")
+    for followed in (task_id, own):
+        assert (await keeper.subscribe(followed)).success
+    await boss.do(Op.FAIL, task_id)
+    assert (await keeper.next("task_event")).task_id == task_id
+    await admin.do(pb.ACLOperation.REVOKE, rule_id=rule.rule_id)
+    later = await admin_sees(admin, "task_authz_denied")
+    assert [row.actor_id for row in later] == ["sv::s::1"]
+    await boss.do(Op.RETRY, task_id)
+    await keeper.do(Op.CANCEL, own)
+    assert {event.task_id for event in await keeper.settled("task_event")} == {own}
+
+
+async def admin_sees(admin: Admin, operation: str) -> list[pb.AuditEntry]:
+    """Rows of a kind, as soon as there are some."""
+    with trio.fail_after(20):
+        while True:
+            admin.peer.say(audit_query=pb.AuditQuery(operation=operation))
+            if found := (await admin.peer.expect("audit_response")).entries:
+                return list(found)
