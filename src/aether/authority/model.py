@@ -35,6 +35,9 @@ AUDIENCES = ("session", "task", "agent", "service")
 ResourceScope = tuple[tuple[str, tuple[str, ...]], ...]
 """Patterns of ids by resource type; a type without patterns is open as a whole."""
 
+NAME_CHARACTERS_MAX = 1024
+"""Longer names are in no scope, and not worth the time to look."""
+
 BROADER = "authority grant child would broaden parent scope"
 
 
@@ -107,6 +110,8 @@ class Grant:
         """Empty, or why the grant does not reach that far (acl 9.4)."""
         if level > self.max_access_level:
             return BROADER
+        if max(len(resource_id), len(operation), len(workspace)) > NAME_CHARACTERS_MAX:
+            return "authority grant does not permit this resource"  # nothing has such a name
         if self.operation_scope and not _any_matches(self.operation_scope, operation):
             return "authority grant does not permit this operation"
         if self.workspace_scope and not _workspace_matches(self.workspace_scope, workspace):

@@ -26,6 +26,8 @@ __all__ = [
 
 BYTES_MAX = 64 * 1024
 ENTRIES_MAX = 100
+PATTERN_CHARACTERS_MAX = 255
+"""As of rules. Matching takes a time that grows with the length of the pattern and that of the text."""
 
 
 def check_size(request: Message) -> None:
@@ -39,9 +41,14 @@ def check_size(request: Message) -> None:
     for field, value in request.ListFields():
         if not field.is_repeated:
             continue
-        patterns = (len(entry.patterns) for entry in value) if field.name.endswith("resource_scope") else ()
-        if max(len(value), *patterns, 0) > ENTRIES_MAX:
+        lists = [value]
+        if field.name.endswith("resource_scope"):
+            lists += [entry.patterns for entry in value]
+        if max(map(len, lists)) > ENTRIES_MAX:
             raise InvalidGrant(f"scopes and metadata must not exceed {ENTRIES_MAX} entries")
+        texts = (text for entries in lists for text in entries if isinstance(text, str))
+        if field.name.endswith("_scope") and max(map(len, texts), default=0) > PATTERN_CHARACTERS_MAX:
+            raise InvalidGrant(f"entries of scopes must not exceed {PATTERN_CHARACTERS_MAX} characters")
 
 
 def grant_frame(response: pb.AuthorityGrantResponse) -> bytes:

@@ -236,6 +236,8 @@ async def test_nobody_is_told_more_than_it_can_take(
     [
         {"workspace_scope": [LONG]},
         {"workspace_scope": ["w"] * 101},
+        {"workspace_scope": ["*" + "w" * 255]},
+        {"resource_scope": [pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["k" * 256])]},
         {"operation_scope": [LONG]},
         {"resource_scope": [pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["k"] * 101)]},
         {"metadata": {"k": LONG}},
@@ -292,3 +294,13 @@ async def test_a_manager_closes_its_workspace_to_no_administrator(wire: Wire, ad
         )
         assert (await ask(manager, Op.GRANT, grant_request=request)).success is allowed, name
     assert (await admin.explain(("user", "root"), ("workspace", "ws1"), 40)).allowed
+
+
+async def test_nobody_holds_up_the_gateway_with_a_pattern(wire: Wire, admin: Admin) -> None:  # noqa: F811
+    """A pattern of a user's own grant, and a text that almost matches it, took the square of their length."""
+    alice = await wire.connect(user())
+    scope = [pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["*" + "x" * 253 + "y"])]
+    grant = await made(alice, resource_scope=scope)
+    access = pb.ResourceAccessRequest(resource_type="kv_key", resource_id="x" * 3_000_000, required_access_level=10)
+    alice.say(access_check=pb.AccessCheckOperation(access=access, authorization=on_behalf(grant)))
+    assert not (await alice.expect("access_check_response")).decision.allowed
