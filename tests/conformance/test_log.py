@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import trio
+
+from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.log import SqliteLog
 
 from .conftest import Stores, WallClock, open_stores
 
@@ -161,3 +165,45 @@ async def test_a_place_is_kept_while_it_keeps_records_from_coming_again(
         assert await stores.log.load_cursor(TOPIC, "me") == last
         await stores.log.trim(max_age_ms=1000, max_bytes=0)
         assert await stores.log.load_cursor(TOPIC, "me") is None
+
+
+async def test_a_topic_that_nothing_is_left_in_begins_anew(
+    persistent_adapter: str, tmp_path: Path, clock: WallClock
+) -> None:
+    """Also while it is being forgotten: what is appended then is there afterwards."""
+    async with open_stores(persistent_adapter, tmp_path, clock) as stores:
+        for number in range(500):
+            stores.log.append(f"us::alice::{number}", b"old")
+        kept = stores.log.topic("us::alice::7")
+        await stores.settle()
+        clock.advance(3600)
+        for _ in range(4):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(stores.log.trim, max_age_ms=1000, max_bytes=0))
+                for number in range(0, 500, 25):
+                    last = stores.log.append(f"us::alice::{number}", b"new")
+                    await trio.sleep(0.001)
+        kept_last = kept.append(b"new")
+        await stores.settle()
+        assert await stores.log.read("us::alice::1", 0, 1000) == []
+    async with open_stores(persistent_adapter, tmp_path, clock) as after:
+        for number in range(0, 500, 25):
+            assert [frame for _, frame in await after.log.read(f"us::alice::{number}", 0, 1000)] == [b"new"] * 4
+        assert await after.log.read("us::alice::7", 0, 1000) == [(kept_last, b"new")]
+        assert await after.log.read("us::alice::8", 0, 1000) == []
+        assert after.log.append("us::alice::8", b"x") > kept_last > last
+
+
+async def test_names_of_topics_do_not_pile_up(tmp_path: Path, clock: WallClock) -> None:
+    async with Database.open(tmp_path, "batch") as database:
+        log = SqliteLog(database, clock)
+        for number in range(500):
+            log.append(f"ta::w::i::{number}", b"x")
+        last = log.append(TOPIC, b"x")
+        log.commit_cursor(TOPIC, "me", last)
+        await database.wait_durable(database.latest_ticket)
+        clock.advance(3600)
+        for _ in range(4):
+            await log.trim(max_age_ms=1000, max_bytes=0)
+        assert database.reader.execute("SELECT count(*) FROM topics").fetchone() == (0,)
+        assert await log.load_cursor(TOPIC, "me") == last

@@ -34,6 +34,8 @@ _NO_BROADCAST = "cross_workspace_broadcast_denied"
 
 _FAN_IN = frozenset({Prefix.EVENT, Prefix.METRIC})
 
+_USER = frozenset({Prefix.US, Prefix.UW, Prefix.UU})
+
 _TASK_WORKERS = frozenset({PrincipalType.AGENT, PrincipalType.TASK})
 """Who acts for the subject of its task without saying so."""
 
@@ -344,6 +346,10 @@ class Router:
             return True
         is_own = target.prefix in _FAN_IN and not is_granted
         workspace = identity.workspace if is_own else target.workspace or identity.workspace
+        if target.prefix in _USER:
+            rule = _rule_for_user(rights, target.topic.split("::")[1], "send_message", workspace, tentative=tentative)
+            if rule is False or (rule and not target.workspace and not is_granted):
+                return rule
         if not workspace and not is_granted:
             return True
         question = ("workspace", workspace, Level.READWRITE, "send_message", workspace)
@@ -407,16 +413,41 @@ class Router:
             )
         workspace = identity.workspace or (self._task_workspace(caller, report.task_id) if report.task_id else "")
         topic = progress_topic(workspace, report.recipient)
-        if (
-            identity.workspace
-            and not self._access.rights(caller)
-            .check("workspace", workspace, Level.READWRITE, "progress_report", workspace)
-            .allowed
+        rights, user = self._access.rights(caller), topic.removeprefix("pg::us::")
+        question = ("workspace", workspace, Level.READWRITE, "progress_report", workspace)
+        if (identity.workspace and not rights.check(*question).allowed) or (
+            user != topic and _rule_for_user(rights, user, "progress_report", workspace) is False
         ):
             raise Refusal(Code.PERMISSION_DENIED, "not authorized to report progress")
         update = build_update(identity, report, workspace=workspace, now_ms=now_ms)
         port.published = True
         self._log.topic(topic).publish(down(pb.DownstreamMessage(progress_update=update)))
+        if not self._recorder.repeats("message", identity.key, "topic", topic, "progress_reported"):
+            self._recorder.routine(
+                Event(
+                    kind="message",
+                    operation="progress_reported",
+                    **actor_of(identity),
+                    resource_type="topic",
+                    resource_id=topic,
+                    workspace=workspace,
+                    session_id=caller.session_id,
+                )
+            )
+
+
+def _rule_for_user(
+    rights: Rights, user: str, operation: str, workspace: str, *, tentative: bool = False
+) -> bool | None:
+    """What a rule says about the sender itself and the user that it writes to (weakness 28); None where there is none.
+
+    :param tentative: see :meth:`aether.access.Access.check`.
+    """
+    question = ("user", user, Level.READWRITE, operation, workspace)
+    decision = rights.check(*question, direct=True, tentative=True)
+    if not decision.by_rule:
+        return None
+    return decision.allowed or rights.check(*question, direct=True, tentative=tentative).allowed
 
 
 def _attributed(

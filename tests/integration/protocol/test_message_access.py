@@ -165,6 +165,39 @@ async def test_a_message_names_no_workspace_that_its_sender_may_not_write_to(wir
     assert (await receiver.expect("msg")).workspace == "ws1"
 
 
+async def test_a_rule_for_a_user_decides_who_writes_to_it(wire: Wire, admin: Admin) -> None:
+    """routing weakness 28: whatever the workspace, for the next message; without a rule the workspace decides."""
+    alice, bob = await wire.connect(user()), await wire.connect(user("bob"))
+    peer, helper = await wire.connect(agent(workspace="ws1")), await wire.connect(service())
+    topics = {"us::alice::w1": (peer, helper), "uu::alice": (helper,)}
+    for level in (0, 10):
+        for who in (AGENT, SERVICE):
+            await admin.grant(who, ("user", "alice"), level)
+        for topic, senders in topics.items():
+            for sender in senders:
+                await denied(sender, topic)
+    for sender in (peer, helper):
+        for recipient in ("us::alice", "us::alice::w1"):
+            sender.say(progress=pb.ProgressReport(recipient=recipient))
+            await sender.expect_error("ERR_PERMISSION_DENIED", "not authorized to report progress")
+    await alice.expect_nothing()
+    peer.send("us::bob::w1", b"others as before")
+    assert await bob.expect_payloads(1) == [b"others as before"]
+    await admin.grant(AGENT, WS1, 10)
+    for who in (AGENT, SERVICE):
+        await admin.grant(who, ("user", "alice"), 20)
+    for topic, senders in topics.items():
+        for sender in senders:
+            sender.send(topic, topic.encode())
+            assert await alice.expect_payloads(1) == [topic.encode()]
+    await denied(peer, "us::bob::w1")
+    await denied(peer, "uw::alice::ws1")  # what is for a workspace takes the right to that, too
+    root = await made(bob, may_delegate=True, remaining_hops=1, workspace_scope=["ws2"])
+    grant = (await derive(bob, root, ME, workspace_scope=["ws2"])).grant
+    peer.send("us::alice::w1", authorization=on_behalf(grant))  # in whose name it would seem to be
+    await peer.expect_error("ERR_PERMISSION_DENIED")
+
+
 async def test_after_a_switch_the_new_workspace_decides(wire: Wire, admin: Admin) -> None:
     """routing 80, 82."""
     await admin.grant(ALICE, WS1, 20)
@@ -303,6 +336,10 @@ async def test_a_report_on_a_task_goes_to_its_workspace(wire: Wire, admin: Admin
     stranger.say(progress=report)
     await stranger.expect_error("ERR_INVALID_TOPIC")
     await member.expect_nothing()
+    worker.say(progress=report)
+    await worker.settle()
+    [row] = await rows(admin, operation="progress_reported")
+    assert (row.actor_id, row.resource_id, row.workspace) == ("sv::pool::w", "pg::ws1", "ws1")
 
 
 async def test_a_reader_reports_to_nobody(wire: Wire, admin: Admin) -> None:

@@ -22,8 +22,18 @@ __all__ = ["SqliteLog"]
 
 CURSOR_AGE_MS = 7 * 24 * 3600 * 1000
 TRIM_ROWS = 500
+TOPICS_AT_ONCE = 200
+"""Names that each trimming looks at: that is done on the trio thread, where nothing can come in between."""
 
-_INSERT_TOPICS = "INSERT INTO topics SELECT value->>0, value->>1 FROM json_each(?)"
+_INSERT_TOPICS = """
+INSERT INTO topics SELECT value->>0, value->>1 FROM json_each(?) WHERE true
+ON CONFLICT (name) DO UPDATE SET id = excluded.id
+"""
+"""The conflict is with a row that is just being forgotten."""
+_LOOK_AT_TOPICS = """
+SELECT id, name, EXISTS (SELECT 1 FROM log WHERE topic = topics.id) FROM topics WHERE id > ? ORDER BY id LIMIT ?
+"""
+_FORGET_TOPICS = "DELETE FROM topics WHERE id IN (SELECT value FROM json_each(?))"
 _INSERT_LOG = """
 INSERT INTO log (topic, first, last, time_ms, data)
 SELECT value->>0, value->>1, value->>2, ?3, substr(?2, value->>3, value->>4) FROM json_each(?1)
@@ -61,6 +71,8 @@ class SqliteLog:
         self._committing_bytes = 0
         self._cursors: dict[tuple[str, str], int] = {}
         self._committing_cursors: dict[tuple[str, str], int] = {}
+        self._forgetting: set[str] = set()
+        self._looked_at = 0
 
     # ---------------------------------------------------------------------------------------------- appending
 
@@ -74,7 +86,7 @@ class SqliteLog:
             topic = Topic(name, self._head)
             reader = self._database.reader
             row = reader.execute("SELECT id FROM topics WHERE name = ?", (name,)).fetchone()
-            if row is not None:
+            if row is not None and name not in self._forgetting:
                 topic.record_id = row[0]
                 last = reader.execute(
                     "SELECT last FROM log WHERE topic = ? ORDER BY first DESC LIMIT 1", row
@@ -197,7 +209,25 @@ class SqliteLog:
         if self._cursor_age_ms > 0:
             oldest = now - self._cursor_age_ms
             await self._database.maintain(lambda writer: writer.execute(_FORGET_CURSORS, (oldest,)).rowcount)
+        await self._forget_topics()
         return removed
+
+    async def _forget_topics(self) -> None:
+        """Forget the names of topics that nobody uses and that nothing is left in: workers, windows and tasks have
+        topics of their own, and there is no end of those."""
+        rows = self._database.reader.execute(_LOOK_AT_TOPICS, (self._looked_at, TOPICS_AT_ONCE)).fetchall()
+        self._looked_at = rows[-1][0] if len(rows) == TOPICS_AT_ONCE else 0
+        # What is committed just now has its topic in use. Who uses one of these from here on gets a new number for it.
+        unused = {name: number for number, name, has_records in rows if not has_records and name not in self._topics}
+        if not unused:
+            return
+        self._forgetting = set(unused)
+        try:
+            numbers = json.dumps(list(unused.values()))
+            with trio.CancelScope(shield=True):  # what is queued will be done
+                await self._database.maintain(lambda writer: writer.execute(_FORGET_TOPICS, (numbers,)).rowcount)
+        finally:
+            self._forgetting = set()
 
 
 def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) -> tuple[list[tuple[int, bytes]], bool]:
