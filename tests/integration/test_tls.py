@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import ssl
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,44 @@ async def test_a_client_without_a_certificate(
         else:
             with pytest.raises(ConnectionLost):
                 await converse(gateway.port, options)
+
+
+@pytest.mark.parametrize("client_auth", ["require", "request"])
+async def test_a_certificate_of_a_foreign_authority_is_worse_than_none(
+    tmp_path: Path, certificates: Certificates, client_auth: str
+) -> None:
+    """connection 49, also where a certificate is only asked for."""
+    issued = trustme.CA().issue_cert("client@example.org")
+    cert, key = tmp_path / "foreign.pem", tmp_path / "foreign.key"
+    issued.cert_chain_pems[0].write_to_path(str(cert))
+    issued.private_key_pem.write_to_path(str(key))
+    foreign = client_context(ca_file=certificates.ca_file, cert_file=cert, key_file=key)
+    async with Gateway(certificates.config(tmp_path / "data", client_auth=client_auth)) as gateway:
+        assert gateway.port is not None
+        with pytest.raises(ConnectionLost):
+            await converse(gateway.port, Options(tls=foreign, attempts_max=1))
+        await converse(gateway.port, certificates.client_options())
+
+
+async def test_older_versions_of_tls_are_refused(tmp_path: Path, certificates: Certificates) -> None:
+    """connection 49."""
+    cert, key = certificates.client
+    async with Gateway(certificates.config(tmp_path / "data")) as gateway:
+        assert gateway.port is not None
+        for version, admitted in ((ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)):
+            context = ssl.create_default_context(cafile=str(certificates.ca_file))
+            context.load_cert_chain(cert, key)
+            context.set_alpn_protocols(["h2"])
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.maximum_version = version
+            stream = await trio.open_ssl_over_tcp_stream("localhost", gateway.port, ssl_context=context)
+            with trio.fail_after(PATIENCE_S):
+                if admitted:
+                    await stream.do_handshake()
+                else:
+                    with pytest.raises(trio.BrokenResourceError):
+                        await stream.do_handshake()
+            await trio.aclose_forcefully(stream)
 
 
 async def test_a_plaintext_client_is_turned_away(tmp_path: Path, certificates: Certificates) -> None:
