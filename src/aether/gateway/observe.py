@@ -155,6 +155,10 @@ class Observer:
         )
         self._metrics.rejected(identity.workspace, identity.kind.title, status)
 
+    def overtaken(self, topic: str) -> None:
+        """Messages became too old before a reader that is connected came to them."""
+        self._metrics.shed(topic.partition("::")[0])
+
     def refused(self, identity: Identity, code: str) -> None:
         """A message or report that was declined with a catalogue code."""
         self._metrics.message_error(identity.workspace, code)

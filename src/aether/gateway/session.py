@@ -770,6 +770,12 @@ class Session:
         if self._catch_up.add(lane):
             self._nursery.start_soon(self._catch_up.run)
 
+    def on_lane_overtaken(self, lane: Lane) -> None:
+        """Messages left the log before the client read so far: it is told, and operators see it (routing 4.7)."""
+        topic = str(lane.topic.name)
+        self._services.observer.overtaken(topic)
+        self.put(Answer((refuse(Code.BACKPRESSURE, f"messages on {topic} became too old before they were read"),)))
+
     def follow(self, topic: str) -> None:
         """See :class:`aether.tasks.participants.LaneFollower`."""
         if topic not in self._followed:

@@ -556,6 +556,33 @@ async def test_what_is_older_than_the_retention_does_not_come(tmp_path: Path, en
             await (await wire.connect(agent())).expect_nothing()
 
 
+async def test_who_reads_so_slowly_that_messages_are_gone_is_told(tmp_path: Path, engine: str) -> None:
+    """routing 97: the retention is the only thing that takes messages from a reader."""
+    clock = WallClock()
+    async with Gateway(Config.development(tmp_path / "d"), wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            slow, quick = await wire.connect(agent()), await wire.connect(agent("quick"))
+            slow.call.pause_reading()
+            sent = [b"%05d" % index + bytes(1024) for index in range(3000)]
+            quick.write(*[pb.UpstreamMessage(send=pb.SendMessage(target_topic=ME, payload=item)) for item in sent])
+            await quick.settle()
+            clock.advance(3600)
+            await gateway.services.log.trim(max_age_ms=1000, max_bytes=0)
+            quick.send(ME, b"young")
+            await quick.settle()
+            slow.call.resume_reading()
+            read = []
+            while (message := await slow.receive()).HasField("msg"):
+                read.append(message.msg.payload)
+            assert message.error.code == "BACKPRESSURE"
+            assert ME in message.error.message
+            assert read == sent[: len(read)]
+            assert await slow.expect_payloads(1) == [b"young"]
+            await slow.expect_nothing()
+            assert b'aether_deliveries_shed_total{lane="ag"} 1.0' in gateway.metrics.exposition()
+
+
 @pytest.mark.parametrize("topic", ["ag::w::i::late", "tb::w::late"])
 async def test_a_log_that_cannot_be_read_is_read_again(
     wire: Wire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, topic: str

@@ -199,18 +199,32 @@ class SqliteLog:
     async def trim(self, *, max_age_ms: int, max_bytes: int) -> int:
         now = self._wall_clock()
         removed = 0
+        ends: dict[int, int] = {}
         while True:
-            step = await self._database.maintain(
+            step, more = await self._database.maintain(
                 lambda writer: _trim(writer, now - max_age_ms if max_age_ms > 0 else 0, max_bytes)
             )
+            ends |= more
             removed += step
             if not step:
                 break
+        self._tell_overtaken(ends)
         if self._cursor_age_ms > 0:
             oldest = now - self._cursor_age_ms
             await self._database.maintain(lambda writer: writer.execute(_FORGET_CURSORS, (oldest,)).rowcount)
         await self._forget_topics()
         return removed
+
+    def _tell_overtaken(self, ends: dict[int, int]) -> None:
+        """Tell the sessions that were not sent yet what was removed.
+
+        :param ends: the last position that was removed, by number of the topic.
+        """
+        for topic in list(self._topics.values()):
+            last = ends.get(topic.record_id or 0, 0)
+            for lane in topic.lanes if last else ():
+                if not lane.live and lane.sent < last:
+                    lane.port.session.on_lane_overtaken(lane)
 
     async def _forget_topics(self) -> None:
         """Forget the names of topics that nobody uses and that nothing is left in: workers, windows and tasks have
@@ -251,18 +265,21 @@ def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) ->
     return records, True
 
 
-def _trim(writer: sqlite3.Connection, before_ms: int, max_bytes: int) -> int:
-    """Remove up to ``TRIM_ROWS`` of the oldest rows that are over age or over the total; returns their bytes."""
+def _trim(writer: sqlite3.Connection, before_ms: int, max_bytes: int) -> tuple[int, dict[int, int]]:
+    """Remove up to ``TRIM_ROWS`` of the oldest rows that are over age or over the total; returns their bytes, and the
+    last position by number of the topic."""
     row = writer.execute("SELECT value FROM meta WHERE name = 'log_bytes'").fetchone()
     total = row[0] if row else 0
     removed, last_id = 0, None
-    query = "SELECT id, time_ms, length(data) FROM log ORDER BY id LIMIT ?"
-    for row_id, time_ms, size in writer.execute(query, (TRIM_ROWS,)):
+    ends: dict[int, int] = {}
+    query = "SELECT id, time_ms, length(data), topic, last FROM log ORDER BY id LIMIT ?"
+    for row_id, time_ms, size, topic, last in writer.execute(query, (TRIM_ROWS,)):
         if time_ms >= before_ms and (max_bytes <= 0 or total - removed <= max_bytes):
             break
         removed += size
         last_id = row_id
+        ends[topic] = last
     if last_id is not None:
         writer.execute("DELETE FROM log WHERE id <= ?", (last_id,))
         writer.execute(_ADD_META, ("log_bytes", -removed))
-    return removed
+    return removed, ends
