@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.wire import Peer, Wire, agent, bridge, engine, open_wire, orchestrator, service, task, user
+from tests.support.wire import (
+    Peer,
+    Wire,
+    agent,
+    bridge,
+    engine,
+    metrics_bridge,
+    open_wire,
+    orchestrator,
+    service,
+    task,
+    user,
+)
 
 from aether import Config, Gateway
 from aether.proto import aether_pb2 as pb
@@ -591,7 +603,7 @@ async def test_capabilities_may_be_held_for_one_workspace(wire: Wire, admin: Adm
 async def test_a_reader_reports_its_metrics(wire: Wire, admin: Admin) -> None:
     """59."""
     await admin.grant(("agent", ME), ("workspace", "ws1"), 10)
-    peer = await wire.connect(agent(workspace="ws1"))
+    peer, receiver = await wire.connect(agent(workspace="ws1")), await wire.connect(metrics_bridge())
 
     def metric(quantity: float) -> bytes:
         return pb.Metric(entries=[pb.MetricEntry(name="n", kind="count", qty=quantity)]).SerializeToString()
@@ -603,6 +615,7 @@ async def test_a_reader_reports_its_metrics(wire: Wire, admin: Admin) -> None:
     await admin.grant(("agent", ME), ("capability", "capability/metric_credit"), 40)
     peer.send("metric::ws1", metric(-1), pb.METRIC)
     await peer.settle()
+    assert await receiver.expect_payloads(2) == [metric(1), metric(-1)]
 
 
 async def test_services_need_a_rule_for_a_workspace(wire: Wire, admin: Admin) -> None:

@@ -829,13 +829,25 @@ async def test_bad_reports_are_refused(wire: Wire) -> None:
 
 
 async def test_progress_meanwhile_arrives_at_the_return(wire: Wire) -> None:
-    """routing 62, 63."""
-    reporter, alice = await wire.connect(agent()), await wire.connect(user())
+    """routing 62, 63: what was before the first connect does not."""
+    reporter, on_w = await wire.connect(agent()), pb.SwitchWorkspace(new_workspace_id="w")
+
+    async def report(summary: str) -> None:
+        for recipient in ("us::alice", ""):
+            reporter.say(progress=pb.ProgressReport(recipient=recipient, summary=summary))
+        await reporter.settle()
+
+    await report("history")
+    alice = await wire.connect(user())
+    alice.say(switch_workspace=on_w)
+    await alice.expect_nothing()
     await alice.close()
-    reporter.say(progress=pb.ProgressReport(recipient="us::alice", summary="missed"))
-    await reporter.settle()
+    await report("missed")
     alice = await wire.connect(user())
     assert (await alice.expect("progress_update")).summary == "missed"
+    alice.say(switch_workspace=on_w)
+    assert (await alice.expect("progress_update")).summary == "missed"
+    await alice.expect_nothing()
 
 
 # --------------------------------------------------------------------------------------------------- observability

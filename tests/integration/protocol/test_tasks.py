@@ -925,10 +925,17 @@ async def test_99_replay(boss: Desk, clock: WallClock) -> None:
     clock.advance(10)
     since = clock.now_ms
     await boss.do(Op.CLAIM, task_id)
+    clock.advance(10)
+    later = clock.now_ms
     await boss.do(Op.COMPLETE, task_id)
-    await boss.subscribe(task_id, start_timestamp_unix_ms=since)
-    told = [(await boss.next("task_event")).status_changed.to_status for _ in range(2)]
-    assert told == [pb.TASK_STATUS_RUNNING, pb.TASK_STATUS_COMPLETED]
+    for start, expected in (
+        (since, [pb.TASK_STATUS_RUNNING, pb.TASK_STATUS_COMPLETED]),
+        (later, [pb.TASK_STATUS_COMPLETED]),
+        (later + 1, []),
+    ):
+        await boss.subscribe(task_id, start_timestamp_unix_ms=start)
+        assert [(await boss.next("task_event")).status_changed.to_status for _ in expected] == expected
+    assert await boss.settled("task_event") == []
     await boss.subscribe(task_id)
     assert await boss.settled("task_event") == []
 
