@@ -16,6 +16,7 @@ from aether.proto import aether_pb2 as pb
 __all__ = ["BATCH_MAX", "RECEIPT_MS", "AccessChecks"]
 
 BATCH_MAX = 100
+TEXT_CHARACTERS_MAX = 1024
 RECEIPT_MS = 30_000
 """How long a receipt speaks for the rules; whoever holds one for longer should ask again."""
 
@@ -72,6 +73,9 @@ class AccessChecks:
         """
         if not request.resource_type:
             raise InvalidQuestion("resource_type is required")
+        for name in ("resource_type", "resource_id", "operation", "workspace", "correlation_id"):
+            if len(getattr(request, name)) > TEXT_CHARACTERS_MAX:
+                raise InvalidQuestion(f"{name} must not exceed {TEXT_CHARACTERS_MAX} characters")
         try:
             level = check_level(request.required_access_level)
         except InvalidRule as error:

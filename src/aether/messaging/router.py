@@ -15,7 +15,7 @@ from aether.access import Access, InvalidAuthority, InvalidQuestion, Level, Righ
 from aether.answers import Caller, down
 from aether.audit.events import NO_AUDIT, Event, Lineage, Recorder, actor_of, grant_of
 from aether.errors import Code, Refusal
-from aether.identity import Identity, PrincipalType
+from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier
 from aether.messaging.flow import Flow
 from aether.messaging.metrics_rules import check_metric
 from aether.messaging.progress import build_update, check_report, progress_topic
@@ -179,6 +179,10 @@ class Router:
             target = parse_target(message.target_topic)
         except InvalidTopic as error:
             raise Refusal(Code.INVALID_TOPIC, f"invalid target topic: {error}") from None
+        try:
+            check_identifier("app_workspace", message.app_workspace)
+        except InvalidIdentity as error:
+            raise Refusal(Code.INVALID_IDENTIFIER, str(error)) from None
         return target, *self._rewrite(identity, target, message.app_workspace)
 
     def _send(

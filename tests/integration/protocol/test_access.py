@@ -703,7 +703,15 @@ async def test_batches_of_decisions(wire: Wire, admin: Admin) -> None:
 
 
 @pytest.mark.parametrize(
-    "access", [None, pb.ResourceAccessRequest(resource_type="workspace"), question(15), question(0)]
+    "access",
+    [
+        None,
+        pb.ResourceAccessRequest(resource_type="workspace"),
+        question(15),
+        question(0),
+        question(20, "x" * 1025),
+        pb.ResourceAccessRequest(resource_type="x", required_access_level=20, operation="x" * 3_000_000),
+    ],
 )
 async def test_questions_without_an_answer(wire: Wire, admin: Admin, access: pb.ResourceAccessRequest | None) -> None:
     alice = await wire.connect(user())

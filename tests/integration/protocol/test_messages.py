@@ -202,6 +202,18 @@ async def test_an_authorization_that_cannot_be_checked_is_refused(wire: Wire, co
     assert await absent.expect_payloads(1) == [b"accepted"]
 
 
+@pytest.mark.parametrize("workspace", ["a::b", "a*", "x" * 129, ":a"])
+async def test_a_workspace_that_cannot_be_is_not_claimed(wire: Wire, workspace: str) -> None:
+    """routing 1.3: what is asked of access rules and shown to receivers has the size of a name."""
+    receiver = await wire.connect(engine())
+    for init in (agent(), service()):
+        peer = await wire.connect(init)
+        for topic in ("us::alice::w1", "event::*"):
+            peer.send(topic, app_workspace=workspace)
+            await peer.expect_error("ERR_INVALID_IDENTIFIER", "app_workspace")
+    await receiver.expect_nothing()
+
+
 @pytest.mark.parametrize(
     ("field", "code"),
     [("checked_access", "ERR_INVALID_ARGUMENT"), ("authority_continuation", "ERR_INVALID_ARGUMENT")],
