@@ -59,6 +59,15 @@ async def test_a_message_names_its_true_sender(wire: Wire) -> None:
     assert not message.HasField("on_behalf_subject")
 
 
+async def test_an_orchestrator_has_a_name_though_it_has_no_topic(wire: Wire) -> None:
+    """routing weakness 29."""
+    receiver, sender = await wire.connect(agent()), await wire.connect(orchestrator("1"))
+    sender.send(ME, b"x")
+    assert (await receiver.expect("msg")).source_topic == "orc::o::1"
+    receiver.send("orc::o::1")
+    await receiver.expect_error("ERR_INVALID_TOPIC")
+
+
 UNADDRESSABLE = [
     "",
     "ag::" + "x" * 253,
