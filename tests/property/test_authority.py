@@ -60,6 +60,12 @@ class Holdings(OpenAccess):
         held = self.HELD.get((principal_type, principal_id, resource_type, resource_id), 0)
         return Decision(held >= level, level=held)
 
+    def holds_throughout(
+        self, principal_type: str, principal_id: str, resource_type: str, resource_id: str, level: int, workspace: str
+    ) -> bool:
+        """Nobody holds anything by a pattern here, so what is not held by its name is not held throughout."""
+        return self.decide(principal_type, principal_id, resource_type, resource_id, level, workspace).allowed
+
 
 @dataclass
 class Everybody:
