@@ -20,12 +20,12 @@ class Deliveries:
         self._port = port
         self._on_confirmed = on_confirmed
         self._sent = 0
-        self._in_flight: list[tuple[int, str]] = []
+        self._in_flight: list[str] = []
 
     def sent(self, task_id: str) -> None:
         """An assignment was queued for the transport."""
         self._sent += 1
-        self._in_flight.append((self._sent, task_id))
+        self._in_flight.append(task_id)
         if not self.dirty:
             self.dirty = True
             self._port.touch(self)
@@ -35,7 +35,8 @@ class Deliveries:
 
     def confirm(self, mark: int) -> None:
         """The peer's transport has everything up to ``mark``."""
-        arrived = [task_id for number, task_id in self._in_flight if number <= mark]
+        confirmed = self._sent - len(self._in_flight)
+        arrived = self._in_flight[: max(0, mark - confirmed)]
         del self._in_flight[: len(arrived)]
         for task_id in arrived:
             self._on_confirmed(task_id)
