@@ -392,11 +392,15 @@ async def requests(load: Load, clients: int, window: int, operations: list[bytes
 
 
 async def key_value(load: Load, clients: int, window: int) -> Sample:
-    """Put and get of one private key, in turn."""
+    """Put and get of one private key, in turn; each value is another one, since storing the same costs a store less."""
     private = {"scope": pb.KVOperation.GLOBAL_EXCLUSIVE, "key": "k", "request_id": "r"}
-    put = pb.KVOperation(op=pb.KVOperation.PUT, value=b"x" * 100, **private)  # type: ignore[arg-type]
     get = pb.KVOperation(op=pb.KVOperation.GET, **private)  # type: ignore[arg-type]
-    return await requests(load, clients, window, [upstream(kv_op=put), upstream(kv_op=get)])
+    messages = []
+    for number in range(100):
+        value = b"%0100d" % number
+        put = pb.KVOperation(op=pb.KVOperation.PUT, value=value, **private)  # type: ignore[arg-type]
+        messages += [upstream(kv_op=put), upstream(kv_op=get)]
+    return await requests(load, clients, window, messages)
 
 
 async def checkpoints(load: Load, clients: int, window: int) -> Sample:

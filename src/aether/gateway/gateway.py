@@ -118,6 +118,8 @@ class Services:
     draining: bool = False
     """No session begins any more."""
     waiting_answers: set[Session] = field(default_factory=set)
+    _flushing: bool = False
+    """What is queued now goes out with the rest."""
     _workspace_buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
     @property
@@ -141,17 +143,24 @@ class Services:
         """Everything that was received together is handled: one commit for all of it."""
         if self.commit_wanted:
             self.commit_wanted = False
-            self.tier.durability.kick()
+            self._flushing = True
+            try:
+                self.tier.durability.kick()
+            finally:
+                self._flushing = False
 
     def on_durable(self) -> None:
         """After a group commit: answers that waited for it may go out."""
         for session in list(self.waiting_answers):
             session.on_durable()
+        if not self._flushing:
+            self.flush_all()
 
     def on_commit_failed(self) -> None:
         """A group commit failed and will be tried again: waiting answers say that their outcome is open."""
         for session in list(self.waiting_answers):
             session.on_commit_failed()
+        self.flush_all()
 
     def log_is_full(self) -> bool:
         """More staged than may be lost to a slow disk: senders have to wait."""

@@ -90,7 +90,6 @@ class Answers:
             self._send(answer)
             safe += 1
         del self._waiting[:safe]
-        self._call.flush()
 
     def on_commit_failed(self) -> None:
         """Tell whoever waits that the outcome is open: the store goes on trying, but nobody knows for how long."""

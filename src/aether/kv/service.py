@@ -303,6 +303,8 @@ class KVService:
         """The store's form of an operation, with only the fields it uses."""
         if op is Op.GET:
             return Command(op, namespace, key)
+        if op is Op.PUT:
+            return Command(op, namespace, key, operation.value, self._ttl(operation.ttl))
         if op is Op.LIST:
             return Command(op, namespace, key, limit=operation.limit, cursor=operation.cursor)
         return Command(

@@ -95,7 +95,7 @@ class Poller:
         statistics = trio.lowlevel.current_statistics
         while now < end and not self._busy():
             others = statistics()
-            if others.tasks_runnable or others.run_sync_soon_queue_size or others.seconds_to_next_deadline < LINGER_S:
+            if others.tasks_runnable or others.run_sync_soon_queue_size or others.seconds_to_next_deadline <= 0:
                 break
             if not self._round(LINGER_S):
                 break

@@ -337,7 +337,11 @@ class Database:
 
         The writer's connection is free: only one batch is under way, and maintenance takes the lock.
         """
-        size = sum(len(value) for _, values in batch.statements for value in values if type(value) in (bytes, str))
+        size = 0
+        for _, values in batch.statements:
+            for value in values:
+                if type(value) is bytes or type(value) is str:
+                    size += len(value)
         if size > INLINE_BYTES_MAX or not self._connection_lock.acquire(blocking=False):
             return False
         try:
