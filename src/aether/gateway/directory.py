@@ -6,13 +6,10 @@ Entries belong to session ids: removing a displaced session never touches its su
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from aether.gateway.live import LiveSession
 from aether.gateway.reasons import CloseReason
 from aether.identity import PrincipalType
-
-if TYPE_CHECKING:
-    from aether.gateway.session import Session
 
 __all__ = ["Directory"]
 
@@ -21,13 +18,13 @@ class Directory:
     """Indexes of live sessions; every operation is synchronous."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
-        self._by_identity: dict[str, Session] = {}
-        self._by_principal: dict[tuple[str, str], dict[str, Session]] = {}
+        self._sessions: dict[str, LiveSession] = {}
+        self._by_identity: dict[str, LiveSession] = {}
+        self._by_principal: dict[tuple[str, str], dict[str, LiveSession]] = {}
         self._services: dict[str, dict[str, None]] = {}
         self._per_workspace: dict[str, int] = {}
 
-    def add(self, session: Session) -> None:
+    def add(self, session: LiveSession) -> None:
         self._sessions[session.session_id] = session
         self._by_identity[session.identity.key] = session
         self._by_principal.setdefault(_principal(session), {})[session.session_id] = session
@@ -35,7 +32,7 @@ class Directory:
             self._services.setdefault(session.identity.implementation, {})[session.identity.topic] = None
         self._count(session, 1)
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session: LiveSession) -> None:
         """Forget a session; idempotent, and harmless when a successor already holds the identity."""
         if self._sessions.pop(session.session_id, None) is None:
             return
@@ -53,24 +50,24 @@ class Directory:
             if not topics:
                 del self._services[session.identity.implementation]
 
-    def _count(self, session: Session, change: int) -> None:
+    def _count(self, session: LiveSession, change: int) -> None:
         workspace = session.quota_workspace
         if workspace:
             self._per_workspace[workspace] = self._per_workspace.get(workspace, 0) + change
             if not self._per_workspace[workspace]:
                 del self._per_workspace[workspace]
 
-    def get(self, session_id: str) -> Session | None:
+    def get(self, session_id: str) -> LiveSession | None:
         return self._sessions.get(session_id)
 
-    def holder(self, identity_key: str) -> Session | None:
+    def holder(self, identity_key: str) -> LiveSession | None:
         return self._by_identity.get(identity_key)
 
     def is_connected(self, identity: str) -> bool:
         """Whether an identity has a session here."""
         return identity in self._by_identity
 
-    def sessions_of(self, principal: tuple[str, str]) -> list[Session]:
+    def sessions_of(self, principal: tuple[str, str]) -> list[LiveSession]:
         """The sessions of a principal by label and canonical id: of a user, all its windows."""
         return list(self._by_principal.get(principal, {}).values())
 
@@ -109,12 +106,12 @@ class Directory:
         """Sessions that count against the connection quota of a workspace."""
         return self._per_workspace.get(workspace, 0)
 
-    def __iter__(self) -> Iterator[Session]:
+    def __iter__(self) -> Iterator[LiveSession]:
         return iter(list(self._sessions.values()))
 
     def __len__(self) -> int:
         return len(self._sessions)
 
 
-def _principal(session: Session) -> tuple[str, str]:
+def _principal(session: LiveSession) -> tuple[str, str]:
     return session.identity.kind.label, session.identity.canonical_id

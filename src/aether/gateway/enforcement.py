@@ -14,9 +14,10 @@ import trio
 
 from aether.access import Access, Level
 from aether.errors import StoreUnavailable
+from aether.gateway.admission import SYSTEM
 from aether.gateway.directory import Directory
+from aether.gateway.live import LiveSession
 from aether.gateway.reasons import CloseReason
-from aether.gateway.session import SYSTEM, Session
 
 __all__ = ["Enforcement"]
 
@@ -70,7 +71,7 @@ class Enforcement:
             if number % SESSIONS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _may_read(self, session: Session, *, tentative: bool = False) -> bool:
+    def _may_read(self, session: LiveSession, *, tentative: bool = False) -> bool:
         identity, workspace = session.identity, session.identity.workspace
         return self._access.check(
             identity,
@@ -83,7 +84,7 @@ class Enforcement:
             session_id=session.session_id,
         ).allowed
 
-    def _record(self, session: Session) -> None:
+    def _record(self, session: LiveSession) -> None:
         """The row of the refusal. A log that takes nothing does not keep the session alive: showing it no more is the
         safe side, unlike refusing what was asked for."""
         try:

@@ -10,9 +10,8 @@ import random
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import trio
 
-from aether._fastpath import TokenBucket
 from aether.access import Access, OpenAccess
 from aether.acl.checks import AccessChecks
 from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
 from aether.acl.service import ACLService
-from aether.answers import Answer, Reply
+from aether.answers import Answer
 from aether.audit.events import NoAudit, Recorder
 from aether.audit.service import AuditService
 from aether.audit.trail import AuditTrail
@@ -41,22 +39,21 @@ from aether.authority.wire import revocation_frame
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
+from aether.gateway.connect import serve_connect
 from aether.gateway.directory import Directory
 from aether.gateway.enforcement import Enforcement
 from aether.gateway.half_open import HalfOpen
 from aether.gateway.handshake import Authenticator, PeerAuthenticator
 from aether.gateway.heartbeat import Heartbeat
+from aether.gateway.inbound import Handler
 from aether.gateway.observe import Observer
-from aether.gateway.outbound import Confirmations, Durability
+from aether.gateway.outbound import Confirmations
 from aether.gateway.reasons import CloseReason
-from aether.gateway.session import Session, serve_connect
-from aether.gateway.settings import Settings
-from aether.gateway.tasks import Tasks, compose_tasks
+from aether.gateway.services import Services
+from aether.gateway.tasks import compose_tasks
 from aether.kv.service import KVService
-from aether.kv.store import KVStore
 from aether.messaging.flow import Flow
 from aether.messaging.groups import Groups
-from aether.messaging.log import TopicLog
 from aether.messaging.router import Router
 from aether.metrics import Metrics
 from aether.nurseries import unwrapped_nursery
@@ -67,7 +64,6 @@ from aether.rpc.listener import Listener, listen
 from aether.rpc.reflection import Reflection
 from aether.rpc.server import ServerCall
 from aether.sessions.service import SessionService
-from aether.sessions.store import IdentityLocks
 from aether.tasks.authority import TaskGrants
 from aether.tiers import Tier, open_tier
 from aether.tokens.keys import KeyHasher
@@ -80,115 +76,13 @@ from aether.workspaces.service import WorkspaceService
 if TYPE_CHECKING:
     from aether.rpc.tls import ServerTls
 
-__all__ = ["CONNECT", "Gateway", "Services"]
+__all__ = ["CONNECT", "Gateway"]
 
 log = structlog.get_logger("aether.gateway")
 
 SERVICE = "aether.v1.AetherGateway"
 CONNECT = f"/{SERVICE}/Connect"
 """The one method of the protocol."""
-
-
-@dataclass
-class Services:
-    """Everything a session uses; one per gateway."""
-
-    settings: Settings
-    quotas: WorkspaceQuotas
-    tier: Tier
-    access: Access
-    task_tokens: TaskTokens
-    tasks: Tasks
-    authenticator: Authenticator
-    directory: Directory
-    confirmations: Confirmations
-    half_open: HalfOpen
-    heartbeat: Heartbeat
-    groups: Groups
-    router: Router
-    observer: Observer
-    audit: Recorder
-    handlers: Mapping[str, Callable[[Session, Any], Reply]]
-    wall_clock: Callable[[], int]
-    new_id: Callable[[], str]
-    note_end: Callable[[Session], None]
-    flush_all: Callable[[], None] = lambda: None
-    commit_wanted: bool = False
-    """Answers wait for a commit; it comes once all that was received together has been handled."""
-    draining: bool = False
-    """No session begins any more."""
-    waiting_answers: set[Session] = field(default_factory=set)
-    _flushing: bool = False
-    """What is queued now goes out with the rest."""
-    _workspace_buckets: dict[str, TokenBucket] = field(default_factory=dict)
-
-    @property
-    def log(self) -> TopicLog:
-        return self.tier.log
-
-    @property
-    def locks(self) -> IdentityLocks:
-        return self.tier.locks
-
-    @property
-    def kv_store(self) -> KVStore:
-        return self.tier.kv
-
-    @property
-    def durability(self) -> Durability:
-        durability: Durability = self.tier.durability
-        return durability
-
-    def before_flush(self) -> None:
-        """Everything that was received together is handled: one commit for all of it."""
-        if self.commit_wanted:
-            self.commit_wanted = False
-            self._flushing = True
-            try:
-                self.tier.durability.kick()
-            finally:
-                self._flushing = False
-
-    def on_durable(self) -> None:
-        """After a group commit: answers that waited for it may go out."""
-        for session in list(self.waiting_answers):
-            session.on_durable()
-        if not self._flushing:
-            self.flush_all()
-
-    def on_commit_failed(self) -> None:
-        """A group commit failed and will be tried again: waiting answers say that their outcome is open."""
-        for session in list(self.waiting_answers):
-            session.on_commit_failed()
-        self.flush_all()
-
-    def log_is_full(self) -> bool:
-        """More staged than may be lost to a slow disk: senders have to wait."""
-        return self.tier.log.staged_bytes > self.settings.staged_bytes_max
-
-    async def wait_log_room(self) -> None:
-        while self.log_is_full():
-            await self.tier.durability.wait_durable(self.tier.durability.latest_ticket)
-
-    def workspace_bucket(self, workspace: str) -> TokenBucket | None:
-        """The bucket shared by all senders of a workspace, or None while there is no such limit."""
-        rate = self.quotas.of(workspace).message_rate
-        if rate <= 0 or not workspace:
-            return None
-        bucket = self._workspace_buckets.get(workspace)
-        if bucket is None:
-            if len(self._workspace_buckets) >= 10_000:
-                self._workspace_buckets.clear()
-            bucket = TokenBucket(rate, max(1.0, float(int(rate))), trio.current_time())
-            self._workspace_buckets[workspace] = bucket
-        return bucket
-
-    def on_quotas_changed(self, workspace: str) -> None:
-        """A workspace has other quotas; who is over them now stays, and nothing more is admitted."""
-        self._workspace_buckets.pop(workspace, None)
-        for session in self.directory:
-            if session.identity.workspace == workspace:
-                session.set_workspace_limit()
 
 
 class Gateway:
@@ -222,7 +116,7 @@ class Gateway:
         self._wall_clock = wall_clock
         self._random = randomness or random.SystemRandom()
         self._listen = listen
-        self._handlers: dict[str, Callable[[Session, Any], Reply]] = {}
+        self._handlers: dict[str, Handler] = {}
         self._tasks: list[Callable[..., Awaitable[Any]]] = []
         self._continuations: Continuations | None = None
         self._grants: Grants | None = None

@@ -10,14 +10,10 @@ from contextlib import contextmanager
 
 import trio
 
+from aether.gateway.reasons import refused_by_drain
 from aether.rpc.status import RpcError, StatusCode
 
-__all__ = ["HalfOpen", "refused_by_drain"]
-
-
-def refused_by_drain() -> RpcError:
-    """What a client is told that comes while the gateway goes."""
-    return RpcError(StatusCode.UNAVAILABLE, "gateway draining")
+__all__ = ["HalfOpen"]
 
 
 class HalfOpen:

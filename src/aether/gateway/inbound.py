@@ -8,18 +8,16 @@ once, with the request's id, so that no client waits for a timeout.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether.answers import Answer, Reply, down, refuse
 from aether.errors import Code
+from aether.gateway.live import LiveSession
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.gateway.session import Session
 
 __all__ = ["ANSWERED_BY", "Handler", "absent", "decline", "request_id_of"]
 
-Handler = Callable[["Session", Any], Reply]
+Handler = Callable[[LiveSession, Any], Reply]
 """Takes the session and the member message."""
 
 ANSWERED_BY: Mapping[str, str] = {
@@ -55,7 +53,7 @@ def request_id_of(operation: Any) -> str:
     return getattr(operation, "client_request_id", "") or getattr(operation, "request_id", "")
 
 
-def absent(session: Session, kind: str, operation: Any) -> Answer:
+def absent(kind: str, operation: Any) -> Answer:
     """Refuse an operation whose feature this gateway does not have."""
     if kind == "workflow_response":
         return Answer(())  # only an engine that was asked may answer, and nobody asked

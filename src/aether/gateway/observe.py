@@ -16,7 +16,7 @@ from aether.audit.events import Event, Recorder, actor_of
 from aether.audit.trail import AuditTrail
 from aether.errors import StoreUnavailable
 from aether.gateway.directory import Directory
-from aether.gateway.session import Session
+from aether.gateway.live import LiveSession
 from aether.gateway.settings import Settings
 from aether.identity import Identity
 from aether.metrics import Metrics
@@ -66,7 +66,7 @@ class Observer:
     def version(self) -> str:
         return self._settings.version
 
-    def connected(self, session: Session) -> None:
+    def connected(self, session: LiveSession) -> None:
         lock, client = session.lock, session.claim.client
         taken = "force_takeover" if session.displaced else "initial"
         acquired = {
@@ -84,7 +84,7 @@ class Observer:
         self._record(session, "session_registered", {"remote_addr": session.peer.address})
         self._metrics.connected(session.claim.identity.workspace, session.identity.kind.title)
 
-    def disconnected(self, session: Session) -> None:
+    def disconnected(self, session: LiveSession) -> None:
         detail = session.end_reason
         metadata = {"reason": _CLOSED.get(detail, "error"), "detail": detail, "remote_addr": session.peer.address}
         if session.task_id:
@@ -94,7 +94,7 @@ class Observer:
         duration_s = (self._wall_clock() - session.connected_at_ms) / 1000
         self._metrics.disconnected(session.claim.identity.workspace, session.identity.kind.title, duration_s)
 
-    def negotiated(self, session: Session) -> None:
+    def negotiated(self, session: LiveSession) -> None:
         """What came of the extensions that a client declared; of very many only the first are told."""
         for item in session.claim.extensions.negotiated[:EXTENSIONS_RECORDED_MAX]:
             self._recorder.routine(
@@ -116,7 +116,7 @@ class Observer:
                 )
             )
 
-    def _record(self, session: Session, operation: str, metadata: dict[str, Any]) -> None:
+    def _record(self, session: LiveSession, operation: str, metadata: dict[str, Any]) -> None:
         self._recorder.routine(
             Event(
                 kind="connection",
@@ -188,7 +188,7 @@ class Observer:
             self._rate = (self._routed - self._sampled) / (now - self._sampled_at)
             self._sampled, self._sampled_at = self._routed, now
 
-    def _collect(self, session: Session) -> None:
+    def _collect(self, session: LiveSession) -> None:
         self._metrics.delivered(session.identity.workspace, *session.take_deliveries())
         counts, payload_bytes = session.take_counts()
         self._routed += sum(counts)

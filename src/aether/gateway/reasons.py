@@ -1,13 +1,14 @@
-"""Why a session ends, and what its client is told."""
+"""Why a session ends or never begins, and what its client is told."""
 
 from __future__ import annotations
 
 import enum
 
+from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import RpcError, StatusCode
 
-__all__ = ["CloseReason"]
+__all__ = ["CloseReason", "duplicate", "refused_by_drain", "store_away"]
 
 
 class CloseReason(enum.Enum):
@@ -35,3 +36,18 @@ class CloseReason(enum.Enum):
     def signal(self) -> int | None:
         signal: int | None = self.value[2]
         return signal
+
+
+def duplicate(identity: Identity) -> RpcError:
+    """Another client is connected as this identity."""
+    return RpcError(StatusCode.ALREADY_EXISTS, f"DuplicateIdentityError: identity ({identity.key}) already connected")
+
+
+def refused_by_drain() -> RpcError:
+    """What a client is told that comes while the gateway goes."""
+    return RpcError(StatusCode.UNAVAILABLE, "gateway draining")
+
+
+def store_away() -> RpcError:
+    """What a client is told when nothing can be decided or kept now."""
+    return RpcError(StatusCode.UNAVAILABLE, "store unavailable, try again")

@@ -1,4 +1,4 @@
-"""One ``Connect`` stream: from its first message to the last thing it gives back (connection 2, 6 and 7).
+"""A connected principal, from its ack to the last thing it gives back (connection 2, 6 and 7).
 
 What a session acquires sits on one stack, in this order: lock, directory entry, subscriptions. Leaving it unwinds the
 stack, shielded and with a deadline, so a session can always be followed by another of the same identity. Whatever
@@ -7,11 +7,11 @@ ends a session -- the client, a successor, an operator, a lost lock, a drain -- 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 import trio
@@ -21,32 +21,27 @@ from aether._fastpath import Lane, Port, TokenBucket, Window
 from aether.access import Level
 from aether.answers import Answer, down, refuse
 from aether.audit.events import Event, actor_of
-from aether.errors import Code, IdentityHeld, Refusal, StoreUnavailable
+from aether.errors import Code, Refusal, StoreUnavailable
+from aether.gateway.admission import SYSTEM, over_quota, withdrawn
 from aether.gateway.deliveries import Deliveries
-from aether.gateway.half_open import refused_by_drain
-from aether.gateway.handshake import Claim, build_ack, extension_refusal, read_claim, read_init, source_of
+from aether.gateway.handshake import Claim, build_ack, extension_refusal
 from aether.gateway.inbound import absent, decline
 from aether.gateway.outbound import ANSWER_BYTES_MAX, Answers, CatchUp
-from aether.gateway.reasons import CloseReason
+from aether.gateway.reasons import CloseReason, store_away
+from aether.gateway.services import Services
 from aether.gateway.snapshot import config_snapshot
 from aether.gateway.subscriptions import Start, Subscription, Subscriptions, topics_of, workspace_topics
-from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier, parse_identity
+from aether.identity import InvalidIdentity, PrincipalType, check_identifier
 from aether.messaging.router import refuse_limited
 from aether.proto import aether_pb2 as pb
 from aether.rpc.server import ServerCall
 from aether.rpc.status import RpcError, StatusCode
 from aether.sessions.store import Lock
 
-if TYPE_CHECKING:
-    from aether.gateway.gateway import Services
-
-__all__ = ["Session", "serve_connect"]
+__all__ = ["Session"]
 
 log = structlog.get_logger("aether.session")
 
-CLEANUP_S = 5.0
-DUPLICATE_PAUSES_S = (0.0, 0.01, 0.03, 0.06)
-"""Waits between attempts to get a lock that is held: a tenth of a second in all."""
 SIGNAL_FLUSH_S = 1.0
 EXPIRY_CHECK_S = 60.0
 """Wall clocks are set; how long it takes to notice."""
@@ -76,204 +71,6 @@ OPERATION_KINDS = {
 """Scope that a restricted token needs for an operation; none for questions about oneself, ``admin`` for all others."""
 BUDGETED = frozenset({"create_task", "task_op", "task_query", "task_subscription_op", "agent_op", "workspace_op"})
 """Operations that a session has a budget for, beside that of its messages (tasks 1)."""
-SYSTEM = frozenset(
-    {
-        PrincipalType.ORCHESTRATOR,
-        PrincipalType.WORKFLOW_ENGINE,
-        PrincipalType.METRICS_BRIDGE,
-        PrincipalType.BRIDGE,
-        PrincipalType.SERVICE,
-    }
-)
-
-
-async def serve_connect(call: ServerCall, services: Services) -> None:
-    """Handler of ``/aether.v1.AetherGateway/Connect``.
-
-    :raises RpcError: the status the stream ends with, unless the client half-closed.
-    """
-    session_id = services.new_id()
-    with services.half_open.stream("" if call.peer.in_process else source_of(call.peer.address)):
-        claim = await _settle_claim(call, session_id, services)
-    session: Session | None = None
-    try:
-        claim = await _keep_assigned_id(claim, services)
-        await _admit(claim, session_id, services)
-        async with AsyncExitStack() as stack:
-            lock, displaced = await stack.enter_async_context(_hold_lock(claim, session_id, services))
-            session = Session(call, claim, lock, services, displaced=displaced)
-            await session.run(stack)
-    except StoreUnavailable:
-        raise _store_away() from None
-    except RpcError as error:
-        if session is None or not session.is_acknowledged:
-            await _record_rejection(claim.identity, session_id, error, services)
-        raise
-
-
-async def _settle_claim(call: ServerCall, session_id: str, services: Services) -> Claim:
-    """Who the client is; a refusal is counted, and in the audit log before it is out. Nobody keeps the message that
-    says it: credentials are in it."""
-    init = await read_init(call, timeout_s=services.settings.init_timeout_s)
-    try:
-        return await read_claim(
-            init,
-            call,
-            services.authenticator,
-            strict=services.settings.strict_identifiers,
-            new_id=session_id,
-            supported=services.tasks.extensions_of,
-        )
-    except StoreUnavailable:
-        raise _store_away() from None
-    except RpcError as error:
-        if error.code in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED):
-            services.observer.not_authenticated(init.WhichOneof("client_type") or "")
-            await _wait_recorded(services)
-        raise
-
-
-def _store_away() -> RpcError:
-    return RpcError(StatusCode.UNAVAILABLE, "store unavailable, try again")
-
-
-async def _record_rejection(identity: Identity, session_id: str, error: RpcError, services: Services) -> None:
-    """Count a connect that was refused; it is in the audit log before the client knows.
-
-    :raises RpcError: the log takes nothing now, so the client has to try again.
-    """
-    status = _REJECTIONS.get(error.code)
-    if status is None:
-        return
-    try:
-        services.observer.rejected(identity, session_id, status, error.message)
-    except StoreUnavailable:
-        raise _store_away() from None
-    await _wait_recorded(services)
-
-
-async def _wait_recorded(services: Services) -> None:
-    """Until the audit log has what was recorded.
-
-    :raises RpcError: it takes too long, or fails.
-    """
-    try:
-        with trio.fail_after(CLEANUP_S):
-            await services.tier.durability.wait_durable(services.audit.ticket)
-    except (StoreUnavailable, trio.TooSlowError):
-        raise _store_away() from None
-
-
-_REJECTIONS = {
-    StatusCode.ALREADY_EXISTS: "lock_failed",
-    StatusCode.RESOURCE_EXHAUSTED: "quota_exceeded",
-    StatusCode.PERMISSION_DENIED: "acl_denied",
-}
-"""Statuses of a refused connect, as counted."""
-
-
-async def _keep_assigned_id(claim: Claim, services: Services) -> Claim:
-    """A pool worker that resumes keeps its instance id, and with it its topic and its cursor (connection W-3)."""
-    identity = claim.identity
-    if not identity.is_pool_task or not claim.resume_session_id:
-        return claim
-    prefix = f"ta::{identity.workspace}::{identity.implementation}::"
-    for lock in await services.locks.scan(prefix):
-        if lock.session_id == claim.resume_session_id:
-            return replace(claim, identity=parse_identity(lock.identity))
-    return claim
-
-
-async def _admit(claim: Claim, session_id: str, services: Services) -> None:
-    """Access rules and quota, decided before a lock is touched (connection 2, steps 10 and 11; W-9).
-
-    A duplicate is reported before either, as clients expect from the order of the steps.
-    """
-    denied = _admission_denied(claim.identity, session_id, services)
-    if denied is None:
-        return
-    if await services.locks.holder(claim.identity.key) is not None and not claim.resume_session_id:
-        raise _duplicate(claim.identity)
-    raise denied
-
-
-def _admission_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
-    if (denied := _access_denied(identity, session_id, services)) is not None:
-        return denied
-    if services.directory.holder(identity.key) is not None:
-        return None  # which it would replace
-    return _quota_exceeded(identity, services)
-
-
-def _quota_exceeded(identity: Identity, services: Services) -> RpcError | None:
-    limit = services.quotas.of(identity.workspace).connections
-    current = services.directory.connections(identity.workspace)
-    if limit > 0 and identity.workspace and identity.kind not in SYSTEM and current >= limit:
-        return RpcError(
-            StatusCode.RESOURCE_EXHAUSTED,
-            f"quota exceeded for connections in workspace '{identity.workspace}': current {current}, limit {limit}",
-        )
-    return None
-
-
-def _access_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
-    if identity.kind in SYSTEM:
-        return None
-    decision = services.access.check(
-        identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace, session_id=session_id
-    )
-    if decision.allowed:
-        return None
-    return RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
-
-
-def _withdrawn(claim: Claim, session_id: str, services: Services) -> RpcError | None:
-    """What admitted a client may be over by the time it has its lock; only from then on do changes find its session."""
-    if services.draining:
-        return refused_by_drain()
-    if not claim.admission.still_holds():
-        reason = CloseReason.TASK_ENDED if claim.admission.task_id else CloseReason.TOKEN_REVOKED
-        return reason.status
-    return _access_denied(claim.identity, session_id, services)
-
-
-def _duplicate(identity: Identity) -> RpcError:
-    return RpcError(StatusCode.ALREADY_EXISTS, f"DuplicateIdentityError: identity ({identity.key}) already connected")
-
-
-async def _acquire_lock(claim: Claim, session_id: str, services: Services) -> Lock:
-    """The identity lock. A client that comes back at once may overtake the end of its own last stream, which came
-    over another connection: so a held lock gets a moment to be given up before this is a duplicate."""
-    identity = claim.identity
-    for pause_s in (*DUPLICATE_PAUSES_S, None):
-        try:
-            return await services.locks.acquire(identity.key, session_id, claim.resume_session_id, claim.client)
-        except IdentityHeld:
-            if pause_s is None:
-                break
-            await trio.sleep(pause_s)
-        except StoreUnavailable:
-            raise RpcError(StatusCode.INTERNAL, "failed to acquire session lock") from None
-    raise _duplicate(identity)
-
-
-@asynccontextmanager
-async def _hold_lock(claim: Claim, session_id: str, services: Services) -> AsyncIterator[tuple[Lock, bool]]:
-    """The identity lock, from acquisition to release, and whether a session was displaced for it, which is out of the
-    way when this returns."""
-    identity = claim.identity
-    lock = await _acquire_lock(claim, session_id, services)
-    try:
-        predecessor = services.directory.holder(identity.key)
-        if predecessor is not None:
-            predecessor.end(CloseReason.SUPERSEDED)
-        yield lock, predecessor is not None
-    finally:
-        with trio.move_on_after(CLEANUP_S, shield=True):
-            try:
-                await services.locks.release(identity.key, session_id, lock.fence)
-            except StoreUnavailable:
-                log.warning("lock not released", identity=identity.key)
 
 
 class Session:
@@ -365,13 +162,13 @@ class Session:
     async def run(self, stack: AsyncExitStack) -> None:
         """Serve until the session ends; raises the status for every end but a half-close."""
         services = self._services
-        if (denied := _quota_exceeded(self.identity, services)) is not None:
+        if (denied := over_quota(self.identity, services)) is not None:
             raise denied  # others came since it was asked first; from here on it counts
         services.directory.add(self)
         stack.callback(services.directory.remove, self)
         stack.callback(self._release)
-        if (withdrawn := _withdrawn(self.claim, self.session_id, services)) is not None:
-            raise withdrawn
+        if (denied := withdrawn(self.claim, self.session_id, services)) is not None:
+            raise denied
         services.observer.negotiated(self)
         ack = down(build_ack(self.claim, self.lock, version=services.settings.version))
         if self.claim.extensions.unsupported_required:
@@ -403,7 +200,7 @@ class Session:
             try:
                 services.tasks.connected(self)
             except StoreUnavailable:
-                raise _store_away() from None
+                raise store_away() from None
             self._start_reading()
             await self._ended.wait()
             nursery.cancel_scope.cancel()
@@ -657,7 +454,7 @@ class Session:
             case "init":
                 self.end(CloseReason.PROTOCOL)
                 return _NOTHING
-        return absent(self, kind, operation)
+        return absent(kind, operation)
 
     async def _finish(self, kind: str, operation: Any, reply: Awaitable[Answer]) -> None:
         """Wait for one operation, then for those that queued behind it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether.access import Access, InvalidAuthority
 from aether.answers import Answer, Caller, Reply
@@ -13,6 +13,7 @@ from aether.audit.events import Event, Recorder
 from aether.authority.requests import Requests
 from aether.config import Config
 from aether.gateway.directory import Directory
+from aether.gateway.live import LiveSession
 from aether.identity import Identity, PrincipalType
 from aether.orchestration.autostart import Autostart
 from aether.orchestration.startups import Startups
@@ -44,9 +45,6 @@ from aether.tiers import Tier
 from aether.tokens.tasks import TaskTokens
 from aether.workspaces.quotas import WorkspaceQuotas
 
-if TYPE_CHECKING:
-    from aether.gateway.session import Session
-
 __all__ = ["Tasks", "compose_tasks"]
 
 
@@ -73,7 +71,7 @@ class Tasks:
     services: tuple[Callable[..., Awaitable[Any]], ...]
     authority: TaskGrants | None
 
-    def connected(self, session: Session) -> None:
+    def connected(self, session: LiveSession) -> None:
         """A session is ready to be given tasks."""
         self.liveness.connected(session)
         session.task_id = self.liveness.bound_task(session.session_id) or session.task_id
@@ -110,7 +108,7 @@ class Tasks:
         task = self.book.get(caller.task_id) if self.authority is not None else None
         return self.authority.context(task) if self.authority is not None and task is not None else None
 
-    def disconnected(self, session: Session, *, is_clean: bool) -> None:
+    def disconnected(self, session: LiveSession, *, is_clean: bool) -> None:
         """A session has ended."""
         self.watches.close_session(session.session_id)
         self.liveness.disconnected(session, is_clean=is_clean)
