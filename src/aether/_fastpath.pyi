@@ -85,6 +85,8 @@ class Route:
     def frame(self, payload: bytes, message_type: int) -> bytes: ...
 
 class Port:
+    inbound: Any
+    outbound: Any
     routes: dict[bytes, Route]
     held: list[bytes]
     busy: bool

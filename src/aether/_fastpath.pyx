@@ -483,7 +483,7 @@ cdef class Topic:
         for lane in self.lanes:
             if lane.live and not lane.deliver(position, frame):
                 lane.live = False
-                lane.port.session.on_lane_behind(lane)
+                lane.port.outbound.on_lane_behind(lane)
         if self.group is not None:
             self.group.offer(position, frame)
         return position
@@ -579,7 +579,7 @@ cdef class Lane:
         if self.sent >= self.topic.last:
             self.live = True
         else:
-            self.port.session.on_lane_behind(self)
+            self.port.outbound.on_lane_behind(self)
 
     def detach(self):
         """Leave the topic and give up the cursor; idempotent."""
@@ -625,6 +625,9 @@ cdef class Port:
     """One session's end of the message path.
 
     :ivar call: the RPC (``send``, ``pending``).
+    :ivar session: the sender of what comes in.
+    :ivar inbound: takes what is not forwarded here (``on_message``, ``on_limited``, ``on_batch_end``).
+    :ivar outbound: hears of lanes without room (``on_lane_behind``).
     :ivar held: messages waiting because an earlier one is still being handled; order is kept.
     :ivar dirty_lanes: lanes whose cursor moved since the last sweep; ``on_dirty(port)`` is called for the first.
     :ivar routes: topic bytes -> :class:`Route`; bounded by whoever fills it, cleared when a decision may have changed.
@@ -633,6 +636,8 @@ cdef class Port:
 
     cdef readonly object call
     cdef readonly object session
+    cdef public object inbound
+    cdef public object outbound
     cdef public dict routes
     cdef public list held
     cdef public bint busy
@@ -655,6 +660,8 @@ cdef class Port:
                  Py_ssize_t payload_max=1 << 20):
         self.call = call
         self.session = session
+        self.inbound = None
+        self.outbound = None
         self.routes = {}
         self.held = []
         self.busy = True
@@ -700,8 +707,8 @@ cdef class Port:
             if self.busy:
                 self.held.append(message)
             elif not self._forward(message):
-                self.session.on_message(message)
-        self.session.on_batch_end()
+                self.inbound.on_message(message)
+        self.inbound.on_batch_end()
 
     cdef bint _forward(self, bytes message) except -1:
         """Route a plain send along a known route; False when the Python path has to look at it."""
@@ -716,7 +723,7 @@ cdef class Port:
         if self.limited:
             refused = self.admit()
             if refused:
-                self.session.on_limited(refused)
+                self.inbound.on_limited(refused)
                 return True
         self.routed(send.message_type, send.payload_size)
         route.edge.count += 1

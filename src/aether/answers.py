@@ -16,7 +16,7 @@ from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import frame
 
-__all__ = ["Answer", "Caller", "Reply", "WorkspaceLimit", "down", "fit", "refuse", "unix_ms"]
+__all__ = ["NOTHING", "Answer", "Caller", "Reply", "WorkspaceLimit", "down", "fit", "refuse", "unix_ms"]
 
 LIST_BYTES_MAX = 3_500_000
 """Official clients take at most 4 MiB in one message (sdk 11)."""
@@ -63,6 +63,9 @@ class Answer(NamedTuple):
     on_sent: Callable[[], None] | None = None
     """Called when the frames were given to the transport."""
 
+
+NOTHING = Answer(())
+"""There is nothing to say."""
 
 Reply = Answer | Awaitable[Answer]
 

@@ -195,6 +195,7 @@ class Receiver:
         self.room = room
         self.behind: list[Any] = []
         self.port = fast.Port(self, self, lambda port: None, lambda: 0.0, payload_max=100)
+        self.port.inbound = self.port.outbound = self
 
     def send(self, frame: bytes) -> None:
         self.frames.append(frame)

@@ -8,7 +8,7 @@ from pathlib import Path
 from aether.config import Config
 from aether.errors import Code
 from aether.gateway.gateway import Gateway
-from aether.gateway.inbound import ANSWERED_BY
+from aether.gateway.refusals import ANSWERED_BY
 from aether.gateway.subscriptions import topics_of, workspace_topics
 from aether.identity import Identity, PrincipalType
 from aether.kv import wire

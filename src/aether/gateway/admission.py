@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from aether.access import Level
+from aether.access import Access, Decision, Level
 from aether.gateway.handshake import Claim
 from aether.gateway.reasons import CloseReason, duplicate, refused_by_drain
 from aether.gateway.services import Services
 from aether.identity import Identity, PrincipalType
 from aether.rpc.status import RpcError, StatusCode
 
-__all__ = ["SYSTEM", "admit", "over_quota", "withdrawn"]
+__all__ = ["SYSTEM", "admit", "may_be_connected", "over_quota", "withdrawn"]
 
 SYSTEM = frozenset(
     {
@@ -58,14 +58,22 @@ def over_quota(identity: Identity, services: Services) -> RpcError | None:
 
 
 def _access_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
+    decision = may_be_connected(identity, session_id, services.access)
+    return None if decision.allowed else RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
+
+
+def may_be_connected(identity: Identity, session_id: str, access: Access, *, tentative: bool = False) -> Decision:
+    """Whether a principal may read its workspace, which is asked of those that belong to one.
+
+    :param tentative: see :meth:`Access.check`.
+    :raises StoreUnavailable: it cannot be decided now, or its refusal cannot be recorded.
+    """
     if identity.kind in SYSTEM:
-        return None
-    decision = services.access.check(
-        identity, "workspace", identity.workspace, Level.READ, "connect", identity.workspace, session_id=session_id
+        return Decision(True)
+    workspace = identity.workspace
+    return access.check(
+        identity, "workspace", workspace, Level.READ, "connect", workspace, tentative=tentative, session_id=session_id
     )
-    if decision.allowed:
-        return None
-    return RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
 
 
 def withdrawn(claim: Claim, session_id: str, services: Services) -> RpcError | None:

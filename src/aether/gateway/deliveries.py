@@ -10,7 +10,7 @@ __all__ = ["Deliveries"]
 
 
 class Deliveries:
-    """One session's assignments, in the order they were sent; see :class:`aether.gateway.outbound.Confirmations`.
+    """One session's assignments, in the order they were sent; see :class:`aether.gateway.confirmations.Confirmations`.
 
     :param on_confirmed: told of each task whose assignment has arrived.
     """

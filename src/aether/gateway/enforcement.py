@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 import trio
 
-from aether.access import Access, Level
+from aether.access import Access
 from aether.errors import StoreUnavailable
-from aether.gateway.admission import SYSTEM
+from aether.gateway.admission import may_be_connected
 from aether.gateway.directory import Directory
 from aether.gateway.live import LiveSession
 from aether.gateway.reasons import CloseReason
@@ -65,29 +65,16 @@ class Enforcement:
 
     async def _review(self) -> None:
         for number, session in enumerate(self._directory, start=1):
-            if session.identity.kind not in SYSTEM and not self._may_read(session, tentative=True):
+            if not may_be_connected(session.identity, session.session_id, self._access, tentative=True).allowed:
                 session.end(CloseReason.ACCESS_LOST)
                 self._record(session)
             if number % SESSIONS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
 
-    def _may_read(self, session: LiveSession, *, tentative: bool = False) -> bool:
-        identity, workspace = session.identity, session.identity.workspace
-        return self._access.check(
-            identity,
-            "workspace",
-            workspace,
-            Level.READ,
-            "connect",
-            workspace,
-            tentative=tentative,
-            session_id=session.session_id,
-        ).allowed
-
     def _record(self, session: LiveSession) -> None:
         """The row of the refusal. A log that takes nothing does not keep the session alive: showing it no more is the
         safe side, unlike refusing what was asked for."""
         try:
-            self._may_read(session)
+            may_be_connected(session.identity, session.session_id, self._access)
         except StoreUnavailable:
             log.warning("end of access not recorded", identity=session.lock_key)

@@ -24,7 +24,7 @@ from aether.acl.checks import AccessChecks
 from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
 from aether.acl.service import ACLService
-from aether.answers import Answer
+from aether.answers import Answer, Reply
 from aether.audit.events import NoAudit, Recorder
 from aether.audit.service import AuditService
 from aether.audit.trail import AuditTrail
@@ -39,15 +39,17 @@ from aether.authority.wire import revocation_frame
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
+from aether.gateway.commits import Commits
+from aether.gateway.confirmations import Confirmations
 from aether.gateway.connect import serve_connect
 from aether.gateway.directory import Directory
 from aether.gateway.enforcement import Enforcement
 from aether.gateway.half_open import HalfOpen
 from aether.gateway.handshake import Authenticator, PeerAuthenticator
 from aether.gateway.heartbeat import Heartbeat
-from aether.gateway.inbound import Handler
+from aether.gateway.limits import Limits
+from aether.gateway.live import LiveSession
 from aether.gateway.observe import Observer
-from aether.gateway.outbound import Confirmations
 from aether.gateway.reasons import CloseReason
 from aether.gateway.services import Services
 from aether.gateway.tasks import compose_tasks
@@ -116,7 +118,7 @@ class Gateway:
         self._wall_clock = wall_clock
         self._random = randomness or random.SystemRandom()
         self._listen = listen
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: dict[str, Callable[[LiveSession, Any], Reply]] = {}
         self._tasks: list[Callable[..., Awaitable[Any]]] = []
         self._continuations: Continuations | None = None
         self._grants: Grants | None = None
@@ -152,11 +154,11 @@ class Gateway:
                 self.health = HealthState(["", SERVICE])
                 self._server = self._create_server(services)
                 services.flush_all = self._server.flush_set.flush_all
-                self._server.flush_set.before = services.before_flush
-                self._server.flush_set.busy = lambda: bool(services.waiting_answers)
-                services.quotas.on_change.append(services.on_quotas_changed)
-                tier.durability.on_durable.append(services.on_durable)
-                tier.durability.on_failure.append(services.on_commit_failed)
+                self._server.flush_set.before = services.commits.before_flush
+                self._server.flush_set.busy = lambda: bool(services.commits.waiting)
+                services.quotas.on_change.append(services.limits.on_quotas_changed)
+                tier.durability.on_durable.append(services.commits.on_durable)
+                tier.durability.on_failure.append(services.commits.on_failed)
                 for service in (
                     services.heartbeat.run,
                     services.confirmations.run,
@@ -299,6 +301,8 @@ class Gateway:
             wall_clock=self._wall_clock,
             note_end=sessions.note_end,
             new_id=self._new_id,
+            limits=Limits(settings, quotas, directory),
+            commits=Commits(tier.log, tier.durability, settings.staged_bytes_max, lambda: self.services.flush_all()),
         )
 
     def _compose_trail(self, tier: Tier) -> AuditTrail | None:

@@ -1,115 +1,257 @@
-"""From an upstream message to the feature that answers it (connection 6.2).
-
-The table below names, for every member of ``UpstreamMessage.payload``, the member of ``DownstreamMessage`` that
-answers it. It serves the operations that are present and the refusal of those that are not: each is answered exactly
-once, with the request's id, so that no client waits for a timeout.
-"""
+"""What a client sends: operations in order, each answered once, and no more read than can be held (connection 6)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
-from aether.answers import Answer, Reply, down, refuse
-from aether.errors import Code
+import structlog
+import trio
+from google.protobuf.message import DecodeError
+
+from aether._fastpath import Port
+from aether.answers import NOTHING, Answer, refuse
+from aether.errors import Code, Refusal, StoreUnavailable
+from aether.gateway.answering import UNREAD_BYTES_MAX, Answers
 from aether.gateway.live import LiveSession
+from aether.gateway.reasons import CloseReason
+from aether.gateway.refusals import absent, broken, decline, refused
+from aether.gateway.scopes import check_scope
+from aether.gateway.services import Services
+from aether.gateway.subscriptions import Subscriptions
+from aether.gateway.switching import switch_workspace
+from aether.messaging.router import refuse_limited
 from aether.proto import aether_pb2 as pb
+from aether.rpc.server import ServerCall
 
-__all__ = ["ANSWERED_BY", "Handler", "absent", "decline", "request_id_of"]
+__all__ = ["Inbound"]
 
-Handler = Callable[[LiveSession, Any], Reply]
-"""Takes the session and the member message."""
+log = structlog.get_logger("aether.session")
 
-ANSWERED_BY: Mapping[str, str] = {
-    "kv_op": "kv",
-    "create_task": "create_task",
-    "checkpoint_op": "checkpoint",
-    "admin_query": "admin",
-    "session_op": "session_response",
-    "task_query": "task_query",
-    "task_op": "task_op",
-    "workspace_op": "workspace",
-    "agent_op": "agent",
-    "acl_op": "acl",
-    "workflow_op": "workflow_response",
-    "token_op": "token",
-    "audit_query": "audit_response",
-    "authority_grant_op": "authority_grant",
-    "authority_request_op": "authority_request_response",
-    "task_subscription_op": "task_subscription_response",
-    "resolve_authority_request": "resolve_authority_response",
-    "connection_status_request": "connection_status_response",
-    "submit_audit_event": "submit_audit_event_response",
-    "access_check": "access_check_response",
-    "batch_access_check": "batch_access_check_response",
-    "proxy_http_request": "proxy_http_response",
-}
-
-_NOT_AVAILABLE = "not available on this gateway"
+HELD_BYTES_MAX = 1024 * 1024
+BUDGETED = frozenset({"create_task", "task_op", "task_query", "task_subscription_op", "agent_op", "workspace_op"})
+"""Operations that a session has a budget for, beside that of its messages (tasks 1)."""
 
 
-def request_id_of(operation: Any) -> str:
-    """The id a client correlates by, empty when it sent none or the operation has no such field."""
-    return getattr(operation, "client_request_id", "") or getattr(operation, "request_id", "")
+class Inbound:
+    """One session's operations. While one of them waits for something, the port holds the later ones.
 
-
-def absent(kind: str, operation: Any) -> Answer:
-    """Refuse an operation whose feature this gateway does not have."""
-    if kind == "workflow_response":
-        return Answer(())  # only an engine that was asked may answer, and nobody asked
-    request_id = request_id_of(operation)
-    if kind == "tunnel_open":
-        closed = pb.TunnelClose(
-            tunnel_id=operation.tunnel_id,
-            reason=pb.TunnelClose.ERROR,
-            detail=f"{Code.NOT_IMPLEMENTED}: tunnels are {_NOT_AVAILABLE}",
-        )
-        return Answer((down(pb.DownstreamMessage(tunnel_close=closed)),))
-    member = ANSWERED_BY.get(kind)
-    if member is None:
-        return Answer((refuse(Code.NOT_IMPLEMENTED, f"{kind} is {_NOT_AVAILABLE}", request_id=request_id),))
-    text = f"{Code.NOT_IMPLEMENTED}: {kind} is {_NOT_AVAILABLE}"
-    return Answer((_typed(member, request_id, text, error_code=Code.NOT_IMPLEMENTED),))
-
-
-def decline(
-    kind: str, operation: Any, code: str, text: str, *, retryable: bool, retry_after_ms: int = 0, by_id: bool = True
-) -> Answer:
-    """What says no to an operation: an error, and then its typed response, since some clients wait for the one and some
-    for the other (acl weakness 19).
-
-    :param by_id: the error names the request. The Python client raises such an error and drops the response, which
-        is wrong where the response says more, and always for ``create_task`` (tasks 3.2): that gets a response only
-        if it has an id to be found by.
+    Called by the port, from the connection's reader: :meth:`on_message` for each message that compiled code left over,
+    :meth:`on_limited` for one that it refused, :meth:`on_batch_end` after each read.
     """
-    request_id = request_id_of(operation)
-    is_create = kind == "create_task"
-    error_id = "" if is_create or not by_id else request_id
-    frames = [refuse(code, text, retryable=retryable, retry_after_ms=retry_after_ms, request_id=error_id)]
-    if kind in ANSWERED_BY and (request_id or not is_create):
-        frames.append(_typed(ANSWERED_BY[kind], request_id, f"{code}: {text}" if retryable else text, error_code=code))
-    return Answer(tuple(frames))
+
+    __slots__ = (
+        "_answers",
+        "_audit",
+        "_budget",
+        "_call",
+        "_commits",
+        "_half_closed",
+        "_handlers",
+        "_idle",
+        "_port",
+        "_reading",
+        "_router",
+        "_scopes",
+        "_services",
+        "_session",
+        "_stopped",
+        "_subscriptions",
+    )
+
+    def __init__(
+        self,
+        session: LiveSession,
+        call: ServerCall,
+        port: Port,
+        answers: Answers,
+        subscriptions: Subscriptions,
+        services: Services,
+    ) -> None:
+        self._session = session
+        self._call = call
+        self._port = port
+        self._answers = answers
+        self._subscriptions = subscriptions
+        self._services = services
+        self._audit = services.audit
+        self._commits = services.commits
+        self._handlers = services.handlers
+        self._router = services.router
+        self._scopes = session.claim.admission.operations
+        self._budget = services.limits.operations()
+        self._reading = True
+        self._half_closed = False
+        self._stopped = False
+        self._idle: trio.Event | None = None
+
+    def begin(self) -> None:
+        """Take over the stream; what the client pipelined behind its first message is handled first, in order."""
+        self._port.busy = False
+        self._call.set_sink(self._port.on_messages, self._on_half_close)
+        self._call.flush()
+        self._services.flush_all()
+
+    def stop(self) -> None:
+        """Begin nothing more; idempotent."""
+        self._stopped = True
+        self._port.busy = True
+        self._port.routes.clear()
+
+    def _on_half_close(self) -> None:
+        """The client said all it will say; what it asked for before is still answered, and what it sent is safe when
+        the stream ends with OK."""
+        self._half_closed = True
+        if not self._port.busy:
+            self._end_when_safe()
+
+    def _end_when_safe(self) -> None:
+        self._answers.after_all(partial(self._session.end, CloseReason.CLIENT_CLOSE))
+
+    def on_message(self, data: bytes) -> None:
+        """Handle one message; an operation that waits holds up the later ones.
+
+        What had to be recorded on the way is durable before the answer is out.
+        """
+        try:
+            message = pb.UpstreamMessage.FromString(data)
+        except DecodeError:
+            self._answers.put(Answer((refuse(Code.INVALID_ARGUMENT, "message could not be decoded"),)))
+            return
+        kind = message.WhichOneof("payload")
+        if kind is None:
+            self._answers.put(Answer((refuse(Code.NOT_IMPLEMENTED, "unknown or empty payload"),)))
+            return
+        operation = getattr(message, kind)
+        recorded = self._audit.ticket
+        try:
+            if self._scopes is not None:
+                check_scope(self._session, kind, self._scopes, self._audit)
+            reply = self._handle(kind, operation)
+        except (Refusal, StoreUnavailable) as error:
+            reply = self._refused(error, kind, operation)
+        except Exception:
+            log.exception("operation failed", kind=kind, identity=self._session.lock_key)
+            reply = broken(kind, operation)
+        if isinstance(reply, Answer):
+            if self._audit.ticket != recorded:
+                reply = self._after_record(reply, kind, operation)
+            if reply.frames:
+                self._answers.put(reply)
+        else:
+            self._port.busy = True  # the fast path now queues in ``held``, so order is kept
+            self._session.start_soon(self._finish, kind, operation, reply)
+
+    def _handle(self, kind: str, operation: Any) -> Answer | Awaitable[Answer]:
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            if (
+                self._budget is not None
+                and kind in BUDGETED
+                and not _gives_up(kind, operation)
+                and not self._budget.take(trio.current_time())
+            ):
+                text = "task operation rate limit exceeded"
+                wait_ms = self._budget.wait_ms()
+                return decline(
+                    kind, operation, Code.RATE_LIMITED, text, retryable=True, retry_after_ms=wait_ms, by_id=False
+                )
+            return handler(self._session, operation)
+        match kind:
+            case "send":
+                self._router.send(self._port, self._session, operation)
+                return NOTHING
+            case "progress":
+                self._router.report(self._port, self._session, operation, self._services.wall_clock())
+                self._services.tasks.heartbeats.on_report(self._session, operation)
+                return NOTHING
+            case "switch_workspace":
+                workspace = operation.new_workspace_id
+                return switch_workspace(self._session, self._subscriptions, workspace, self._services)
+            case "init":
+                self._session.end(CloseReason.PROTOCOL)
+                return NOTHING
+        return absent(kind, operation)
+
+    def _refused(self, error: Refusal | StoreUnavailable, kind: str, operation: Any) -> Answer:
+        if kind in ("send", "progress"):
+            code = error.counted_as if isinstance(error, Refusal) else Code.PUBLISH_FAILED
+            self._services.observer.refused(self._session.identity, code)
+        return refused(error, kind, operation)
+
+    def _after_record(self, answer: Answer, kind: str, operation: Any) -> Answer:
+        """The answer, not before the rows that were recorded on the way. If those cannot be written, the client is told
+        to try again: what is not recorded was not refused."""
+        in_doubt = answer.in_doubt or (lambda: refused(StoreUnavailable(), kind, operation).frames)
+        return answer._replace(ticket=max(answer.ticket, self._audit.ticket), in_doubt=in_doubt)
+
+    async def _finish(self, kind: str, operation: Any, reply: Awaitable[Answer]) -> None:
+        """Wait for one operation, then for those that queued behind it."""
+        recorded = self._audit.ticket
+        try:
+            answer = await reply
+        except (Refusal, StoreUnavailable) as error:
+            answer = self._refused(error, kind, operation)
+        except Exception:
+            log.exception("operation failed", kind=kind, identity=self._session.lock_key)
+            answer = broken(kind, operation)
+        if self._audit.ticket != recorded:
+            answer = self._after_record(answer, kind, operation)
+        if answer.frames:
+            self._answers.put(answer)
+        if self._answers.waiting:
+            self._commits.wanted = True
+        if not self._stopped:
+            self._go_on()
+        self._services.flush_all()
+
+    def _go_on(self) -> None:
+        """Handle what queued behind an operation."""
+        held, self._port.held = self._port.held, []
+        self._port.busy = False
+        if held:
+            self._port.on_messages(held)
+        if not self._port.busy:
+            if self._idle is not None:
+                self._idle.set()
+            if self._half_closed:
+                self._end_when_safe()
+
+    def on_limited(self, limit: int) -> None:
+        """A message met a limit, by its number."""
+        refusal = refuse_limited(self._port, self._session.identity, limit)
+        self._services.observer.refused(self._session.identity, refusal.code)
+        self._answers.put(refused(refusal, "send", None))
+
+    def on_batch_end(self) -> None:
+        """After each read: apply back-pressure and let waiting answers have their commit."""
+        self._session.last_activity_ms = self._services.wall_clock()
+        if self._answers.waiting:
+            self._commits.wanted = True
+        over = (
+            self._call.pending > UNREAD_BYTES_MAX
+            or (self._port.held and sum(map(len, self._port.held)) > HELD_BYTES_MAX)
+            or self._commits.log_is_full()
+        )
+        if over and self._reading:
+            self._reading = False
+            self._call.pause_reading()
+            self._session.start_soon(self._resume_reading)
+
+    async def _resume_reading(self) -> None:
+        """Read on once the client took its answers, the held messages are through and the log has room."""
+        await self._call.wait_pending_below(UNREAD_BYTES_MAX // 2)
+        while self._port.busy:
+            self._idle = trio.Event()
+            await self._idle.wait()
+        self._idle = None
+        await self._commits.wait_log_room()
+        self._reading = True
+        self._call.resume_reading()
 
 
-def _typed(member: str, request_id: str, text: str, **extra: str) -> bytes:
-    """A response of the right type that says no; sets those of the usual fields which the type has."""
-    message = pb.DownstreamMessage()
-    response = getattr(message, member)
-    response.SetInParent()
-    fields = response.DESCRIPTOR.fields_by_name
-    for name, value in {
-        "request_id": request_id,
-        "client_request_id": request_id,
-        "error": text,
-        "error_message": text,
-        **extra,
-    }.items():
-        field = fields.get(name)
-        if field is None:
-            continue
-        if field.message_type is None:
-            setattr(response, name, value)
-        elif field.message_type == pb.ProxyError.DESCRIPTOR:
-            # Any other kind than 0, which some clients take for no error (proxying 3).
-            response.error.CopyFrom(pb.ProxyError(kind=pb.ProxyError.SIDECAR_UNAVAILABLE, message=value))
-    return down(message)
+def _gives_up(kind: str, operation: Any) -> bool:
+    """An UNSUBSCRIBE is never refused for its rate: few clients would try again, and events that nobody wants would go
+    on until the session ends."""
+    return kind == "task_subscription_op" and operation.op == pb.TaskSubscriptionOperation.UNSUBSCRIBE

@@ -75,6 +75,9 @@ class LiveSession(TaskSession, OrchestratorSession, Follower, LaneFollower, Prot
     def forget_routes(self) -> None:
         """Decide the next message to each topic anew."""
 
+    def move_to(self, workspace: str) -> None:
+        """Be in another workspace from now on."""
+
     def set_workspace_limit(self) -> None:
         """The rate that all senders of its workspace share is another."""
 
@@ -83,9 +86,3 @@ class LiveSession(TaskSession, OrchestratorSession, Follower, LaneFollower, Prot
 
     def take_deliveries(self) -> tuple[int, int]:
         """Messages handed to the stream since the last call, and how many of them came out of the log."""
-
-    def on_durable(self) -> None:
-        """After a group commit."""
-
-    def on_commit_failed(self) -> None:
-        """A group commit failed and will be tried again."""

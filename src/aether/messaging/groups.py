@@ -46,7 +46,7 @@ class Worker:
             self.port.touch(self)
 
     def mark(self) -> int:
-        """Everything handed so far (see :class:`aether.gateway.outbound.Confirmations`)."""
+        """Everything handed so far (see :class:`aether.gateway.confirmations.Confirmations`)."""
         return self.handed
 
     def confirm(self, mark: int) -> None:

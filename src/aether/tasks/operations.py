@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from aether.access import is_system
-from aether.answers import Answer, Caller
+from aether.answers import NOTHING, Answer, Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.checkpoints.store import CheckpointStore
 from aether.errors import AetherError, StoreUnavailable
@@ -337,7 +337,7 @@ class TaskService:
         if watch is not None:
             caller.put(Answer((wire.subscription_frame(response),)))
             self._watches.open(watch)
-            return Answer(())
+            return NOTHING
         return Answer((wire.subscription_frame(response),))
 
     def _watch(self, caller: Watcher, operation: pb.TaskSubscriptionOperation) -> Watch:

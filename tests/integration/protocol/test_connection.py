@@ -32,7 +32,7 @@ from tests.unit.fakes import WallClock
 from aether import Config, Gateway
 from aether.errors import StoreUnavailable
 from aether.gateway.gateway import CONNECT
-from aether.gateway.inbound import ANSWERED_BY
+from aether.gateway.refusals import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import connect, connect_stream
 from aether.rpc.status import RpcError, StatusCode, frame

@@ -13,7 +13,7 @@ from tests.support.tasks import Desk
 from tests.support.wire import Peer, Wire, agent, orchestrator, user
 
 from aether import Config, Gateway
-from aether.gateway.inbound import ANSWERED_BY
+from aether.gateway.refusals import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
 
 

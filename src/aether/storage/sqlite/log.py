@@ -224,7 +224,7 @@ class SqliteLog:
             last = ends.get(topic.record_id or 0, 0)
             for lane in topic.lanes if last else ():
                 if not lane.live and lane.sent < last:
-                    lane.port.session.on_lane_overtaken(lane)
+                    lane.port.outbound.on_lane_overtaken(lane)
 
     async def _forget_topics(self) -> None:
         """Forget the names of topics that nobody uses and that nothing is left in: workers, windows and tasks have
