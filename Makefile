@@ -63,7 +63,7 @@ build: $(BUILT)  ## compile the extensions in place
 
 clean:  ## remove everything made here, the virtual environments too
 	rm -rf .venv .venv-official .venv-proto .venv-bench build dist wheelhouse .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -f src/aether/*.so src/aether/*/*.so src/aether/_fastpath.c src/aether/rpc/_http2.c
+	rm -f src/aether/*.so src/aether/*/*.so src/aether/_fastpath.c src/aether/kv/_shortcuts.c src/aether/rpc/_http2.c
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -rf src/*.egg-info
 

@@ -61,7 +61,10 @@ def extension(name: str, source: str, *, compiler: Sequence[str] = (), linker: S
 
 
 def extensions() -> list[Extension]:
-    found = [extension("aether._fastpath", "src/aether/_fastpath.pyx")]
+    found = [
+        extension("aether._fastpath", "src/aether/_fastpath.pyx"),
+        extension("aether.kv._shortcuts", "src/aether/kv/_shortcuts.pyx"),
+    ]
     if (library := nghttp2()) is not None:
         found.append(extension("aether.rpc._http2", "src/aether/rpc/_http2.pyx", **library))
     return found

@@ -1,7 +1,9 @@
 """Types of the compiled message path; its docstrings are in the .pyx."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+
+from aether.kv._shortcuts import Shortcuts
 
 def classify(topic: bytes) -> int: ...
 def may_send(sender: int, topic: bytes) -> bool: ...
@@ -88,6 +90,7 @@ class Port:
     inbound: Any
     outbound: Any
     routes: dict[bytes, Route]
+    shortcuts: Shortcuts | None
     held: list[bytes]
     busy: bool
     high_water: int
@@ -116,9 +119,21 @@ class Port:
     ) -> None: ...
     def touch(self, lane: Any) -> None: ...
     def admit(self) -> int: ...
+    def forget(self) -> None: ...
     def routed(self, message_type: int, size: int) -> None: ...
     def take_counts(self) -> tuple[list[int], int]: ...
     def on_messages(self, batch: list[bytes]) -> None: ...
+
+class Durations:
+    bounds: ClassVar[tuple[float, ...]]
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def counts(self) -> list[int]: ...
+    def observe(self, seconds: float) -> None: ...
+
+class Tally:
+    count: int
 
 class RuleTable:
     def __init__(

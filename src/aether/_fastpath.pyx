@@ -631,6 +631,7 @@ cdef class Port:
     :ivar held: messages waiting because an earlier one is still being handled; order is kept.
     :ivar dirty_lanes: lanes whose cursor moved since the last sweep; ``on_dirty(port)`` is called for the first.
     :ivar routes: topic bytes -> :class:`Route`; bounded by whoever fills it, cleared when a decision may have changed.
+    :ivar shortcuts: to values, see :mod:`aether.kv._shortcuts`; None until there are some, dropped like the routes.
     :ivar delivered: messages handed to the stream, ``replayed`` of them out of the log; whoever reads them sets them to 0.
     """
 
@@ -639,6 +640,7 @@ cdef class Port:
     cdef public object inbound
     cdef public object outbound
     cdef public dict routes
+    cdef public object shortcuts
     cdef public list held
     cdef public bint busy
     cdef public Py_ssize_t high_water
@@ -663,6 +665,7 @@ cdef class Port:
         self.inbound = None
         self.outbound = None
         self.routes = {}
+        self.shortcuts = None
         self.held = []
         self.busy = True
         self.high_water = high_water
@@ -679,6 +682,11 @@ cdef class Port:
         self.replayed = 0
         self.counts = [0, 0, 0, 0, 0, 0, 0, 0]
         self.payload_bytes = 0
+
+    def forget(self):
+        """Something changed that routes and shortcuts were decided by."""
+        self.routes.clear()
+        self.shortcuts = None
 
     cpdef void routed(self, unsigned long long message_type, Py_ssize_t size) noexcept:
         """Count one accepted message; types beyond the known ones share a counter."""
@@ -706,7 +714,7 @@ cdef class Port:
         for message in batch:
             if self.busy:
                 self.held.append(message)
-            elif not self._forward(message):
+            elif not self._forward(message) and (self.shortcuts is None or not self.shortcuts.take(message)):
                 self.inbound.on_message(message)
         self.inbound.on_batch_end()
 
@@ -748,6 +756,34 @@ cdef class Port:
         if self.quota is not None and not self.quota.take(now):
             return 3
         return 0
+
+
+# -------------------------------------------------------------------------------------------------------- counters
+
+BOUNDS_S = tuple([0.0001 * 2**bucket for bucket in range(BUCKETS - 1)])
+
+
+cdef class Durations:
+    """How long operations took: counts by buckets whose bounds double, the last without one, and seconds in all."""
+
+    bounds = BOUNDS_S
+
+    @property
+    def counts(self):
+        return [self._counts[bucket] for bucket in range(BUCKETS)]
+
+    cpdef void observe(self, double seconds) noexcept:
+        cdef int bucket = 0
+        cdef double bound = 0.0001
+        while bucket < BUCKETS - 1 and seconds > bound:
+            bucket += 1
+            bound *= 2
+        self._counts[bucket] += 1
+        self.seconds += seconds
+
+
+cdef class Tally:
+    """A count."""
 
 
 # ---------------------------------------------------------------------------------------------------- access rules

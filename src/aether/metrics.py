@@ -7,9 +7,9 @@ the counts before each scrape.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
+from operator import add
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from aether._fastpath import Durations, Tally
 from aether._version import __version__
 from aether.errors import Code
 
@@ -44,30 +45,37 @@ def _doubling(start: float, count: int) -> list[float]:
 
 
 class KVOperations(Collector):
-    """Counts and latencies of key/value operations: a dictionary and a bisection, where the library's labels and
+    """Counts and latencies of key/value operations: a dictionary and a few integers, where the library's labels and
     locks cost a quarter of the operation."""
-
-    _BOUNDS = _doubling(0.0001, 14)
 
     def __init__(self, label_of: Callable[[str], str]) -> None:
         self._label_of = label_of
-        self._cells: dict[tuple[str, str, bool], list[float]] = {}
-        """Per operation, scope and success: a count for each bucket and one beyond the last, then the seconds."""
-        self._metered: dict[tuple[str, str], int] = {}
+        self._durations: dict[tuple[str, str, bool], Durations] = {}
+        """Per operation, scope and success."""
+        self._metered: dict[tuple[str, str], Tally] = {}
         """Successes, per workspace and operation."""
 
     def observe(self, operation: str, scope: str, workspace: str, ok: bool, seconds: float) -> None:
         """An operation was answered; ``operation`` is the protocol's name, such as ``PUT``."""
+        self._durations_of(operation, scope, ok).observe(seconds)
         if ok:
-            metered = (workspace, operation)
-            if metered not in self._metered:
-                metered = (self._label_of(workspace), operation)
-            self._metered[metered] = self._metered.get(metered, 0) + 1
-        cell = self._cells.get((operation, scope, ok))
-        if cell is None:
-            cell = self._cells[operation, scope, ok] = [0.0] * (len(self._BOUNDS) + 2)
-        cell[bisect_left(self._BOUNDS, seconds)] += 1
-        cell[-1] += seconds
+            self._tally_of(workspace, operation).count += 1
+
+    def successes(self, operation: str, scope: str, workspace: str) -> tuple[Durations, Tally]:
+        """Where to count operations that succeed."""
+        return self._durations_of(operation, scope, True), self._tally_of(workspace, operation)
+
+    def _durations_of(self, operation: str, scope: str, ok: bool) -> Durations:
+        durations = self._durations.get((operation, scope, ok))
+        if durations is None:
+            durations = self._durations[operation, scope, ok] = Durations()
+        return durations
+
+    def _tally_of(self, workspace: str, operation: str) -> Tally:
+        tally = self._metered.get((workspace, operation))
+        if tally is None:
+            tally = self._metered.setdefault((self._label_of(workspace), operation), Tally())
+        return tally
 
     def collect(self) -> Iterator[Metric]:
         operations = CounterMetricFamily(
@@ -78,22 +86,22 @@ class KVOperations(Collector):
             "Key/value operations, from the request to its evaluation.",
             labels=["operation", "scope"],
         )
-        merged: dict[tuple[str, str], list[float]] = {}
-        for (operation, scope, ok), cell in self._cells.items():
-            operations.add_metric([operation, scope, "ok" if ok else "error"], sum(cell[:-1]))
-            total = merged.setdefault((operation, scope), [0.0] * len(cell))
-            merged[operation, scope] = [before + more for before, more in zip(total, cell, strict=True)]
-        for labels, cell in merged.items():
-            counts = list(accumulate(cell[:-1]))
-            bounds = [*map(floatToGoString, self._BOUNDS), "+Inf"]
-            latency.add_metric(list(labels), list(zip(bounds, counts, strict=True)), cell[-1])
+        merged: dict[tuple[str, str], tuple[list[int], float]] = {}
+        for (operation, scope, ok), durations in self._durations.items():
+            counts, seconds = durations.counts, durations.seconds
+            operations.add_metric([operation, scope, "ok" if ok else "error"], sum(counts))
+            before, seconds_before = merged.get((operation, scope), ([0] * len(counts), 0.0))
+            merged[operation, scope] = [*map(add, before, counts)], seconds_before + seconds
+        bounds = [*map(floatToGoString, Durations.bounds), "+Inf"]
+        for labels, (counts, seconds) in merged.items():
+            latency.add_metric(list(labels), list(zip(bounds, accumulate(counts), strict=True)), seconds)
         metered = CounterMetricFamily(
             "aether_metering_kv_operations",
             "Key/value operations that succeeded.",
             labels=["workspace", "operation"],
         )
-        for (workspace, operation), count in self._metered.items():
-            metered.add_metric([workspace, operation], count)
+        for (workspace, operation), tally in self._metered.items():
+            metered.add_metric([workspace, operation], tally.count)
         yield operations
         yield latency
         yield metered

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from tests.fuzz.mutate import mutated, pieces
 from tests.support.engines import ENGINES
+from tests.support.values import check_taken
 
 from aether import _fastpath as fast
 from aether.identity import PrincipalType
@@ -299,6 +300,27 @@ def topics() -> Target:
     return target
 
 
+def values() -> Target:
+    """What is taken for a plain get or put is one."""
+    put = pb.KVOperation(
+        op=pb.KVOperation.PUT,
+        scope=pb.KVOperation.USER_WORKSPACE,
+        key="key",
+        value=b"value" * 5,
+        user_id="user",
+        workspace="w",
+        request_id="r1",
+    )
+    get = pb.KVOperation(key="key", request_id="r1")
+    recordings = [pb.UpstreamMessage(kv_op=operation).SerializeToString() for operation in (put, get)]
+    assert all(map(check_taken, recordings))
+
+    def target(rng: random.Random) -> None:
+        check_taken(mutated(rng.choice(recordings), rng, changes_max=4))
+
+    return target
+
+
 def packed_records() -> Target:
     """Records of a damaged file are read or refused, never beyond their end."""
     recording = b"".join(
@@ -320,6 +342,7 @@ TARGETS: dict[str, Target] = {
     "upstream-messages": upstream_messages(),
     "forwarding": forwarding(),
     "topics": topics(),
+    "values": values(),
     "packed-records": packed_records(),
 }
 for _engine in ENGINES:

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "storage": SHARED | FEATURES,
     "tiers": SHARED | FEATURES | {"config", "storage"},
     "gateway": SHARED | FEATURES | {"config", "metrics", "rpc", "tiers"},
-    "metrics": {"_version", "errors"},
+    "metrics": {"_fastpath", "_version", "errors"},
     "launcher": {"client", "config", "errors", "proto"},
     "admin": SHARED | FEATURES | {"config", "gateway", "metrics"},
     "cli": SHARED | FEATURES | {"admin", "client", "config", "gateway", "launcher", "rpc", "storage", "tiers"},

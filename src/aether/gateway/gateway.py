@@ -53,7 +53,9 @@ from aether.gateway.observe import Observer
 from aether.gateway.reasons import CloseReason
 from aether.gateway.services import Services
 from aether.gateway.tasks import compose_tasks
+from aether.gateway.values import ValueShortcuts
 from aether.kv.service import KVService
+from aether.kv.store import CachingKVStore
 from aether.messaging.flow import Flow
 from aether.messaging.groups import Groups
 from aether.messaging.router import Router
@@ -233,13 +235,18 @@ class Gateway:
             partial(self.metrics.shed, "task_events"),
         )
         self._tasks += tasks.services
+        kv_limits = self.config.kv_limits()
+        shortcuts = None
+        if isinstance(tier.kv, CachingKVStore):
+            shortcuts = ValueShortcuts(tier.kv, kv_limits.largest_value, self.metrics.kv)
         kv = KVService(
             tier.kv,
             access,
-            self.config.kv_limits(),
+            kv_limits,
             recorder,
             implied=tasks.implied_authority,
             observe=self.metrics.kv.observe,
+            on_repeat=shortcuts.keep if shortcuts is not None else None,
         )
         flow = Flow()
         self._tasks.append(flow.run)

@@ -97,7 +97,7 @@ class Inbound:
         """Begin nothing more; idempotent."""
         self._stopped = True
         self._port.busy = True
-        self._port.routes.clear()
+        self._port.forget()
 
     def _on_half_close(self) -> None:
         """The client said all it will say; what it asked for before is still answered, and what it sent is safe when

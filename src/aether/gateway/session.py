@@ -235,9 +235,14 @@ class Session:
         log.warning("lock lost", identity=self.lock_key)
         self.end(CloseReason.LOCK_LOST)
 
+    @property
+    def port(self) -> Port:
+        """The session's end of the compiled path."""
+        return self._port
+
     def forget_routes(self) -> None:
-        """Decide the next message to each topic anew."""
-        self._port.routes.clear()
+        """Decide the next message to each topic, and the next access to each value, anew."""
+        self._port.forget()
 
     def take_counts(self) -> tuple[list[int], int]:
         """Messages by type and payload bytes routed since the last call."""
@@ -325,7 +330,7 @@ class Session:
     def move_to(self, workspace: str) -> None:
         """Be in another workspace from now on."""
         self.identity = replace(self.identity, workspace=workspace)
-        self._port.routes.clear()
+        self._port.forget()
         self.set_workspace_limit()
 
     def set_workspace_limit(self) -> None:

@@ -18,11 +18,11 @@ from aether.answers import Answer, Caller, Reply
 from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of, grant_of
 from aether.errors import Code, KVError, Refusal, StoreUnavailable, WrongType
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
-from aether.kv.store import Command, ImmediateKVStore, KVStore, Namespace, Op, Result, Scope
+from aether.kv.store import CachingKVStore, Command, ImmediateKVStore, KVStore, Namespace, Op, Place, Result, Scope
 from aether.kv.wire import INVALID_ARGUMENT, PERMISSION_DENIED, failure, found, in_doubt, refusal_of, success
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["VALUE_BYTES_CEILING", "KVLimits", "KVService", "Observe", "namespace_of", "owner_of"]
+__all__ = ["VALUE_BYTES_CEILING", "KVLimits", "KVService", "Observe", "OnRepeat", "namespace_of", "owner_of"]
 
 VALUE_BYTES_CEILING = 3_500_000
 """No value is larger, whatever the quota says: official clients take at most 4 MiB, keys and envelope included."""
@@ -37,6 +37,10 @@ COORDINATION_PREFIX = "_sys/coord/"
 
 Observe = Callable[[str, str, str, bool, float], None]
 """Called once per operation that reached a scope: operation, scope label, workspace, success, seconds (kv 12.2)."""
+
+OnRepeat = Callable[[Caller, Op, Scope, str, bytes, Place], None]
+"""Called with a get or put that would be decided and recorded in the same way again: who asked, operation, scope,
+workspace, the canonical encoding of what the decision depends on, and where the value is."""
 
 Implied = Callable[[Caller], pb.AuthorizationContext | None]
 """The authority of the task that a session works on; None where there is none (kv 3.2)."""
@@ -68,6 +72,7 @@ _SHARED_FOR_USER = _WITH_USER - _EXCLUSIVE
 _COUNTERS = frozenset({Op.INCREMENT, Op.DECREMENT, Op.INCREMENT_IF, Op.DECREMENT_IF})
 _GUARDED = frozenset({Op.INCREMENT_IF, Op.DECREMENT_IF})
 _CONDITIONAL = _GUARDED | {Op.SET_NX, Op.COMPARE_AND_SET, Op.COMPARE_AND_DELETE, Op.SET_ADD}
+_SHORTENED = frozenset({Op.GET, Op.PUT})
 _SETS = frozenset({Op.SET_ADD, Op.SET_CARD})
 
 
@@ -83,6 +88,11 @@ class KVLimits:
     """Cuts every longer TTL, and none."""
     exclusive_to_identities: bool = False
     """Exclusive scopes belong to an identity, and not to all that have its implementation and specifier."""
+
+    @property
+    def largest_value(self) -> int:
+        """Longer values are refused, in bytes."""
+        return min(self.value_bytes_max or VALUE_BYTES_CEILING, VALUE_BYTES_CEILING)
 
 
 def owner_of(identity: Identity, *, by_identity: bool) -> tuple[str, str]:
@@ -131,6 +141,7 @@ class KVService:
 
     :param implied: finds the authority that comes with the caller's task.
     :param observe: told of every operation that reached a scope.
+    :param on_repeat: told of what could take a shorter way.
     """
 
     def __init__(
@@ -142,15 +153,18 @@ class KVService:
         *,
         implied: Implied | None = None,
         observe: Observe | None = None,
+        on_repeat: OnRepeat | None = None,
     ) -> None:
         self._store = store
+        self._caching = store if isinstance(store, CachingKVStore) and recorder.coalesces else None
         self._immediate = store if isinstance(store, ImmediateKVStore) else None
         self._access = access
         self._limits = limits
         self._recorder = recorder
-        self._value_bytes_max = min(limits.value_bytes_max or VALUE_BYTES_CEILING, VALUE_BYTES_CEILING)
+        self._value_bytes_max = limits.largest_value
         self._implied = implied
         self._observe = observe
+        self._on_repeat = on_repeat
 
     def handle(self, caller: Caller, operation: pb.KVOperation) -> Reply:
         """Run one operation; every failure is an answer."""
@@ -196,10 +210,36 @@ class KVService:
         grant_id = grant_of(rights.lineage) if rights is not None else ""
         if not self._recorder.repeats("kv", identity.key, "kv_key", key, _LABELS[op], grant_id):
             self._record(caller, operation, op, scope, workspace, rights, result)
+        elif rights is None and op in _SHORTENED:
+            self._report_repeat(caller, operation, op, scope, workspace, namespace)
         if self._observe is not None:
             self._observe(_NAMES[op], _SCOPE_LABELS[scope], workspace, True, time.perf_counter() - started)
         frame = found(result.value, request_id) if op is Op.GET else success(op, result, request_id)
         return Answer((frame,), ticket, functools.partial(in_doubt, request_id))
+
+    def _report_repeat(
+        self, caller: Caller, operation: pb.KVOperation, op: Op, scope: Scope, workspace: str, namespace: Namespace
+    ) -> None:
+        """Unless the next one could be decided in another way: by the authority of a task, or with a life to set."""
+        limits = self._limits
+        if (
+            self._on_repeat is None
+            or self._caching is None
+            or (caller.task_id and scope in _SHARED_FOR_USER)
+            or (op is Op.PUT and (limits.default_ttl_s or limits.ttl_s_max))
+        ):
+            return
+        place = self._caching.place(namespace, operation.key)
+        if place is None:
+            return
+        question = pb.KVOperation(
+            op=operation.op,
+            scope=operation.scope,
+            key=operation.key,
+            user_id=operation.user_id,
+            workspace=operation.workspace,
+        )
+        self._on_repeat(caller, op, scope, workspace, question.SerializeToString(), place)
 
     async def _finish(
         self,

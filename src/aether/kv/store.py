@@ -9,18 +9,23 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from aether.kv._shortcuts import Entries
 
 __all__ = [
     "KEY_BYTES_MAX",
     "LIST_BYTES_MAX",
     "PRIVATE_KEY_BYTES_MAX",
     "PRIVATE_SCOPE",
+    "CachingKVStore",
     "Command",
     "ImmediateKVStore",
     "KVStore",
     "Namespace",
     "Op",
+    "Place",
     "Result",
     "Scope",
 ]
@@ -31,6 +36,10 @@ PRIVATE_SCOPE = -1
 """Namespaces of the gateway's own features, such as checkpoints; no number a client can send maps to it."""
 LIST_BYTES_MAX = 3_000_000
 """Keys and values of one LIST page; a response has to fit the 4 MiB that official clients accept."""
+
+
+Place = tuple[int, bytes]
+"""Where a store files an entry: namespace id and key."""
 
 
 class Scope(enum.IntEnum):
@@ -160,3 +169,13 @@ class ImmediateKVStore(KVStore, Protocol):
 
     def count_nowait(self, namespace: Namespace) -> int:
         """As :meth:`count`, at once; keys that expired a moment ago may still be counted."""
+
+
+@runtime_checkable
+class CachingKVStore(ImmediateKVStore, Protocol):
+    """A store that shares what it knows of its entries with the compiled way to them."""
+
+    entries: Entries
+
+    def place(self, namespace: Namespace, key: str) -> Place | None:
+        """Where an entry is among them; None while its namespace is empty."""

@@ -550,6 +550,17 @@ async def test_own_scopes_need_no_rule(wire: Wire, admin: Admin) -> None:
     await kv_denied(peer, kv(K.GET, K.GLOBAL))
 
 
+async def test_a_value_that_is_asked_for_again_is_decided_anew_after_a_change(wire: Wire, admin: Admin) -> None:
+    """55: also where earlier requests went the compiled way."""
+    peer = await wire.connect(agent())
+    get, put = kv(K.GET, K.GLOBAL), kv(K.PUT, K.GLOBAL, value=b"1")
+    for level, may_read, may_write in ((20, True, True), (10, True, False), (0, False, False), (20, True, True)):
+        await admin.grant(("agent", "ag::w::i::s"), ("kv_scope", "global"), level)
+        for _ in range(4):
+            await (kv_allowed if may_write else kv_denied)(peer, put)
+            await (kv_allowed if may_read else kv_denied)(peer, get)
+
+
 async def test_scope_and_key_rules(wire: Wire, admin: Admin) -> None:
     """55, 56."""
     who = ("agent", "ag::w::i::s")

@@ -18,8 +18,9 @@ import structlog
 import trio
 
 from aether.errors import InvalidArgument, StoreUnavailable
+from aether.kv._shortcuts import Entries
 from aether.kv.semantics import Entry, Members, check_key, evaluate, upper_bound
-from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Result
+from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Place, Result
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.rows import Statement
 
@@ -34,9 +35,6 @@ SWEEP_S = 30.0
 SWEEP_ROWS = 1000
 PLAIN, SET = 0, 1
 NOWHERE = -1
-
-Place = tuple[int, bytes]
-"""Namespace id and key."""
 
 _UPSERT = """
 INSERT INTO kv
@@ -65,7 +63,7 @@ SELECT id FROM namespaces WHERE scope = ? AND implementation = ? AND specifier =
 
 
 class SqliteKV:
-    """Implements :class:`aether.kv.store.ImmediateKVStore`."""
+    """Implements :class:`aether.kv.store.CachingKVStore`."""
 
     def __init__(self, database: Database, wall_clock: Callable[[], int], cache_bytes: int = CACHE_BYTES) -> None:
         self._database = database
@@ -76,9 +74,7 @@ class SqliteKV:
         self._namespaces: OrderedDict[tuple[int, str, str, str, str], int] = OrderedDict()
         self._new_namespaces: dict[tuple[int, str, str, str, str], int] = {}
         self._committing_namespaces: dict[tuple[int, str, str, str, str], int] = {}
-        self._staged: dict[Place, Entry | None] = {}
-        self._committing: dict[Place, Entry | None] = {}
-        self._cache: OrderedDict[Place, Entry | None] = OrderedDict()
+        self.entries = Entries(database, self._begin, wall_clock)
         self._cache_room = cache_bytes
         self._counts: OrderedDict[int, int] = OrderedDict()
 
@@ -96,10 +92,23 @@ class SqliteKV:
             entry = None
         change, result = evaluate(entry, command, now_ms)
         if change is None or isinstance(change, Entry):
-            self._staged[place] = change
+            self.entries.staged[place] = change
             self._count_change(place[0], entry, change)
             ticket = self._database.touch(self)
         return result, ticket
+
+    def _begin(self) -> int:
+        """Announce a change; the ticket of its batch.
+
+        :raises StoreUnavailable: commits fail.
+        """
+        self._database.check()
+        return self._database.touch(self)
+
+    def place(self, namespace: Namespace, key: str) -> Place | None:
+        """Where an entry is; None while its namespace is empty."""
+        identifier = self._namespace_id(namespace, create=False)
+        return None if identifier == NOWHERE else (identifier, key.encode("utf-8", "surrogatepass"))
 
     async def execute(self, command: Command) -> Result:
         if command.op is Op.LIST:
@@ -121,7 +130,7 @@ class SqliteKV:
         if count is None:
             query = "SELECT count(*) FROM kv WHERE namespace = ?"
             count = int(self._database.reader.execute(query, (identifier,)).fetchone()[0])
-            for (where, key), entry in (self._committing | self._staged).items():
+            for (where, key), entry in (self.entries.committing | self.entries.staged).items():
                 if where == identifier:
                     count += (entry is not None) - (self._stored((where, key)) is not None)
             self._counts[identifier] = count
@@ -162,16 +171,16 @@ class SqliteKV:
                 return Result(counter=removed, applied=removed > 0)
             self._database.check()
             for key, expires_ms in keys:
-                self._staged[namespace, key] = None
+                self.entries.staged[namespace, key] = None
                 removed += not 0 < expires_ms <= now_ms
             self._counts.pop(namespace, None)
             self._database.touch(self)
 
     async def _settle(self, namespace: int) -> None:
         """Make what is staged for a namespace durable, so that a scan sees it."""
-        if any(where == namespace for where, _ in self._staged):
+        if any(where == namespace for where, _ in self.entries.staged):
             await self._database.wait_durable(self._database.open_ticket)
-        elif any(where == namespace for where, _ in self._committing):
+        elif any(where == namespace for where, _ in self.entries.committing):
             await self._database.wait_durable(self._database.open_ticket - 1)
         else:
             await trio.lowlevel.checkpoint()
@@ -180,17 +189,17 @@ class SqliteKV:
 
     def _lookup(self, place: Place) -> tuple[Entry | None, int]:
         """The newest entry and the ticket it depends on (0: durable)."""
-        if place in self._staged:
-            return self._staged[place], self._database.open_ticket
-        if place in self._committing:
-            return self._committing[place], self._database.open_ticket - 1
+        if place in self.entries.staged:
+            return self.entries.staged[place], self._database.open_ticket
+        if place in self.entries.committing:
+            return self.entries.committing[place], self._database.open_ticket - 1
         try:
-            entry = self._cache[place]
+            entry = self.entries.stored[place]
         except KeyError:
             entry = self._stored(place)
             self._remember(place, entry)
         else:
-            self._cache.move_to_end(place)
+            self.entries.stored.move_to_end(place)
         return entry, 0
 
     def _stored(self, place: Place) -> Entry | None:
@@ -208,15 +217,15 @@ class SqliteKV:
         size = _size(place, entry)
         if size > CACHE_BYTES // 16:
             return
-        self._cache[place] = entry
+        self.entries.stored[place] = entry
         self._cache_room -= size
         while self._cache_room < 0:
-            oldest, old = self._cache.popitem(last=False)
+            oldest, old = self.entries.stored.popitem(last=False)
             self._cache_room += _size(oldest, old)
 
     def _forget(self, place: Place) -> None:
-        if place in self._cache:
-            self._cache_room += _size(place, self._cache.pop(place))
+        if place in self.entries.stored:
+            self._cache_room += _size(place, self.entries.stored.pop(place))
 
     def _namespace_id(self, namespace: Namespace, *, create: bool) -> int:
         """Id of a namespace; NOWHERE for one that nothing was ever stored in."""
@@ -239,13 +248,13 @@ class SqliteKV:
     # ------------------------------------------------------------------------------------------------ batches
 
     def stage(self) -> Iterable[Statement]:
-        self._committing, self._staged = self._staged, {}
+        self.entries.committing, self.entries.staged = self.entries.staged, {}
         self._committing_namespaces, self._new_namespaces = self._new_namespaces, {}
         if self._committing_namespaces:
             rows = [[identifier, *key] for key, identifier in self._committing_namespaces.items()]
             yield _INSERT_NAMESPACES, (json.dumps(rows),)
-        if len(self._committing) == 1:  # a caller that writes alone waits for nothing else
-            ((namespace, key), entry), *_ = self._committing.items()
+        if len(self.entries.committing) == 1:  # a caller that writes alone waits for nothing else
+            ((namespace, key), entry), *_ = self.entries.committing.items()
             if entry is not None:
                 kind, value = _encode(entry.value)
                 yield _UPSERT_ONE, (namespace, key, kind, entry.expires_ms, value)
@@ -254,7 +263,7 @@ class SqliteKV:
         deletes: list[list[int]] = []
         parts: list[bytes] = []
         offset = 1
-        for (namespace, key), entry in self._committing.items():
+        for (namespace, key), entry in self.entries.committing.items():
             parts.append(key)
             start, offset = offset, offset + len(key)
             if entry is None:
@@ -271,9 +280,9 @@ class SqliteKV:
             yield _DELETE, (json.dumps(deletes), blob)
 
     def on_committed(self) -> None:
-        for place, entry in self._committing.items():
+        for place, entry in self.entries.committing.items():
             self._remember(place, entry)
-        self._committing = {}
+        self.entries.committing = {}
         self._namespaces.update(self._committing_namespaces)
         self._committing_namespaces = {}
 

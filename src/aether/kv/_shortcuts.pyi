@@ -1,0 +1,33 @@
+"""Types of the compiled way to values; its docstrings are in the .pyx."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+from aether._fastpath import Durations, Tally
+from aether.kv.semantics import Entry
+from aether.kv.store import Place
+
+class Batches(Protocol):
+    open_ticket: int
+
+class Entries:
+    staged: dict[Place, Entry | None]
+    committing: dict[Place, Entry | None]
+    @property
+    def stored(self) -> OrderedDict[Place, Entry | None]: ...
+    def __init__(self, batches: Batches, begin: Callable[[], int], clock: Callable[[], int]) -> None: ...
+
+class Shortcut:
+    @property
+    def place(self) -> Place: ...
+    @property
+    def durations(self) -> Durations: ...
+    @property
+    def tally(self) -> Tally: ...
+    def __init__(self, place: Place, durations: Durations, tally: Tally) -> None: ...
+
+class Shortcuts:
+    def __init__(self, entries: Entries, value_max: int, answer: Callable[[bytes, int, str], None]) -> None: ...
+    def add(self, question: bytes, shortcut: Shortcut) -> None: ...
+    def take(self, message: bytes) -> bool: ...
