@@ -17,6 +17,7 @@ from aether import Config, Gateway
 from aether.acl.engine import RuleEngine
 from aether.acl.model import Rule
 from aether.cli.pki import Authority
+from aether.gateway.configured import hmac_key
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.records import SqliteRecords
 from aether.storage.sqlite.tasks import SqliteTasks
@@ -81,7 +82,7 @@ def credentials(gateway: Gateway, mode: str, number: int) -> dict[str, str]:
     if mode == "task-token":
         return {"token": services.task_tokens.issue(identity(number), f"task-{number}")}
     key = f"key {number}"
-    store = TokenStore(services.tier.records, KeyHasher(gateway.config.hmac_key()), services.wall_clock)
+    store = TokenStore(services.tier.records, KeyHasher(hmac_key(gateway.config)), services.wall_clock)
     store.add(Token(key, "", key, "Agent", ("*",), ("*",), "bench", 1, 1), key)
     return {"x-api-key": key}
 

@@ -18,6 +18,7 @@ from tests.support.gateway_process import GatewayProcess
 
 import aether
 from aether.cli.pki import Authority
+from aether.gateway import configured
 from aether.proto import aether_pb2 as pb
 
 from .conftest import SCENARIOS, Play, interpreter, run_scenario
@@ -239,8 +240,8 @@ async def test_no_message_is_lost_when_connections_reach_their_age(
 ) -> None:
     """connection 81: the clients come back, resume, and hear the rest."""
     config = aether.Config.development(tmp_path)
-    limits = replace(config.rpc_limits(), max_connection_age=1.0, max_connection_age_grace=0.2)
-    monkeypatch.setattr(aether.Config, "rpc_limits", lambda _: limits)
+    limits = replace(configured.rpc_limits(config), max_connection_age=1.0, max_connection_age_grace=0.2)
+    monkeypatch.setattr(configured, "rpc_limits", lambda _: limits)
     async with aether.Gateway(config) as gateway:
         target = f"127.0.0.1:{gateway.port}"
         survivor = Survivor(target, kind, 20)

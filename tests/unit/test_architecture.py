@@ -32,7 +32,7 @@ FEATURES = {
 MAY_IMPORT = {
     "rpc": set(),
     "proto": set(),
-    "config": {"_version"},
+    "config": set(),
     "client": {
         "kv",
         "checkpoints",
@@ -57,21 +57,6 @@ MAY_IMPORT = {
 """Parts of the package by what they import at module level."""
 
 LOADED_ON_USE = {
-    "config": {
-        "access",
-        "acl",
-        "audit",
-        "authentication",
-        "authority",
-        "checkpoints",
-        "identity",
-        "tasks",
-        "tokens",
-        "gateway",
-        "kv",
-        "rpc",
-        "workspaces",
-    },
     "tiers": {"tiers"},
     "client": {"kv", "checkpoints", "nurseries", "gateway"},
 }

@@ -23,7 +23,7 @@ from aether.cli.doctor import Finding, examine
 from aether.cli.logs import set_up_logs
 from aether.cli.settings import reference
 from aether.config import Config
-from aether.config.model import Log
+from aether.config.serving import Log
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aether.config import Config, ConfigError, load_config
 from aether.config.sources import ENVIRONMENT, FLAGS, environment_name, settings
 from aether.config.values import format_duration, format_size, is_loopback, parse_duration, parse_size
+from aether.gateway.configured import gateway_settings, workspace_quotas
 
 
 def write(path: Path, text: str) -> Path:
@@ -260,18 +261,18 @@ def test_settings_that_contradict_each_other(flags, message):
 
 
 def test_limits_are_on_except_in_development_where_they_can_be_set():
-    assert load_config(env={}).gateway_settings().message_rate == 100
-    assert load_config(env={}).gateway_settings().message_burst == 200
-    assert load_config(env={}).workspace_quotas().connections == 1000
+    assert gateway_settings(load_config(env={})).message_rate == 100
+    assert gateway_settings(load_config(env={})).message_burst == 200
+    assert workspace_quotas(load_config(env={})).connections == 1000
     dev = load_config(env={"AETHER_DEV": "true"})
-    settings, share = dev.gateway_settings(), dev.workspace_quotas()
+    settings, share = gateway_settings(dev), workspace_quotas(dev)
     assert (settings.message_rate, settings.identity_message_rate) == (0, 0)
     assert (share.connections, share.tasks, share.message_rate) == (0, 0, 0)
     limited = load_config(
         env={"AETHER_QUOTAS_ENABLED": "yes", "AETHER_DEV": "1"}, flags={"gateway.message_rate_limit": 7}
     )
-    assert limited.gateway_settings().message_rate == 7
-    assert limited.gateway_settings().identity_message_rate == 100
+    assert gateway_settings(limited).message_rate == 7
+    assert gateway_settings(limited).identity_message_rate == 100
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org"])

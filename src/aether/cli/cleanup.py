@@ -15,6 +15,7 @@ from aether.cli import load_settings, sources
 from aether.cli.remote import show
 from aether.config import Config
 from aether.errors import DataDirectoryInUse, StoreUnavailable
+from aether.gateway.configured import audit_settings, task_retention
 from aether.tasks.upkeep import purge
 from aether.tiers import open_tier
 
@@ -54,7 +55,7 @@ def cleanup(file: Path | None, dry_run: bool, as_json: bool, **options: Any) -> 
 async def _clean(config: Config, dry_run: bool) -> dict[str, int]:
     """How many of each kind are gone, or would be."""
     now_ms = time.time_ns() // 1_000_000
-    retention = config.task_retention()
+    retention = task_retention(config)
     async with open_tier(config, lambda: now_ms) as tier:
         if dry_run:
             kept = retention.kept_ms.items()
@@ -62,7 +63,7 @@ async def _clean(config: Config, dry_run: bool) -> dict[str, int]:
         else:
             ended = await purge(tier.tasks, retention, now_ms)
         rows = {f"{status} tasks": count for status, count in ended.items()}
-        settings = config.audit_settings()
+        settings = audit_settings(config)
         if settings is not None and settings.retention_days:
             before_us = now_ms * 1000 - settings.retention_days * DAY_US
             if dry_run:

@@ -18,6 +18,7 @@ from aether.cli.pki import Authority, write_private
 from aether.cli.remote import ADMIN_IMPLEMENTATION
 from aether.config import Config
 from aether.errors import DataDirectoryInUse
+from aether.gateway.configured import key_hasher
 from aether.identity import InvalidIdentity
 from aether.records import Table
 from aether.tiers import open_tier
@@ -113,7 +114,7 @@ async def _make_administrator(config: Config) -> str:
     key = new_key()
     now_ms = _now_ms()
     async with open_tier(config, _now_ms) as tier:
-        tokens = TokenStore(tier.records, config.key_hasher(), _now_ms)
+        tokens = TokenStore(tier.records, key_hasher(config), _now_ms)
         for token in tokens.all():
             # Also what was made of it by rotation.
             if token.created_by == ADMINISTRATOR or f"identity:{ADMIN_IDENTITY}" in token.scopes:

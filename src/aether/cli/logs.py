@@ -8,7 +8,7 @@ from typing import TextIO
 
 import structlog
 
-from aether.config.model import Log
+from aether.config.serving import Log
 
 __all__ = ["set_up_logs"]
 

@@ -14,7 +14,7 @@ import trio
 
 from aether.cli.logs import set_up_logs
 from aether.client import ConnectFailed, Disconnected, Options, connect_orchestrator
-from aether.config.model import Log
+from aether.config.serving import Log
 from aether.launcher.orchestrator import Orchestrator
 from aether.launcher.profiles import InvalidProfiles, load_profiles
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeGuard, get_args
 
 from aether.config import Config
-from aether.config.model import DEV_DEFAULTS, Section
+from aether.config.base import Section
+from aether.config.model import DEV_DEFAULTS
 from aether.config.sources import ENVIRONMENT, Setting, environment_name, settings
 from aether.config.values import Duration, PositiveDuration, PositiveSize, Size, format_duration, format_size
 

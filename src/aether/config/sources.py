@@ -19,7 +19,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from aether.config.model import Config, Section
+from aether.config.base import Section
+from aether.config.model import Config
 from aether.config.values import Allowed
 
 __all__ = ["ENVIRONMENT", "ConfigError", "Problem", "Setting", "environment_name", "load_config", "settings"]

@@ -39,6 +39,7 @@ from aether.authority.wire import revocation_frame
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
+from aether.gateway import configured
 from aether.gateway.commits import Commits
 from aether.gateway.confirmations import Confirmations
 from aether.gateway.connect import serve_connect
@@ -182,7 +183,7 @@ class Gateway:
                     nursery.cancel_scope.cancel()
 
     def _compose(self, tier: Tier) -> Services:
-        settings = self.config.gateway_settings()
+        settings = configured.gateway_settings(self.config)
         directory = Directory()
         trail = self._compose_trail(tier)
         recorder: Recorder = trail or NoAudit()
@@ -190,18 +191,18 @@ class Gateway:
         if trail is not None and trail.coalesces:
             self._tasks.append(partial(observer.keep_windows, trail))
         access = self._compose_access(tier, directory, recorder, trail)
-        audit = AuditService(trail, access, self.config.audit_limits())
+        audit = AuditService(trail, access, configured.audit_limits(self.config))
         checks = AccessChecks(access, self._wall_clock, self._new_id)
         checkpoints = CheckpointService(
             tier.checkpoints,
             access,
-            self.config.checkpoint_limits(),
+            configured.checkpoint_limits(self.config),
             self._wall_clock,
             recorder,
             observe=self.metrics.checkpoint_operation,
         )
         sessions = SessionService(directory, tier.locks, access, observer, self._wall_clock, recorder)
-        hasher = self.config.key_hasher()
+        hasher = configured.key_hasher(self.config)
         task_tokens = TaskTokens(
             tier.records,
             hasher,
@@ -215,7 +216,7 @@ class Gateway:
         authenticator = self._authenticator or self._compose_authenticator(
             tier, hasher, task_tokens, directory, access, recorder
         )
-        quotas = WorkspaceQuotas(self.config.workspace_quotas())
+        quotas = WorkspaceQuotas(configured.workspace_quotas(self.config))
         tasks = compose_tasks(
             self.config,
             tier,
@@ -235,7 +236,7 @@ class Gateway:
             partial(self.metrics.shed, "task_events"),
         )
         self._tasks += tasks.services
-        kv_limits = self.config.kv_limits()
+        kv_limits = configured.kv_limits(self.config)
         shortcuts = None
         if isinstance(tier.kv, CachingKVStore):
             shortcuts = ValueShortcuts(tier.kv, kv_limits.largest_value, self.metrics.kv)
@@ -314,7 +315,7 @@ class Gateway:
 
     def _compose_trail(self, tier: Tier) -> AuditTrail | None:
         """The audit log, if there is to be one."""
-        settings = self.config.audit_settings()
+        settings = configured.audit_settings(self.config)
         if settings is None:
             return None
         trail = AuditTrail(tier.audit, settings, self._wall_clock, self.metrics.audit_left_out)
@@ -327,7 +328,7 @@ class Gateway:
             return self._given_access
         if not self.config.acl.enabled:
             return OpenAccess()
-        engine = RuleEngine(tier.records, self._wall_clock, self._new_id, self.config.acl_semantics())
+        engine = RuleEngine(tier.records, self._wall_clock, self._new_id, configured.acl_semantics(self.config))
         control = AccessControl(engine, recorder)
         enforcement = Enforcement(directory, control, lambda: self.services.tasks.review_watches())
         engine.on_change.append(enforcement.on_change)
@@ -380,7 +381,7 @@ class Gateway:
                 session.put(event)
             self.services.tasks.approvals.on_request(request.id, request.task_id, event_of(request, self._wall_clock()))
 
-        limits = self.config.request_limits()
+        limits = configured.request_limits(self.config)
         requests = Requests(tier.records, grants, control, recorder, on_event, self._wall_clock, self._new_id, limits)
         self._requests = requests
         return requests
@@ -400,7 +401,7 @@ class Gateway:
         service = TokenService(tokens, access, recorder, directory.end_token_sessions, self._wall_clock, self._new_id)
         self._handlers["token_op"] = service.handle
         self._tasks.append(service.run)
-        bearer = self.config.bearer_tokens(self._wall_clock)
+        bearer = configured.bearer_tokens(self.config, self._wall_clock)
         if bearer is not None:
             self._tasks.append(bearer.run)
         chain = CredentialChain(
@@ -436,7 +437,7 @@ class Gateway:
             handlers |= Reflection([SERVICE], [pb.DESCRIPTOR]).handlers()
         try:
             return create_server(
-                self.config.gateway.engine, handlers, limits=self.config.rpc_limits(), health=self.health
+                self.config.gateway.engine, handlers, limits=configured.rpc_limits(self.config), health=self.health
             )
         except EngineUnavailable as error:
             raise AetherError(str(error)) from error

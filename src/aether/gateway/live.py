@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from aether._fastpath import Port
 from aether.gateway.handshake import Claim
 from aether.gateway.reasons import CloseReason
 from aether.orchestration.orchestrators import OrchestratorSession
@@ -47,6 +48,10 @@ class LiveSession(TaskSession, OrchestratorSession, Follower, LaneFollower, Prot
         """Another session of this gateway was ended for it."""
 
     @property
+    def port(self) -> Port:
+        """Its end of the compiled path."""
+
+    @property
     def peer(self) -> Peer: ...
 
     @property
@@ -73,7 +78,7 @@ class LiveSession(TaskSession, OrchestratorSession, Follower, LaneFollower, Prot
     def end_lock_lost(self) -> None: ...
 
     def forget_routes(self) -> None:
-        """Decide the next message to each topic anew."""
+        """Decide the next message to each topic, and the next access to each value, anew."""
 
     def move_to(self, workspace: str) -> None:
         """Be in another workspace from now on."""

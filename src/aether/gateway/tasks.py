@@ -12,6 +12,7 @@ from aether.answers import Answer, Caller, Reply
 from aether.audit.events import Event, Recorder
 from aether.authority.requests import Requests
 from aether.config import Config
+from aether.gateway import configured
 from aether.gateway.directory import Directory
 from aether.gateway.live import LiveSession
 from aether.identity import Identity, PrincipalType
@@ -209,7 +210,7 @@ def compose_tasks(
     registry.on_change.append(dispatcher.reconsider)
     liveness = Liveness(book, dispatcher, wall_clock, chooser, startups.started_by)
     dependencies = Dependencies(book)
-    upkeep = Upkeep(book, liveness, wall_clock, chooser, config.task_retention(), report)
+    upkeep = Upkeep(book, liveness, wall_clock, chooser, configured.task_retention(config), report)
 
     def fire(task: Task, due: Due) -> None:
         if due is Due.GRACE and task.awaits_start:
@@ -217,7 +218,7 @@ def compose_tasks(
         else:
             upkeep.fire(task, due)
 
-    timers = Timers(book, fire, wall_clock, config.task_lifetimes(), flush=flush)
+    timers = Timers(book, fire, wall_clock, configured.task_lifetimes(config), flush=flush)
     outcome = requests.outcome if requests is not None else (lambda _: None)
     approvals = Approvals(book, watches, wall_clock, chooser, outcome)
     inputs = Inputs(book, tier.log, flush=flush)
@@ -244,7 +245,7 @@ def compose_tasks(
         recorder,
         tokens,
         startups,
-        config.task_limits(),
+        configured.task_limits(config),
         quotas.tasks,
         wall_clock,
         new_id,

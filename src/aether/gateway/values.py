@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from aether.answers import Answer, Caller
+from aether.gateway.live import LiveSession
 from aether.kv._shortcuts import Shortcut, Shortcuts
 from aether.kv.store import CachingKVStore, Op, Place, Scope
 from aether.kv.wire import in_doubt
 from aether.metrics import KVOperations
-
-if TYPE_CHECKING:
-    from aether.gateway.session import Session
 
 __all__ = ["ValueShortcuts"]
 
@@ -30,7 +28,7 @@ class ValueShortcuts:
 
     def keep(self, caller: Caller, op: Op, scope: Scope, workspace: str, question: bytes, place: Place) -> None:
         """See :class:`aether.kv.service.OnRepeat`."""
-        session = cast("Session", caller)
+        session = cast("LiveSession", caller)
         port = session.port
         if port.shortcuts is None:
             port.shortcuts = Shortcuts(self._entries, self._value_bytes_max, partial(_answer, session))
@@ -38,5 +36,5 @@ class ValueShortcuts:
         port.shortcuts.add(question, Shortcut(place, *successes))
 
 
-def _answer(session: Session, frame: bytes, ticket: int, request_id: str) -> None:
+def _answer(session: LiveSession, frame: bytes, ticket: int, request_id: str) -> None:
     session.put(Answer((frame,), ticket, partial(in_doubt, request_id)))

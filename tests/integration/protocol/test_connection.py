@@ -31,6 +31,7 @@ from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
 from aether.errors import StoreUnavailable
+from aether.gateway import configured
 from aether.gateway.gateway import CONNECT
 from aether.gateway.refusals import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
@@ -466,9 +467,9 @@ async def test_a_session_without_its_lock_ends(restless: Gateway, monkeypatch: p
 async def test_a_client_that_is_cut_off_silently_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """connection 34: no FIN, no reset; its identity is free after the keepalive."""
     config = Config.development(tmp_path / "d")
-    limits = config.rpc_limits()
+    limits = configured.rpc_limits(config)
     assert (limits.keepalive_after, limits.keepalive_timeout) == (30, 10)
-    monkeypatch.setattr(Config, "rpc_limits", lambda _: replace(limits, keepalive_after=0.3, keepalive_timeout=0.3))
+    monkeypatch.setattr(configured, "rpc_limits", lambda _: replace(limits, keepalive_after=0.3, keepalive_timeout=0.3))
     async with Gateway(config) as gateway:
         assert gateway.port is not None
         link = Link(f"127.0.0.1:{gateway.port}")

@@ -25,6 +25,7 @@ from tests.support.wire import (
 )
 
 from aether import Config, Gateway
+from aether.gateway.configured import hmac_key
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
 from aether.tokens.keys import KeyHasher
@@ -41,7 +42,7 @@ INVALID_KEY = (
 def first_token(gateway: Gateway, principal_type: str = "Orchestrator", key: str = ADMIN_KEY, **changes: Any) -> None:
     """A token that is there before anybody can connect to make one."""
     config = gateway.config
-    store = TokenStore(gateway.services.tier.records, KeyHasher(config.hmac_key()), lambda: 0)
+    store = TokenStore(gateway.services.tier.records, KeyHasher(hmac_key(config)), lambda: 0)
     fields = {"id": key, "hash": "", "name": key, "workspace_patterns": ("*",), "scopes": ("*",), "created_by": "x"}
     times = {"created_ms": 1, "updated_ms": 1}
     store.add(Token(principal_type=principal_type, **{**fields, **times, **changes}), key)
