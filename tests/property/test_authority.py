@@ -108,9 +108,7 @@ class Authority(RuleBasedStateMachine):
         self.service = AuthorityService(
             self.grants, OpenAccess(), sessions, NO_AUDIT, self.clock, lambda: next(self.ids)
         )
-        self.book = Requests(
-            self.records, self.grants, Holdings(), NO_AUDIT, lambda request: None, self.clock, lambda: next(self.ids)
-        )
+        self.book = Requests(self.records, self.grants, Holdings(), NO_AUDIT, self.clock, lambda: next(self.ids))
         self.sudo = RequestService(self.book, sessions, NO_AUDIT)
 
     def ask_sudo(self, caller: FakeCaller, **fields: object) -> pb.AuthorityRequestOperationResponse:

@@ -123,8 +123,8 @@ class Control(Access, Protocol):
 class Requests:
     """All requests of a deployment.
 
-    :param on_event: told of every change of a request.
     :param wall_clock: current Unix time in milliseconds.
+    :ivar on_event: told of every change of a request.
     """
 
     def __init__(
@@ -133,7 +133,6 @@ class Requests:
         grants: Grants,
         access: Control,
         recorder: Recorder,
-        on_event: Callable[[Request], None],
         wall_clock: Callable[[], int],
         new_id: Callable[[], str],
         limits: RequestLimits = RequestLimits(),
@@ -142,7 +141,7 @@ class Requests:
         self._grants = grants
         self._access = access
         self._recorder = recorder
-        self._on_event = on_event
+        self.on_event: list[Callable[[Request], None]] = []
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._limits = limits
@@ -318,7 +317,7 @@ class Requests:
             ),
             lambda _: self._store(caller, resolved, APPROVED),
         )
-        self._on_event(resolved)
+        self._tell(resolved)
         return resolved
 
     def _routed(self, caller: Caller, request_id: str) -> Request:
@@ -364,7 +363,11 @@ class Requests:
     def _keep(self, caller: Caller | None, request: Request, what: str) -> None:
         """Record, store and tell, in one commit."""
         self._store(caller, request, what)
-        self._on_event(request)
+        self._tell(request)
+
+    def _tell(self, request: Request) -> None:
+        for listener in self.on_event:
+            listener(request)
 
     def _store(self, caller: Caller | None, request: Request, what: str) -> None:
         actor = (

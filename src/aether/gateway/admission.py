@@ -4,25 +4,14 @@
 
 from __future__ import annotations
 
-from aether.access import Access, Decision, Level
 from aether.gateway.handshake import Claim
+from aether.gateway.membership import SYSTEM, may_be_connected
 from aether.gateway.reasons import CloseReason, duplicate, refused_by_drain
 from aether.gateway.services import Services
-from aether.identity import Identity, PrincipalType
+from aether.identity import Identity
 from aether.rpc.status import RpcError, StatusCode
 
-__all__ = ["SYSTEM", "admit", "may_be_connected", "over_quota", "withdrawn"]
-
-SYSTEM = frozenset(
-    {
-        PrincipalType.ORCHESTRATOR,
-        PrincipalType.WORKFLOW_ENGINE,
-        PrincipalType.METRICS_BRIDGE,
-        PrincipalType.BRIDGE,
-        PrincipalType.SERVICE,
-    }
-)
-"""Principals that belong to no workspace: its rules and quotas do not bind their connection."""
+__all__ = ["admit", "over_quota", "withdrawn"]
 
 
 async def admit(claim: Claim, session_id: str, services: Services) -> None:
@@ -60,20 +49,6 @@ def over_quota(identity: Identity, services: Services) -> RpcError | None:
 def _access_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
     decision = may_be_connected(identity, session_id, services.access)
     return None if decision.allowed else RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
-
-
-def may_be_connected(identity: Identity, session_id: str, access: Access, *, tentative: bool = False) -> Decision:
-    """Whether a principal may read its workspace, which is asked of those that belong to one.
-
-    :param tentative: see :meth:`Access.check`.
-    :raises StoreUnavailable: it cannot be decided now, or its refusal cannot be recorded.
-    """
-    if identity.kind in SYSTEM:
-        return Decision(True)
-    workspace = identity.workspace
-    return access.check(
-        identity, "workspace", workspace, Level.READ, "connect", workspace, tentative=tentative, session_id=session_id
-    )
 
 
 def withdrawn(claim: Claim, session_id: str, services: Services) -> RpcError | None:

@@ -14,9 +14,9 @@ import trio
 
 from aether.access import Access
 from aether.errors import StoreUnavailable
-from aether.gateway.admission import may_be_connected
 from aether.gateway.directory import Directory
 from aether.gateway.live import LiveSession
+from aether.gateway.membership import may_be_connected
 from aether.gateway.reasons import CloseReason
 
 __all__ = ["Enforcement"]
@@ -30,18 +30,13 @@ RETRY_S = 1.0
 class Enforcement:
     """Follows the rules for the sessions of this gateway; :meth:`on_change` is a listener of the rule engine.
 
-    :param review_watches: ends the subscriptions to tasks that are no longer allowed.
+    :ivar reviews: what else ends when it is no longer allowed; called after each change.
     """
 
-    def __init__(
-        self,
-        directory: Directory,
-        access: Access,
-        review_watches: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
-    ) -> None:
+    def __init__(self, directory: Directory, access: Access) -> None:
+        self.reviews: list[Callable[[], Awaitable[None]]] = []
         self._directory = directory
         self._access = access
-        self._review_watches = review_watches
         self._changed = trio.Event()
 
     def on_change(self) -> None:
@@ -58,7 +53,8 @@ class Enforcement:
             self._changed = trio.Event()
             try:
                 await self._review()
-                await self._review_watches()
+                for review in self.reviews:
+                    await review()
             except StoreUnavailable:  # it cannot be decided now
                 self._changed.set()
                 await trio.sleep(RETRY_S)

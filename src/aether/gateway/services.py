@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from aether.access import Access
-from aether.answers import Reply
 from aether.audit.events import Recorder
+from aether.gateway.access import Authority
 from aether.gateway.commits import Commits
 from aether.gateway.confirmations import Confirmations
 from aether.gateway.directory import Directory
+from aether.gateway.foundation import Handler
 from aether.gateway.half_open import HalfOpen
 from aether.gateway.handshake import Authenticator
 from aether.gateway.heartbeat import Heartbeat
@@ -36,7 +36,8 @@ __all__ = ["Services"]
 class Services:
     """One per gateway.
 
-    :ivar handlers: who answers an operation, by the name of its member; takes the session and the message.
+    :ivar authority: None where no rules of ours decide.
+    :ivar handlers: who answers an operation, by the name of its member.
     :ivar flush_all: sends what was queued for sessions by something that is not one.
     """
 
@@ -44,6 +45,7 @@ class Services:
     quotas: WorkspaceQuotas
     tier: Tier
     access: Access
+    authority: Authority | None
     task_tokens: TaskTokens
     tasks: Tasks
     authenticator: Authenticator
@@ -55,7 +57,7 @@ class Services:
     router: Router
     observer: Observer
     audit: Recorder
-    handlers: Mapping[str, Callable[[LiveSession, Any], Reply]]
+    handlers: Mapping[str, Handler]
     wall_clock: Callable[[], int]
     new_id: Callable[[], str]
     note_end: Callable[[LiveSession], None]

@@ -19,11 +19,12 @@ import trio
 from aether._fastpath import Port
 from aether.answers import Answer, down
 from aether.errors import StoreUnavailable
-from aether.gateway.admission import SYSTEM, over_quota, withdrawn
+from aether.gateway.admission import over_quota, withdrawn
 from aether.gateway.answering import UNREAD_BYTES_MAX, Answers
 from aether.gateway.deliveries import Deliveries
 from aether.gateway.handshake import Claim, build_ack, extension_refusal
 from aether.gateway.inbound import Inbound
+from aether.gateway.membership import SYSTEM
 from aether.gateway.outbound import Outbound
 from aether.gateway.reasons import CloseReason, store_away
 from aether.gateway.services import Services

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from aether.access import Access, InvalidAuthority
-from aether.answers import Answer, Caller, Reply
-from aether.audit.events import Event, Recorder
+from aether.answers import Answer, Caller
+from aether.audit.events import Event
 from aether.authority.requests import Requests
-from aether.config import Config
 from aether.gateway import configured
-from aether.gateway.directory import Directory
+from aether.gateway.foundation import Foundation, Handler, Run
 from aether.gateway.live import LiveSession
 from aether.identity import Identity, PrincipalType
 from aether.orchestration.autostart import Autostart
@@ -42,7 +40,6 @@ from aether.tasks.timers import Timers
 from aether.tasks.upkeep import Upkeep
 from aether.tasks.watches import Watches
 from aether.tasks.wire import assignment_frame
-from aether.tiers import Tier
 from aether.tokens.tasks import TaskTokens
 from aether.workspaces.quotas import WorkspaceQuotas
 
@@ -68,8 +65,8 @@ class Tasks:
     heartbeats: Heartbeats
     timers: Timers
     upkeep: Upkeep
-    handlers: Mapping[str, Callable[[Any, Any], Reply]]
-    services: tuple[Callable[..., Awaitable[Any]], ...]
+    handlers: Mapping[str, Handler]
+    services: tuple[Run, ...]
     authority: TaskGrants | None
 
     def connected(self, session: LiveSession) -> None:
@@ -118,32 +115,23 @@ class Tasks:
 
 
 def compose_tasks(
-    config: Config,
-    tier: Tier,
+    base: Foundation,
     quotas: WorkspaceQuotas,
     access: Access,
-    recorder: Recorder,
-    directory: Directory,
     tokens: TaskTokens,
     authority: TaskGrants | None,
     requests: Requests | None,
-    wall_clock: Callable[[], int],
-    chooser: random.Random,
-    new_id: Callable[[], str],
     flush: Callable[[], None],
-    on_trigger: Callable[[str, str], None],
-    on_neglected: Callable[[str], None],
-    on_shed: Callable[[], None],
 ) -> Tasks:
     """The task features of a gateway, and what starts agents for them.
 
+    :param authority: None where there are no grants.
     :param flush: sends what was queued for sessions by something that is not a session.
-    :param on_trigger: counts how messages for absent agents went.
-    :param on_neglected: counts tasks that somebody should look at, by what the audit log calls it.
-    :param on_shed: counts progress that was left out for who does not read.
     """
+    config, tier, directory, recorder = base.config, base.tier, base.directory, base.recorder
+    wall_clock, chooser, new_id = base.wall_clock, base.random, base.new_task_id
     book = TaskBook(tier.tasks, wall_clock)
-    watches = Watches(book, tier.tasks, on_shed)
+    watches = Watches(book, tier.tasks, partial(base.metrics.shed, "task_events"))
 
     def tell(identity: str, answer: Answer) -> None:
         if (session := directory.holder(identity)) is not None:
@@ -169,7 +157,7 @@ def compose_tasks(
         return registration.limit("max_open_tasks") if registration is not None else 0
 
     def report(task: Task, operation: str) -> None:
-        on_neglected(operation)
+        base.metrics.task_neglected(operation)
         recorder.routine(
             Event(
                 kind="task",
@@ -204,7 +192,7 @@ def compose_tasks(
         config.gateway.gateway_id,
         lambda identity: liveness.cut_off_ms(identity),
         authorize,
-        on_trigger,
+        base.metrics.startup_triggered,
     )
     dispatcher.autostart = Autostart(registry, startups, is_connected)
     registry.on_change.append(dispatcher.reconsider)
@@ -265,7 +253,7 @@ def compose_tasks(
         chooser,
         new_id,
     )
-    handlers: dict[str, Callable[[Any, Any], Reply]] = {
+    handlers: dict[str, Handler] = {
         "create_task": creation.handle,
         "task_op": service.operate,
         "task_query": service.query,

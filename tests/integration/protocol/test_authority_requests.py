@@ -434,9 +434,8 @@ async def test_how_long_is_configured(tmp_path: Path, engine: str, clock: WallCl
 
 async def test_what_ended_long_ago_is_forgotten(wire: Wire, gateway: Gateway, admin: Admin, clock: WallClock) -> None:
     """Weakness 39: after the retention, and not before."""
-    requests, grants = gateway._requests, gateway._grants
-    assert requests is not None
-    assert grants is not None
+    assert gateway.services.authority is not None
+    requests, grants = gateway.services.authority.requests, gateway.services.authority.grants
     alice, bob = await pair(wire)
     request = await created(bob)
     await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
