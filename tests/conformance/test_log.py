@@ -27,7 +27,7 @@ async def read_all(stores: Stores, topic: str = TOPIC, after: int = 0, page: int
 
 
 async def test_an_empty_topic_reads_empty(stores: Stores) -> None:
-    assert stores.log.last_position(TOPIC) == 0
+    assert stores.log.topic(TOPIC).last == 0
     assert await read_all(stores) == []
 
 
@@ -131,7 +131,7 @@ async def test_everything_is_there_after_a_restart(persistent_adapter: str, tmp_
             last = before.log.append(TOPIC, b"%d" % number)
         before.log.commit_cursor(TOPIC, "me", last - 10)
     async with open_stores(persistent_adapter, tmp_path, clock) as after:
-        assert after.log.last_position(TOPIC) == last
+        assert after.log.topic(TOPIC).last == last
         cursor = await after.log.load_cursor(TOPIC, "me")
         assert cursor is not None
         assert await read_all(after, after=cursor) == [b"%d" % n for n in range(40, 50)]

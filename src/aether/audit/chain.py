@@ -34,7 +34,6 @@ class Verifier:
         self._last: tuple[int, str] | None = None
         self._time_us = 0
         self._anchors: dict[int, str] = {0: GENESIS}
-        self._start_hash_of: str | None = None
         self._finding: Finding | None = None
         self._hashes: dict[int, str] = {}
         self.rows = 0

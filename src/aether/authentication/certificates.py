@@ -63,13 +63,6 @@ class CertificateName:
     def identity(self) -> Identity:
         return Identity(self.kind, self.workspace, self.implementation, self.specifier, self.id)
 
-    def admits(self, identity: Identity) -> bool:
-        """Whether a claimed identity fits into the name."""
-        return identity.kind is self.kind and all(
-            getattr(self, part) in (ANY, getattr(identity, part))
-            for part in ("workspace", "implementation", "specifier", "id")
-        )
-
 
 def common_name(certificate: bytes, now: dt.datetime) -> str:
     """The common name of a client certificate.

@@ -82,7 +82,6 @@ class Gateway:
         self._tls: ServerTls | None = None
         self._manager: AbstractAsyncContextManager[None] | None = None
         self.is_draining = False
-        self._closed = trio.Event()
         self._draining = trio.Lock()
         self._drained = False
 
@@ -102,7 +101,6 @@ class Gateway:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.callback(self._closed.set)
             tier = await stack.enter_async_context(open_tier(self.config, self._wall_clock))
             async with unwrapped_nursery() as nursery:
                 services, runs = compose(
@@ -225,7 +223,3 @@ class Gateway:
             if pause_s:
                 await trio.sleep(pause_s)
         await self._server.drain(deadline)
-
-    async def wait_closed(self) -> None:
-        """Until the gateway has given up everything."""
-        await self._closed.wait()

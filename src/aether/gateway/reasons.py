@@ -25,7 +25,6 @@ class CloseReason(enum.Enum):
     LOCK_LOST = (StatusCode.CANCELLED, "session lock lost", None)
     DRAIN = (StatusCode.UNAVAILABLE, "gateway draining", pb.Signal.GRACEFUL_DISCONNECT)
     PROTOCOL = (StatusCode.INVALID_ARGUMENT, "InitConnection already sent", None)
-    OVERSIZE = (StatusCode.RESOURCE_EXHAUSTED, "message too large", None)
 
     @property
     def status(self) -> RpcError:

@@ -68,7 +68,7 @@ class Orchestrator:
     async def _start(self, start: pb.TaskAssignment) -> None:
         agent = f"ag::{start.workspace}::{start.target_implementation}::{start.specifier}"
         last: deque[str] = deque(maxlen=LAST_LINES)
-        note, close = self._output(agent, start, last)
+        note, close = self._output(agent, last)
         try:
             log.info("starting", agent=agent, profile=start.profile)
             code = await self._runner(start)(start, note)
@@ -114,9 +114,7 @@ class Orchestrator:
                 return container
         raise ValueError(f"no profile {start.profile}")
 
-    def _output(
-        self, agent: str, start: pb.TaskAssignment, last: deque[str]
-    ) -> tuple[Callable[[str], None], Callable[[], None]]:
+    def _output(self, agent: str, last: deque[str]) -> tuple[Callable[[str], None], Callable[[], None]]:
         """Where the lines of an agent go, and what closes that."""
         if self._log_directory is None:
 

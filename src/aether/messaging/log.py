@@ -29,9 +29,6 @@ class TopicLog(Protocol):
     def append(self, name: str, frame: bytes) -> int:
         """Append without delivering; returns the position."""
 
-    def last_position(self, name: str) -> int:
-        """Position of the newest record ever appended to the topic; 0 for none."""
-
     async def read(self, topic: str, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
         """Records after a position, in order, staged ones included; about ``max_bytes``, at least one if any."""
 

@@ -42,14 +42,13 @@ class ClientCall(Call):
     """One RPC of a client. `receive()` gives messages, then None after status OK; any other status raises RpcError."""
 
     __slots__ = ()
-    SLOTS = (*Call.SLOTS, "_done", "_headers_event", "initial_metadata", "trailing_metadata")
+    SLOTS = (*Call.SLOTS, "_done", "_headers_event", "initial_metadata")
 
     def __init__(self) -> None:
         super().__init__()
         self._done: RpcError | None = None
         self._headers_event = trio.Event()
         self.initial_metadata: Metadata | None = None
-        self.trailing_metadata: Metadata | None = None
 
     @property
     def done(self) -> bool:
@@ -129,7 +128,6 @@ class _ClientDriver(Driver):
         fields = dict(trailers or ())
         raw = fields.get(b"grpc-status")
         if raw is not None and raw.isdigit():
-            call.trailing_metadata = _lenient(trailers or [])
             call.conclude(RpcError(status_code(int(raw)), decode_message(fields.get(b"grpc-message", b""))))
         elif fields.get(b":status", b"200") != b"200":
             call.conclude(_http_error(fields))

@@ -29,7 +29,6 @@ class Lock:
 
     :ivar fence: grows with every acquisition in the deployment; a store that sees an older one refuses the write.
     :ivar initial_ms: first connect of this lock lifetime, Unix ms; kept by a resume.
-    :ivar previous_session: the session that was displaced, empty for none.
     :ivar workspace: that a user switched to; kept by a resume.
     """
 
@@ -39,8 +38,6 @@ class Lock:
     initial_ms: int
     reconnects: int = 0
     resumed: bool = False
-    forced: bool = False
-    previous_session: str = ""
     workspace: str = ""
     client: ClientInfo = field(default_factory=ClientInfo)
 

@@ -65,7 +65,6 @@ class LockTable:
             initial_ms=known.initial_ms if resumed and known else now_ms,
             reconnects=known.reconnects + 1 if resumed and known else 0,
             resumed=resumed,
-            previous_session=holder.session_id if holder else "",
             workspace=known.workspace if resumed and known else "",
             client=client,
         )

@@ -253,7 +253,7 @@ class CreateService:
     def _place(
         self, caller: Caller, request: pb.CreateTaskRequest, task: Task, lineage: Lineage | None
     ) -> tuple[Task, pb.CreateTaskResponse, Lineage | None]:
-        status = self._plan(caller, request, task)
+        status = self._plan(request, task)
         if status is None:  # the start of an agent was asked for, not work
             started = self._start(request, caller, new=True)
             response = pb.CreateTaskResponse(success=True, task_id=started.task_id, status="orchestration_triggered")
@@ -276,7 +276,7 @@ class CreateService:
         )
         return task, response, lineage
 
-    def _plan(self, caller: Caller, request: pb.CreateTaskRequest, task: Task) -> str | None:
+    def _plan(self, request: pb.CreateTaskRequest, task: Task) -> str | None:
         """Check where the task is to go; returns the status of the answer, or None for the start of an agent."""
         match task.mode:
             case Mode.SELF_ASSIGN:

@@ -121,7 +121,7 @@ class TaskService:
     def _run(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Answer:
         message, decide = self._changes[operation.op]
         change = decide(caller, task, operation)
-        reason = _reason(task, operation, change)
+        reason = _reason(operation, change)
         if self._book.change(task, change, reason) is not None:
             self._record(caller, task, operation, reason)
             if change.get("status") is Status.HIBERNATED:
@@ -360,7 +360,7 @@ _WAIT_NAMES = {
 }
 
 
-def _reason(task: Task, operation: pb.TaskOperation, change: Change) -> str:
+def _reason(operation: pb.TaskOperation, change: Change) -> str:
     """What those who follow the task read as the reason of a change."""
     if change.get("status") in PAUSED:
         name = _WAIT_NAMES.get(change["wait"].reason, "input")

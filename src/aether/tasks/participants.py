@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -13,9 +12,6 @@ from aether.tasks.model import LIVE, Status, Task
 __all__ = ["LaneFollower", "Participants", "lane_of", "takes_part"]
 
 PARTICIPANT = "subject_participant"
-STARTED_AT = "started_at_ms"
-TIME = re.compile(r"[0-9]{1,15}")
-"""Milliseconds that can be counted: metadata come from clients."""
 _YES = ("true", "1")
 
 

@@ -41,9 +41,6 @@ class MemoryLog:
         self._times.append((self._head.position + 1, self._wall_clock()))
         return int(self.topic(name).append(frame))
 
-    def last_position(self, name: str) -> int:
-        return int(self.topic(name).last)
-
     async def read(self, topic: str, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
         await trio.lowlevel.checkpoint()
         page: list[tuple[int, bytes]] = []

@@ -48,8 +48,8 @@ class SqliteLocks:
         self._reserve = False
         self._changed: dict[str, Lock | None] = {}
         self._table = LockTable(wall_clock, ttl_ms, self._on_change)
-        for identity, record in database.reader.execute("SELECT identity, record FROM locks"):
-            self._table.load(_read(identity, record))
+        for (record,) in database.reader.execute("SELECT record FROM locks"):
+            self._table.load(_read(record))
 
     async def acquire(self, identity: str, session_id: str, resume_session_id: str, client: ClientInfo) -> Lock:
         self._database.check()
@@ -126,7 +126,9 @@ def _record(lock: Lock) -> str:
     return json.dumps(values | {"client": {name: getattr(lock.client, name) for name in _CLIENT_FIELDS}})
 
 
-def _read(identity: str, record: str) -> Lock:
+def _read(record: str) -> Lock:
+    """A lock of an earlier process; what only an earlier version kept is left out."""
     values = json.loads(record)
-    client = ClientInfo(**values.pop("client"))
-    return replace(Lock(**values, client=client), resumed=False, previous_session="")
+    client = ClientInfo(**values["client"])
+    known = {name: values[name] for name in _LOCK_FIELDS if name in values}
+    return replace(Lock(**known, client=client), resumed=False)

@@ -98,9 +98,6 @@ class SqliteLog:
     def append(self, name: str, frame: bytes) -> int:
         return int(self.topic(name).append(frame))
 
-    def last_position(self, name: str) -> int:
-        return int(self.topic(name).last)
-
     def stage(self) -> Iterable[Statement]:
         """Pack the topics touched since the last batch, and the cursors that moved."""
         topics, self._head.dirty = self._head.dirty, []
