@@ -5,7 +5,6 @@ A refusal gives back what was taken before it, and is counted and in the audit l
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import trio
@@ -46,10 +45,13 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     try:
         claim = await _keep_assigned_id(claim, services)
         await admit(claim, session_id, services)
-        async with AsyncExitStack() as stack:
-            lock, displaced = await stack.enter_async_context(hold_lock(claim, session_id, services))
+        async with hold_lock(claim, session_id, services) as (lock, displaced):
             session = Session(call, claim, lock, services, displaced=displaced)
-            await session.run(stack)
+            session.join()
+            try:
+                await session.run()
+            finally:
+                session.leave()
     except StoreUnavailable:
         raise store_away() from None
     except RpcError as error:

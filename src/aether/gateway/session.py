@@ -1,14 +1,14 @@
 """A connected principal, from its ack to the last thing it gives back (connection 2, 6 and 7).
 
-What a session acquires sits on one stack, in this order: lock, directory entry, subscriptions. Leaving it unwinds the
-stack, shielded and with a deadline, so a session can always be followed by another of the same identity. Whatever
-ends a session -- the client, a successor, an operator, a lost lock, a drain -- ends it through :meth:`Session.end`.
+A session acquires lock, directory entry and subscriptions, in this order, and gives them back in the reverse one,
+shielded and with a deadline, so it can always be followed by another of the same identity. Whatever ends a session
+-- the client, a successor, an operator, a lost lock, a drain -- ends it through :meth:`Session.end`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -59,6 +59,7 @@ class Session:
         "_deliveries",
         "_ended",
         "_inbound",
+        "_is_connected",
         "_nursery",
         "_outbound",
         "_port",
@@ -120,17 +121,22 @@ class Session:
         self._ended = trio.Event()
         self._nursery: trio.Nursery | None = None
         self.is_acknowledged = False
+        self._is_connected = False
 
     # ------------------------------------------------------------------------------------------------ lifetime
 
-    async def run(self, stack: AsyncExitStack) -> None:
+    def join(self) -> None:
+        """Be found, and counted, among the sessions of this gateway, until :meth:`leave`.
+
+        :raises RpcError: others came since it was asked first, so that there is no room.
+        """
+        if (denied := over_quota(self.identity, self._services)) is not None:
+            raise denied
+        self._services.directory.add(self)
+
+    async def run(self) -> None:
         """Serve until the session ends; raises the status for every end but a half-close."""
         services = self._services
-        if (denied := over_quota(self.identity, services)) is not None:
-            raise denied  # others came since it was asked first; from here on it counts
-        services.directory.add(self)
-        stack.callback(services.directory.remove, self)
-        stack.callback(self._release)
         if (denied := withdrawn(self.claim, self.session_id, services)) is not None:
             raise denied
         services.observer.negotiated(self)
@@ -156,9 +162,7 @@ class Session:
             except StoreUnavailable:
                 raise RpcError(StatusCode.INTERNAL, "failed to setup subscriptions") from None
             services.observer.connected(self)
-            stack.callback(services.observer.disconnected, self)
-            stack.callback(services.note_end, self)
-            stack.callback(self._leave_tasks)
+            self._is_connected = True
             if self.claim.admission.expires_ms:
                 nursery.start_soon(self._expire)
             try:
@@ -172,6 +176,17 @@ class Session:
         if self._reason is CloseReason.CLIENT_CLOSE:
             return
         raise await self._say_goodbye(self._reason)
+
+    def leave(self) -> None:
+        """Give back what the session took, the last first, each whatever becomes of the others."""
+        services = self._services
+        with ExitStack() as leaving:
+            leaving.callback(services.directory.remove, self)
+            leaving.callback(self._release)
+            if self._is_connected:
+                leaving.callback(services.observer.disconnected, self)
+                leaving.callback(services.note_end, self)
+                leaving.callback(self._leave_tasks)
 
     def end(self, reason: CloseReason, text: str = "") -> None:
         """End the session; the first reason wins. Delivery stops at once, before a successor can subscribe."""

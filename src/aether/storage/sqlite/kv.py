@@ -233,16 +233,13 @@ class SqliteKV:
         identifier = self._namespaces.get(key) or self._new_namespaces.get(key) or self._committing_namespaces.get(key)
         if identifier is None:
             row = self._database.reader.execute(_FIND_NAMESPACE, key).fetchone()
-            if row is None and not create:
-                return NOWHERE
-            if row is None:
-                identifier = self._new_namespaces[key] = self._next_namespace
-                self._next_namespace += 1
-            else:
-                identifier = int(row[0])
-                self._namespaces[key] = identifier
-                if len(self._namespaces) > 10_000:
-                    self._namespaces.popitem(last=False)
+            identifier = self._namespaces[key] = NOWHERE if row is None else int(row[0])
+            if len(self._namespaces) > 10_000:
+                self._namespaces.popitem(last=False)
+        if identifier == NOWHERE and create:
+            self._namespaces.pop(key, None)
+            identifier = self._new_namespaces[key] = self._next_namespace
+            self._next_namespace += 1
         return identifier
 
     # ------------------------------------------------------------------------------------------------ batches
