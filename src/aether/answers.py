@@ -16,10 +16,13 @@ from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import frame
 
-__all__ = ["NOTHING", "Answer", "Caller", "Reply", "WorkspaceLimit", "down", "fit", "refuse", "unix_ms"]
+__all__ = ["IN_DOUBT", "NOTHING", "Answer", "Caller", "Reply", "WorkspaceLimit", "down", "fit", "refuse", "unix_ms"]
 
 LIST_BYTES_MAX = 3_500_000
 """Official clients take at most 4 MiB in one message (sdk 11)."""
+
+IN_DOUBT = "the change could not be made durable yet; look before you try again"
+"""What typed responses say when a commit failed and is tried again."""
 
 UNIX_S_MAX = 253_402_300_799
 """The last second of the year 9999: what is later cannot be counted or shown everywhere."""

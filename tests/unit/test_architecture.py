@@ -10,7 +10,19 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src/aether"
 
-SHARED = {"_fastpath", "_version", "access", "answers", "errors", "identity", "nurseries", "proto", "records", "topics"}
+SHARED = {
+    "_fastpath",
+    "_version",
+    "access",
+    "answers",
+    "errors",
+    "identity",
+    "nurseries",
+    "paging",
+    "proto",
+    "records",
+    "topics",
+}
 """What everybody may use."""
 
 FEATURES = {

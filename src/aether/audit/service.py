@@ -17,11 +17,11 @@ from aether.audit.paging import Pages
 from aether.audit.trail import AuditTrail
 from aether.audit.wire import entry, query_filter, query_frame, submit_frame
 from aether.errors import Code, Refusal, StoreUnavailable
+from aether.paging import page_size
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["AuditLimits", "AuditService"]
 
-PAGE_DEFAULT = 100
 PAGE_MAX = 500
 SUBMITTED_KINDS = frozenset({"message", "kv", "task", "custom"})
 TEXT_CHARACTERS_MAX = 1024
@@ -110,7 +110,7 @@ class AuditService:
         query: pb.AuditQuery,
         response: pb.AuditQueryResponse,
     ) -> Answer:
-        limit = min(query.limit, PAGE_MAX) if query.limit > 0 else PAGE_DEFAULT
+        limit = page_size(query.limit, PAGE_MAX)
         wanted = self._pages.fix(caller.session_id, query_filter(query), query.offset, trail.store.head[0])
         try:
             total, rows = await trail.store.query(wanted, limit, max(0, query.offset))

@@ -11,6 +11,7 @@ from aether.answers import Answer, Caller, down, fit
 from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import Code, Refusal, StoreUnavailable
 from aether.identity import InvalidIdentity, check_identifier
+from aether.paging import part
 from aether.proto import aether_pb2 as pb
 from aether.registry.registry import PROFILE, Registration, Registry, RegistryError, ResourceSchema
 
@@ -115,9 +116,7 @@ class RegistryService:
             for registration in self._registry.all()
             if wanted.orchestrator_profile in ("", registration.profile)
         ]
-        first = max(0, wanted.offset)
-        last = first + wanted.limit if wanted.limit > 0 else None
-        response.agents.extend(fit(_info(registration) for registration in found[first:last]))
+        response.agents.extend(fit(_info(registration) for registration in part(found, wanted.limit, wanted.offset)))
         response.total_count = len(found)
 
     def _get(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:

@@ -21,6 +21,7 @@ from aether.answers import Answer, Caller, fit
 from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.errors import Refusal, StoreUnavailable
 from aether.identity import SEPARATOR, Identity, InvalidIdentity, PrincipalType, parse_identity, principal_type
+from aether.paging import part
 from aether.proto import aether_pb2 as pb
 from aether.sessions.store import IdentityLocks
 from aether.sessions.wire import admin_answer, connection_status_answer, duration_text, session_answer
@@ -205,10 +206,8 @@ class SessionService:
             ),
             key=lambda session: (session.connected_at_ms, session.session_id),
         )
-        first = max(0, wanted.offset)
-        last = first + wanted.limit if wanted.limit > 0 else None
         now_ms = self._wall_clock()
-        return len(matching), fit(_describe(session, now_ms) for session in matching[first:last])
+        return len(matching), fit(_describe(session, now_ms) for session in part(matching, wanted.limit, wanted.offset))
 
     def _get(self, session_id: str, operation: str) -> pb.ConnectionInfo:
         if not session_id:

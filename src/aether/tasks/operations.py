@@ -12,6 +12,7 @@ from aether.audit.events import Event, Recorder, actor_of
 from aether.checkpoints.store import CheckpointStore
 from aether.errors import AetherError, StoreUnavailable
 from aether.identity import InvalidIdentity, canonical_reference
+from aether.paging import page_size
 from aether.proto import aether_pb2 as pb
 from aether.tasks import machine, wire
 from aether.tasks.announcer import Announcer
@@ -26,8 +27,6 @@ from aether.tasks.watches import Follower, Watch, Watches
 
 __all__ = ["TaskService"]
 
-PAGE_DEFAULT = 100
-PAGE_MAX = 1000
 WATCHES_MAX = 10_000
 NOT_FOUND = "task not found"
 UNAVAILABLE = "the task store is unavailable, try again"
@@ -243,7 +242,7 @@ class TaskService:
         return Answer((wire.query_frame(response),))
 
     async def _list(self, caller: Caller, wanted: pb.TaskFilter, response: pb.TaskQueryResponse) -> Answer:
-        limit = min(wanted.limit, PAGE_MAX) if wanted.limit > 0 else PAGE_DEFAULT
+        limit = page_size(wanted.limit)
         try:
             after = read_page_token(wanted.page_token) if wanted.page_token else None
             offset = max(0, wanted.offset) if after is None else 0

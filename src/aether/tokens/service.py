@@ -15,10 +15,11 @@ import trio
 from aether.access import Access, Level, is_system
 from aether.acl.model import subject
 from aether.acl.patterns import is_pattern, literal_prefix, named_workspaces
-from aether.answers import Answer, Caller, fit
+from aether.answers import IN_DOUBT, Answer, Caller, fit
 from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import Code, Refusal, StoreUnavailable
 from aether.identity import InvalidIdentity, PrincipalType, parse_identity, principal_type
+from aether.paging import page
 from aether.proto import aether_pb2 as pb
 from aether.tokens.keys import new_key
 from aether.tokens.store import IDENTITY_SCOPE, SCOPES, Token, TokenStore
@@ -26,8 +27,6 @@ from aether.tokens.wire import token_frame, token_info
 
 __all__ = ["EndSessions", "TokenService"]
 
-PAGE_DEFAULT = 100
-PAGE_MAX = 1000
 NAME_CHARACTERS_MAX = 255
 PATTERNS_MAX = 100
 HOUR_MS = 3_600_000
@@ -44,7 +43,6 @@ EndSessions = Callable[[Callable[[str], bool], str], None]
 
 _DENIED = "admin tokens operations require system-level privileges or an explicit ACL grant"
 _UNAVAILABLE = "the token store is unavailable, try again"
-_IN_DOUBT = "the change could not be made durable yet; look before you try again"
 
 
 class TokenService:
@@ -106,10 +104,8 @@ class TokenService:
 
     def _list(self, wanted: pb.TokenFilter, response: pb.TokenResponse) -> None:
         tokens = [token for token in self._store.all() if wanted.include_revoked or not token.revoked_ms]
-        limit = min(wanted.limit, PAGE_MAX) if wanted.limit > 0 else PAGE_DEFAULT
-        first = max(0, wanted.offset)
         response.total_count = len(tokens)
-        response.tokens.extend(fit(token_info(token) for token in tokens[first : first + limit]))
+        response.tokens.extend(fit(token_info(token) for token in page(tokens, wanted.limit, wanted.offset)))
 
     def _get(self, token_id: str) -> Token:
         token = self._store.get(token_id)
@@ -275,7 +271,7 @@ _PREFIXES = {
 
 
 def _in_doubt(request_id: str) -> tuple[bytes, ...]:
-    return (token_frame(pb.TokenResponse(request_id=request_id, error=_IN_DOUBT)),)
+    return (token_frame(pb.TokenResponse(request_id=request_id, error=IN_DOUBT)),)
 
 
 def _refused(message: str) -> Refusal:

@@ -20,6 +20,7 @@ from aether.audit.events import Event, Recorder, actor_of
 from aether.errors import AetherError, Code, Refusal, StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier
 from aether.messaging.flow import Sent
+from aether.paging import part
 from aether.proto import aether_pb2 as pb
 from aether.records import RecordStore, Table
 from aether.workspaces.quotas import PREFIX, BadQuota, WorkspaceQuotas
@@ -166,9 +167,7 @@ class WorkspaceService:
         counts = self._counts()
         found = [self._info(name, counts) for name in sorted(names)]
         found = [info for info in found if wanted.tenant_id in ("", info.tenant_id)]
-        first = max(0, wanted.offset)
-        last = first + wanted.limit if wanted.limit > 0 else None
-        response.workspaces.extend(fit(found[first:last]))
+        response.workspaces.extend(fit(part(found, wanted.limit, wanted.offset)))
         response.total_count = len(found)
         response.success = True
         return Answer((_frame(response),), self._table.ticket, functools.partial(_in_doubt, response.request_id))

@@ -1,0 +1,94 @@
+"""Who may look at access rules, and who may change which (acl 8.2)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from aether.access import InvalidAuthority, Level, Rights, is_system
+from aether.acl.calls import find_rule, key_of, names_rule, refused, stamp
+from aether.acl.control import AccessControl
+from aether.acl.model import is_glob, subject
+from aether.answers import Caller
+from aether.proto import aether_pb2 as pb
+
+__all__ = ["Admission"]
+
+Op = pb.ACLOperation
+
+_READS = frozenset({Op.LIST_RULES, Op.GET_RULE, Op.QUERY_AUDIT, Op.GET_FALLBACK_POLICY})
+_DELEGATED = frozenset({Op.LIST_RULES, Op.GET_RULE, Op.GRANT, Op.REVOKE})
+"""What who manages a workspace may do for that workspace."""
+_ADMIN_ONLY = frozenset({Op.SET_FALLBACK_POLICY, Op.CLEANUP_EXPIRED, Op.CLEANUP_AUDIT_LOGS})
+_AUDIT_READS = frozenset({Op.GET_FALLBACK_POLICY, Op.QUERY_AUDIT})
+
+
+class Admission:
+    """Asks the rules who may handle them."""
+
+    def __init__(self, control: AccessControl) -> None:
+        self._control = control
+        self._engine = control.engine
+
+    def admit(self, caller: Caller, operation: pb.ACLOperation) -> Rights:
+        """Who may call (acl 8.2); returns the rights the caller acts with.
+
+        :raises Refusal: not this one.
+        """
+        try:
+            rights = self._control.rights(caller, operation.authorization)
+        except InvalidAuthority as error:
+            raise refused(f"invalid authorization context: {error}") from None
+        workspace = self._workspace_of(operation)
+        if rights.lineage is None and is_system(caller, workspace or ""):
+            return rights
+        level = Level.READ if operation.op in _READS else Level.ADMIN
+        ask = functools.partial(rights.check, "admin", "admin/acl", level, "admin_op_acl", workspace or "")
+        if ask(tentative=True).allowed:
+            return rights
+        if operation.op in _DELEGATED and workspace is not None:
+            self._admit_manager(caller, rights, operation, workspace)
+            return rights
+        ask()  # the refusal is recorded
+        if operation.op in _AUDIT_READS:
+            raise refused("this ACL operation requires an admin_acl grant")
+        if operation.op in _ADMIN_ONLY:
+            raise refused("this ACL operation requires global admin privileges")
+        raise refused("ACL operations on non-workspace resources require an admin_acl grant")
+
+    def _workspace_of(self, operation: pb.ACLOperation) -> str | None:
+        """The workspace an operation is about; None when it is about something else."""
+        if operation.op == Op.GRANT:
+            named: Any = operation.grant_request
+        else:
+            named = operation.rule_filter
+            if operation.op != Op.LIST_RULES and not names_rule(named):
+                named = find_rule(self._engine, operation)
+        if named is None or named.resource_type != "workspace" or is_glob(named.resource_id):
+            # A pattern is more than the workspace of that name: who manages `team-?` must not give away `team-*`.
+            return None
+        return str(named.resource_id) or None
+
+    def _admit_manager(self, caller: Caller, rights: Rights, operation: pb.ACLOperation, workspace: str) -> None:
+        """Delegated administration of one workspace: nobody gives or takes more than readers and writers have,
+        unless it administrates the workspace."""
+        match operation.op:
+            case Op.GRANT:
+                # What is replaced counts as well, or a manager could take an administrator's rule away.
+                existing = self._engine.rule_for(*key_of(operation.grant_request))
+                touched = max(operation.grant_request.access_level, existing.level if existing else 0)
+                # So does what others hold by a rule for more: the new one would be looked at before that.
+                request = operation.grant_request
+                held = self._engine.evaluate(
+                    request.principal_type, request.principal_id, "workspace", workspace, Level.NONE
+                )
+                if held.by_rule and subject(request.principal_type, request.principal_id) != stamp(caller):
+                    touched = max(touched, held.level)
+                need = Level.MANAGE if touched <= Level.READWRITE else Level.ADMIN
+            case Op.REVOKE:
+                rule = find_rule(self._engine, operation)
+                need = Level.MANAGE if rule is None or rule.level <= Level.READWRITE else Level.ADMIN
+            case _:
+                need = Level.READ
+        if not rights.check("workspace", workspace, need, "acl_manage", workspace).allowed:
+            raise refused(f'insufficient access on workspace "{workspace}" for this ACL operation (need {need.name})')
