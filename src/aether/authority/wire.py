@@ -14,6 +14,7 @@ from aether.proto import aether_pb2 as pb
 
 __all__ = [
     "ENTRIES_MAX",
+    "UNAVAILABLE",
     "check_size",
     "grant_frame",
     "grant_info",
@@ -23,6 +24,7 @@ __all__ = [
     "revocation_frame",
 ]
 
+UNAVAILABLE = "the store of grants is unavailable, try again"
 
 BYTES_MAX = 64 * 1024
 ENTRIES_MAX = 100

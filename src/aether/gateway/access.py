@@ -14,8 +14,10 @@ from aether.audit.trail import AuditTrail
 from aether.authority.continuation import Continuations
 from aether.authority.grants import Grants
 from aether.authority.model import Grant
-from aether.authority.request_service import RequestService, event_frame
+from aether.authority.request_service import RequestService
+from aether.authority.request_wire import event_frame
 from aether.authority.requests import Request, Requests
+from aether.authority.resolving import Resolver
 from aether.authority.service import AuthorityService
 from aether.authority.wire import revocation_frame
 from aether.gateway import configured
@@ -74,7 +76,7 @@ def compose_access(base: Foundation, trail: AuditTrail | None, given: Access | N
             "acl_op": ACLService(control, base.recorder, trail, base.wall_clock).handle,
             "authority_grant_op": service.handle,
             "authority_request_op": RequestService(requests, base.directory, base.recorder).handle,
-            "resolve_authority_request": service.resolve,
+            "resolve_authority_request": Resolver(grants, control, base.wall_clock).resolve,
         },
         (requests.run, grants.run, engine.run, enforcement.run),
     )

@@ -11,7 +11,7 @@ from aether.acl.checks import AccessChecks
 from aether.audit.events import NoAudit
 from aether.audit.service import AuditService
 from aether.audit.trail import AuditTrail
-from aether.authority.request_service import event_of
+from aether.authority.request_wire import event_of
 from aether.authority.requests import Request
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
