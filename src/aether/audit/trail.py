@@ -87,6 +87,7 @@ class AuditTrail:
 
     :param wall_clock: current Unix time in milliseconds.
     :param on_left_out: told how many rows were counted instead of kept, when that is known.
+    :param on_denied: told the canonical id of who was refused something.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class AuditTrail:
         settings: AuditSettings,
         wall_clock: Callable[[], int],
         on_left_out: Callable[[int], None] | None = None,
+        on_denied: Callable[[str], None] | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -102,6 +104,7 @@ class AuditTrail:
         self.coalesces = settings.window_s > 0
         self._wall_clock = wall_clock
         self._on_left_out = on_left_out
+        self._on_denied = on_denied
         self._seen: set[tuple[str, str, str, str, str, str]] = set()
         self._left_out = 0
         self._time_us = 0
@@ -111,6 +114,8 @@ class AuditTrail:
     def record(self, event: Event) -> None:
         """See :meth:`aether.audit.events.Recorder.record`."""
         self.ticket = self._append(event)
+        if not event.success and self._on_denied is not None:
+            self._on_denied(event.canonical_id)
 
     def routine(self, event: Event) -> None:
         """See :meth:`aether.audit.events.Recorder.routine`."""

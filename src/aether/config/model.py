@@ -22,7 +22,7 @@ ENVELOPE = 64 * KIB
 """Room a message needs around its payload: topic, identities, authorization."""
 
 DEV_DEFAULTS: dict[str, dict[str, Any]] = {
-    "gateway": {"message_rate_limit": 0, "task_rate_limit": 0},
+    "gateway": {"message_rate_limit": 0, "task_rate_limit": 0, "denial_rate_limit": 0},
     "quotas": {"enabled": False},
     "acl": {"enabled": False},
 }

@@ -73,6 +73,9 @@ class Gateway(Section):
     task_rate_limit: Rate = 500.0
     """Operations per second of a session on tasks, agents and workspaces, in bursts of up to twice as many; 0 is
     unlimited."""
+    denial_rate_limit: Rate = 10.0
+    """Audit rows per second about what one principal is refused, in bursts of up to fifty times as many; then it is not
+    heard for a while. 0 is unlimited."""
     max_payload_size: PositiveSize = 1 * MIB
     """Largest payload of a message, in bytes."""
     max_receive_message: PositiveSize = 4 * MIB

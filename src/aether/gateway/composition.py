@@ -20,6 +20,7 @@ from aether.gateway.access import Authority, compose_access
 from aether.gateway.commits import Commits
 from aether.gateway.confirmations import Confirmations
 from aether.gateway.credentials import compose_credentials
+from aether.gateway.denials import Denials
 from aether.gateway.directory import Directory
 from aether.gateway.foundation import Foundation, Run
 from aether.gateway.half_open import HalfOpen
@@ -62,7 +63,8 @@ def compose(
     :raises OSError: a file that the configuration names cannot be read.
     """
     settings = configured.gateway_settings(config)
-    trail = _compose_trail(config, tier, metrics, wall_clock)
+    denials = Denials(settings.denial_rate)
+    trail = _compose_trail(config, tier, metrics, wall_clock, denials)
     base = Foundation(config, tier, Directory(), trail or NoAudit(), metrics, wall_clock, chooser)
     observer = Observer(base.directory, settings, tier, metrics, wall_clock, base.recorder)
 
@@ -160,6 +162,7 @@ def compose(
         note_end=sessions.note_end,
         new_id=base.new_id,
         limits=limits,
+        denials=denials,
         commits=commits,
     )
     runs: list[Run] = [heartbeat.run, confirmations.run, groups.run]
@@ -171,10 +174,14 @@ def compose(
     return services, runs
 
 
-def _compose_trail(config: Config, tier: Tier, metrics: Metrics, wall_clock: Callable[[], int]) -> AuditTrail | None:
+def _compose_trail(
+    config: Config, tier: Tier, metrics: Metrics, wall_clock: Callable[[], int], denials: Denials
+) -> AuditTrail | None:
     """The audit log, if there is to be one."""
     settings = configured.audit_settings(config)
-    return AuditTrail(tier.audit, settings, wall_clock, metrics.audit_left_out) if settings is not None else None
+    if settings is None:
+        return None
+    return AuditTrail(tier.audit, settings, wall_clock, metrics.audit_left_out, denials.note)
 
 
 def _task_grants(base: Foundation, authority: Authority | None) -> TaskGrants | None:

@@ -113,6 +113,7 @@ def gateway_settings(config: Config) -> Settings:
         message_rate=gateway.message_rate_limit,
         message_burst=gateway.message_rate_burst or 2 * gateway.message_rate_limit,
         task_rate=gateway.task_rate_limit,
+        denial_rate=gateway.denial_rate_limit,
         identity_message_rate=quotas.max_message_rate_per_identity if quotas.enabled else 0.0,
         staged_bytes_max=config.storage.staging_bytes,
         exclusive_to_identities=config.kv.exclusive_by == "identity",

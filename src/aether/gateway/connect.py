@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import trio
 
-from aether.errors import StoreUnavailable
+from aether.errors import Refusal, StoreUnavailable
 from aether.gateway.admission import admit
 from aether.gateway.handshake import Claim, read_claim, read_init, source_of
 from aether.gateway.identity_lock import hold_lock
@@ -41,6 +41,7 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     session_id = services.new_id()
     with services.half_open.stream("" if call.peer.in_process else source_of(call.peer.address)):
         claim = await _settle_claim(call, session_id, services)
+    _check_denials(claim, services)
     session: Session | None = None
     try:
         claim = await _keep_assigned_id(claim, services)
@@ -80,6 +81,14 @@ async def _settle_claim(call: ServerCall, session_id: str, services: Services) -
             services.observer.not_authenticated(init.WhichOneof("client_type") or "")
             await _wait_recorded(services)
         raise
+
+
+def _check_denials(claim: Claim, services: Services) -> None:
+    """Who was refused too often is not admitted either; a row for that would be what it is about."""
+    try:
+        services.denials.check(claim.identity.canonical_id)
+    except Refusal as refusal:
+        raise RpcError(StatusCode.RESOURCE_EXHAUSTED, refusal.message) from None
 
 
 async def _record_rejection(identity: Identity, session_id: str, error: RpcError, services: Services) -> None:

@@ -47,6 +47,7 @@ class Inbound:
         "_budget",
         "_call",
         "_commits",
+        "_denials",
         "_half_closed",
         "_handlers",
         "_idle",
@@ -77,6 +78,7 @@ class Inbound:
         self._services = services
         self._audit = services.audit
         self._commits = services.commits
+        self._denials = services.denials
         self._handlers = services.handlers
         self._router = services.router
         self._scopes = session.claim.admission.operations
@@ -126,6 +128,8 @@ class Inbound:
         operation = getattr(message, kind)
         recorded = self._audit.ticket
         try:
+            if self._denials.barred:
+                self._denials.check(self._session.identity.canonical_id)
             if self._scopes is not None:
                 check_scope(self._session, kind, self._scopes, self._audit)
             reply = self._handle(kind, operation)

@@ -10,6 +10,7 @@ from aether.audit.events import Recorder
 from aether.gateway.access import Authority
 from aether.gateway.commits import Commits
 from aether.gateway.confirmations import Confirmations
+from aether.gateway.denials import Denials
 from aether.gateway.directory import Directory
 from aether.gateway.foundation import Handler
 from aether.gateway.half_open import HalfOpen
@@ -62,6 +63,7 @@ class Services:
     new_id: Callable[[], str]
     note_end: Callable[[LiveSession], None]
     limits: Limits
+    denials: Denials
     commits: Commits
     flush_all: Callable[[], None] = lambda: None
     draining: bool = False

@@ -27,6 +27,8 @@ class Settings:
     message_burst: float = 0.0
     task_rate: float = 0.0
     """Operations on tasks, agents and workspaces a second; bursts of twice as many."""
+    denial_rate: float = 0.0
+    """Refusals of a principal a second, before it is not heard for a while; 0 is any number."""
     identity_message_rate: float = 0.0
     staged_bytes_max: int = 64 * 1024 * 1024
     """Messages not yet on disk; over it the gateway stops reading from senders until a commit made room."""
