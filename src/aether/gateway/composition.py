@@ -35,6 +35,7 @@ from aether.kv.service import KVService
 from aether.kv.store import CachingKVStore
 from aether.messaging.flow import Flow
 from aether.messaging.groups import Groups
+from aether.messaging.reports import Reports
 from aether.messaging.router import Router
 from aether.metrics import Metrics
 from aether.sessions.service import SessionService
@@ -139,8 +140,8 @@ def compose(
             tasks.is_party,
             flow,
             tasks.implied_authority,
-            tasks.workspace_of_part,
         ),
+        reports=Reports(tier.log, rules.access, base.recorder, tasks.workspace_of_part, wall_clock),
         observer=observer,
         audit=base.recorder,
         handlers={

@@ -21,7 +21,7 @@ from aether.gateway.scopes import check_scope
 from aether.gateway.services import Services
 from aether.gateway.subscriptions import Subscriptions
 from aether.gateway.switching import switch_workspace
-from aether.messaging.router import refuse_limited
+from aether.messaging.limits import refuse_limited
 from aether.proto import aether_pb2 as pb
 from aether.rpc.server import ServerCall
 
@@ -167,7 +167,7 @@ class Inbound:
                 self._router.send(self._port, self._session, operation)
                 return NOTHING
             case "progress":
-                self._router.report(self._port, self._session, operation, self._services.wall_clock())
+                self._services.reports.publish(self._port, self._session, operation)
                 self._services.tasks.heartbeats.on_report(self._session, operation)
                 return NOTHING
             case "switch_workspace":

@@ -24,6 +24,7 @@ from aether.gateway.tasks import Tasks
 from aether.kv.store import KVStore
 from aether.messaging.groups import Groups
 from aether.messaging.log import TopicLog
+from aether.messaging.reports import Reports
 from aether.messaging.router import Router
 from aether.sessions.store import IdentityLocks
 from aether.tiers import Tier
@@ -56,6 +57,7 @@ class Services:
     heartbeat: Heartbeat
     groups: Groups
     router: Router
+    reports: Reports
     observer: Observer
     audit: Recorder
     handlers: Mapping[str, Handler]

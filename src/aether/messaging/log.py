@@ -10,10 +10,17 @@ from typing import Protocol
 
 from aether._fastpath import Topic
 
-__all__ = ["TopicLog"]
+__all__ = ["TopicLog", "Topics"]
 
 
-class TopicLog(Protocol):
+class Topics(Protocol):
+    """The part of the log that is published to."""
+
+    def topic(self, name: str) -> Topic:
+        """The topic's staging area and lanes; the same object as long as anybody holds it."""
+
+
+class TopicLog(Topics, Protocol):
     """A log that appends in this process; broker tiers put their own behind the same names.
 
     :raises StoreUnavailable: from every awaitable method when the backend does not answer.
@@ -22,9 +29,6 @@ class TopicLog(Protocol):
     @property
     def staged_bytes(self) -> int:
         """Bytes appended and not yet durable."""
-
-    def topic(self, name: str) -> Topic:
-        """The topic's staging area and lanes; the same object as long as anybody holds it."""
 
     def append(self, name: str, frame: bytes) -> int:
         """Append without delivering; returns the position."""

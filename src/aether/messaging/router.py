@@ -10,91 +10,36 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from aether._fastpath import Port, Route, Topic
-from aether.access import Access, InvalidAuthority, InvalidQuestion, Level, Rights
+from aether._fastpath import Port, Route
+from aether.access import Access, InvalidQuestion, Rights
 from aether.answers import Caller, down
-from aether.audit.events import NO_AUDIT, Event, Lineage, Recorder, actor_of, grant_of
+from aether.audit.events import NO_AUDIT, Recorder, grant_of
 from aether.errors import Code, Refusal
-from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier
+from aether.identity import Identity, InvalidIdentity, check_identifier
 from aether.messaging.flow import Flow
+from aether.messaging.limits import refuse_limited, refuse_oversize
+from aether.messaging.log import Topics
 from aether.messaging.metrics_rules import check_metric
-from aether.messaging.progress import build_update, check_report, progress_topic
+from aether.messaging.permissions import (
+    FAN_IN,
+    check_access,
+    check_foreign_fan_in,
+    check_metric_credit,
+    claimed_rights,
+    claimed_workspace,
+    implied_rights,
+)
+from aether.messaging.rows import DENIALS, Denial, record
 from aether.proto import aether_pb2 as pb
 from aether.topics import InvalidTopic, Prefix, Target, may_send, parse_target
 
-__all__ = ["MessageLog", "Router", "refuse_limited"]
+__all__ = ["Router"]
 
 ROUTES_MAX = 1024
 """Routes one session may keep; one more clears them all."""
 
 _STARTABLE = frozenset({Prefix.AG, Prefix.TU})
 """Who is started when a message is there for it."""
-
-_NO_BROADCAST = "cross_workspace_broadcast_denied"
-
-_FAN_IN = frozenset({Prefix.EVENT, Prefix.METRIC})
-
-_USER = frozenset({Prefix.US, Prefix.UW, Prefix.UU})
-
-_TASK_WORKERS = frozenset({PrincipalType.AGENT, PrincipalType.TASK})
-"""Who acts for the subject of its task without saying so."""
-
-_DENIALS = {
-    Code.PERMISSION_DENIED: "acl_check_failed",
-    Code.SV_UNAVAILABLE: "sv_wildcard_unavailable",
-    Code.METRIC_INVALID: "metric_validation",
-    Code.METRIC_EMPTY: "metric_validation",
-    Code.METRIC_INVALID_ENTRY: "metric_validation",
-    Code.METRIC_NEGATIVE_FORBIDDEN: "metric_validation",
-}
-"""Refusals that are recorded, with the reason their rows name unless a step names its own (acl 15.1)."""
-
-_LIMITS = {
-    1: (Code.RATE_LIMITED, "message rate limit exceeded"),
-    2: (Code.WORKSPACE_RATE_LIMITED, "workspace {workspace} message rate limit exceeded"),
-    3: (
-        Code.QUOTA,
-        "quota exceeded for message_rate in workspace '{workspace}' (identity: {identity}): limit {limit:g}",
-    ),
-}
-
-
-class Denial(Refusal):
-    """A refusal for lack of rights, with what only the audit log may know of it.
-
-    :ivar reason: ``denied_reason`` of its row.
-    :ivar details: more metadata of the row.
-    :ivar lineage: the authority that did not suffice.
-    """
-
-    def __init__(
-        self, message: str, reason: str = "acl_check_failed", *, lineage: Lineage | None = None, **details: str
-    ) -> None:
-        super().__init__(Code.PERMISSION_DENIED, message)
-        self.reason = reason
-        self.details = details
-        self.lineage = lineage
-
-    @property
-    def counted_as(self) -> str:
-        """See :attr:`Refusal.counted_as`."""
-        return self.reason if self.reason == _NO_BROADCAST else self.code
-
-
-class MessageLog(Protocol):
-    """The part of the log the router needs."""
-
-    def topic(self, name: str) -> Topic: ...
-
-
-def refuse_limited(port: Port, identity: Identity, limit: int) -> Refusal:
-    """The refusal for the limit that :meth:`Port.admit` reported (routing 9)."""
-    code, text = _LIMITS[limit]
-    retry_after_ms = {1: port.bucket.wait_ms() if port.bucket else 0, 2: 100, 3: 1000}[limit]
-    message = text.format(
-        workspace=identity.workspace, identity=identity.key, limit=port.quota.limit if port.quota else 0
-    )
-    return Refusal(code, message, retryable=True, retry_after_ms=retry_after_ms)
 
 
 class Receipts(Protocol):
@@ -120,14 +65,13 @@ class Router:
     :param on_absent: told of a sender and a topic of an agent or unique task that is not connected, after each message.
     :param is_party: whether a sender has a part in the task of a lane, and so may write there without any rule.
     :param implied: the authority that comes with the sender's task, where that has one.
-    :param task_workspace: the workspace of a task that a reporter has a part in; empty for any other.
     :ivar flow: counts who sends to whom.
     :param forwards: passes authority on; None where there are no grants, and hence no authority to pass on.
     """
 
     def __init__(
         self,
-        log: MessageLog,
+        log: Topics,
         access: Access,
         services: Callable[[str], Sequence[str]],
         chooser: random.Random,
@@ -138,7 +82,6 @@ class Router:
         is_party: Callable[[Caller, str], bool] = lambda *_: False,
         flow: Flow | None = None,
         implied: Callable[[Caller], pb.AuthorizationContext | None] = lambda _: None,
-        task_workspace: Callable[[Caller, str], str] = lambda *_: "",
     ) -> None:
         self._log = log
         self._access = access
@@ -150,7 +93,6 @@ class Router:
         self._on_absent = on_absent
         self._is_party = is_party
         self._implied = implied
-        self._task_workspace = task_workspace
         self.flow = flow or Flow()
 
     def send(self, port: Port, caller: Caller, message: pb.SendMessage) -> None:
@@ -164,14 +106,14 @@ class Router:
             target, topic, declared = self._address(caller.identity, message)
             rights = self._send(port, caller, message, target, topic, declared)
         except Refusal as refusal:
-            if refusal.code in _DENIALS:
+            if refusal.code in DENIALS:
                 lineage = refusal.lineage if isinstance(refusal, Denial) else None
-                self._record(caller, message, topic, "message_route_failed", lineage, refusal)
+                record(self._recorder, caller, message, topic, "message_route_failed", lineage, refusal)
             raise
         actor, lineage = caller.identity.key, rights.lineage
         for operation in ("message_received", "message_routed"):
             if not self._recorder.repeats("message", actor, "topic", topic, operation, grant_of(lineage)):
-                self._record(caller, message, topic, operation, lineage)
+                record(self._recorder, caller, message, topic, operation, lineage)
 
     def _address(self, identity: Identity, message: pb.SendMessage) -> tuple[Target, str, str]:
         """The target, its concrete topic and the workspace it was declared to be for (routing 2)."""
@@ -191,31 +133,28 @@ class Router:
         """Returns in whose right it was published."""
         identity = caller.identity
         if len(message.payload) > port.payload_max:
-            raise Refusal(
-                Code.PAYLOAD_TOO_LARGE,
-                f"message payload size {len(message.payload)} exceeds maximum of {port.payload_max} bytes",
-            )
+            raise refuse_oversize(len(message.payload), port.payload_max)
         if limit := port.admit():
             raise refuse_limited(port, identity, limit)
-        self._check_foreign_fan_in(caller, target, topic, declared)
+        check_foreign_fan_in(self._access, caller, target, topic, declared)
         if not may_send(identity.kind, target):
             raise Denial(f"not authorized to send to topic {topic}")
         is_metric = message.message_type == pb.METRIC or target.prefix is Prefix.METRIC
         has_negative = check_metric(message.payload) if is_metric else False
-        rights = self._rights(caller, message, topic)
+        rights = claimed_rights(self._access, caller, message, topic)
         implied = None if is_metric or rights.lineage is not None else self._implied(caller)
         is_task_lane = target.prefix is Prefix.TK
         if not (is_task_lane and rights.lineage is None and self._is_party(caller, topic)):
-            acting = self._implied_rights(caller, implied, target)
+            acting = implied_rights(self._access, caller, implied, target)
             if acting is None:
-                self._check_access(identity, rights, target, topic)
+                check_access(identity, rights, target, topic)
             rights = acting or rights
         if has_negative:
-            self._check_metric_credit(rights, declared or identity.workspace)
+            check_metric_credit(rights, declared or identity.workspace)
         receipt = self._check_condition(caller, rights, message, topic)
         forwarded = self._forward(caller, rights, message, target, topic)
 
-        workspace = declared or target.workspace or self._app_workspace(rights, message) or identity.workspace
+        workspace = declared or target.workspace or claimed_workspace(rights, message) or identity.workspace
         edge = self.flow.edge(workspace, identity.source, topic)
         route = Route(self._log.topic(topic), identity.source.encode(), workspace.encode(), edge)
         is_plain = receipt is None and rights.lineage is None
@@ -238,53 +177,13 @@ class Router:
             route.topic.on_absent(caller, topic)
         return rights
 
-    def _record(
-        self,
-        caller: Caller,
-        message: pb.SendMessage,
-        topic: str,
-        operation: str,
-        lineage: Lineage | None,
-        refusal: Refusal | None = None,
-    ) -> None:
-        """The audit row of a message (routing 3.2)."""
-        identity = caller.identity
-        kind = message.message_type
-        metadata = {
-            "from": identity.source,
-            "to": topic,
-            "message_type": pb.MessageType.Name(kind) if kind in pb.MessageType.values() else str(kind),
-        }
-        if refusal is not None:
-            metadata["error_code"] = refusal.code
-            metadata["denied_reason"] = _DENIALS[refusal.code]
-            if isinstance(refusal, Denial):
-                metadata |= {"denied_reason": refusal.reason, **refusal.details}
-        event = Event(
-            kind="message",
-            operation=operation,
-            success=refusal is None,
-            **actor_of(identity),
-            resource_type="topic",
-            resource_id=topic,
-            workspace=identity.workspace,
-            session_id=caller.session_id,
-            error="" if refusal is None else refusal.message,
-            metadata=metadata,
-            lineage=lineage,
-        )
-        if refusal is None:
-            self._recorder.routine(event)
-        else:
-            self._recorder.record(event)
-
     def _rewrite(self, identity: Identity, target: Target, app_workspace: str) -> tuple[str, str]:
         """Concrete topic and declared workspace (routing 2.4 and 2.5).
 
         An event or metric that names no workspace is for the sender's. A sender without one may claim a workspace for
         it, which takes the same right as naming it in the topic (weakness 23).
         """
-        if target.prefix in _FAN_IN:
+        if target.prefix in FAN_IN:
             declared = target.workspace or identity.workspace or app_workspace
             return f"{target.prefix.name.lower()}::receiver0", declared
         if target.prefix is Prefix.SV and target.topic.count("::") == 1:
@@ -293,88 +192,6 @@ class Router:
                 raise Refusal(Code.SV_UNAVAILABLE, f"no healthy {target.topic} instances available", retryable=True)
             return self._random.choice(instances), ""
         return target.topic, ""
-
-    def _check_foreign_fan_in(self, caller: Caller, target: Target, topic: str, declared: str) -> None:
-        """An event or metric for another workspace needs the broadcast capability (routing 3.5 A)."""
-        if not declared or declared == caller.identity.workspace:
-            return
-        operation = "event_broadcast" if target.prefix is Prefix.EVENT else "metric_broadcast"
-        decision = self._access.rights(caller).check(
-            "capability", f"capability/{operation}", Level.READWRITE, operation, declared
-        )
-        if not decision.allowed:
-            raise Denial(
-                f"cross-workspace broadcast to {topic} denied: cross-workspace broadcast requires "
-                f'capability/{operation} on workspace "{declared}"',
-                _NO_BROADCAST,
-                declared_workspace=declared,
-            )
-
-    def _rights(self, caller: Caller, message: pb.SendMessage, topic: str) -> Rights:
-        """The sender's own rights, or those of a subject under a grant (routing 3.6)."""
-        context = message.authorization if message.HasField("authorization") else None
-        try:
-            return self._access.rights(caller, context)
-        except InvalidAuthority as error:
-            raise Denial(
-                f"not authorized to send to topic {topic}", "invalid_authorization_context", cause=str(error)
-            ) from None
-
-    def _implied_rights(self, caller: Caller, context: pb.AuthorizationContext | None, target: Target) -> Rights | None:
-        """Those of whom the sender's task is for (routing 3.6), as far as they reach; None: the sender has its own.
-
-        Nobody asked for them, so whatever is wrong with them is no reason to refuse.
-        """
-        if context is None or caller.identity.kind not in _TASK_WORKERS:
-            return None
-        try:
-            rights = self._access.rights(caller, context)
-        except InvalidAuthority:
-            return None
-        return rights if self._is_allowed(caller.identity, rights, target, tentative=True) else None
-
-    def _check_access(self, identity: Identity, rights: Rights, target: Target, topic: str) -> None:
-        if not self._is_allowed(identity, rights, target):
-            raise Denial(f"not authorized to send to topic {topic}", lineage=rights.lineage)
-
-    def _is_allowed(self, identity: Identity, rights: Rights, target: Target, *, tentative: bool = False) -> bool:
-        """READWRITE on the workspace concerned: the target's where it differs, else the sender's (routing 3.5 C-F).
-
-        An event or metric for another workspace has passed the gate of its own, and concerns the sender's.
-
-        Under a grant the sender's own right will do too, but not beyond what the grant is for: receivers are told
-        whose authority it was.
-        """
-        is_granted = rights.lineage is not None
-        if target.prefix is Prefix.METRIC and identity.kind is PrincipalType.AGENT and not is_granted:
-            return True
-        is_own = target.prefix in _FAN_IN and not is_granted
-        workspace = identity.workspace if is_own else target.workspace or identity.workspace
-        if target.prefix in _USER:
-            rule = _rule_for_user(rights, target.topic.split("::")[1], "send_message", workspace, tentative=tentative)
-            if rule is False or (rule and not target.workspace and not is_granted):
-                return rule
-        if not workspace and not is_granted:
-            return True
-        question = ("workspace", workspace, Level.READWRITE, "send_message", workspace)
-        may_itself = is_granted and identity.workspace and rights.permits(*question)
-        if may_itself and rights.check(*question, direct=True, tentative=True).allowed:
-            return True
-        return rights.check(*question, tentative=tentative).allowed
-
-    def _app_workspace(self, rights: Rights, message: pb.SendMessage) -> str:
-        """The workspace that a sender claims for its message, if it may write there: receivers go by it."""
-        claimed = message.app_workspace
-        question = ("workspace", claimed, Level.READWRITE, "send_message", claimed)
-        return claimed if claimed and rights.check(*question, tentative=True).allowed else ""
-
-    def _check_metric_credit(self, rights: Rights, workspace: str) -> None:
-        """:param workspace: that the metric is for; the capability may be held for one only."""
-        decision = rights.check(
-            "capability", "capability/metric_credit", Level.ADMIN, "metric_write_negative", workspace
-        )
-        if not decision.allowed:
-            raise Refusal(Code.METRIC_NEGATIVE_FORBIDDEN, "negative metric deltas require additional authorization")
 
     def _check_condition(
         self, caller: Caller, rights: Rights, message: pb.SendMessage, topic: str
@@ -399,59 +216,6 @@ class Router:
         if self._forwards is None or rights.lineage is None:
             raise Refusal(Code.INVALID_ARGUMENT, "authority continuation requires on-behalf-of authorization")
         return self._forwards.forward(caller, rights.lineage.grant_id, target, topic, message.authority_continuation)
-
-    def report(self, port: Port, caller: Caller, report: pb.ProgressReport, now_ms: int) -> None:
-        """Publish a progress report to those it is for (routing 7.1).
-
-        :raises Refusal: wrong principal type, too large, rate limited, a recipient that nobody can be, or a workspace
-            the reporter may not write to.
-        """
-        identity = caller.identity
-        check_report(identity, report)
-        if port.bucket is not None and not port.bucket.take(port.clock()):
-            raise Refusal(
-                Code.RATE_LIMITED,
-                "progress report rate limit exceeded",
-                retryable=True,
-                retry_after_ms=port.bucket.wait_ms(),
-            )
-        workspace = identity.workspace or (self._task_workspace(caller, report.task_id) if report.task_id else "")
-        topic = progress_topic(workspace, report.recipient)
-        rights, user = self._access.rights(caller), topic.removeprefix("pg::us::")
-        question = ("workspace", workspace, Level.READWRITE, "progress_report", workspace)
-        if (identity.workspace and not rights.check(*question).allowed) or (
-            user != topic and _rule_for_user(rights, user, "progress_report", workspace) is False
-        ):
-            raise Refusal(Code.PERMISSION_DENIED, "not authorized to report progress")
-        update = build_update(identity, report, workspace=workspace, now_ms=now_ms)
-        port.published = True
-        self._log.topic(topic).publish(down(pb.DownstreamMessage(progress_update=update)))
-        if not self._recorder.repeats("message", identity.key, "topic", topic, "progress_reported"):
-            self._recorder.routine(
-                Event(
-                    kind="message",
-                    operation="progress_reported",
-                    **actor_of(identity),
-                    resource_type="topic",
-                    resource_id=topic,
-                    workspace=workspace,
-                    session_id=caller.session_id,
-                )
-            )
-
-
-def _rule_for_user(
-    rights: Rights, user: str, operation: str, workspace: str, *, tentative: bool = False
-) -> bool | None:
-    """What a rule says about the sender itself and the user that it writes to (weakness 28); None where there is none.
-
-    :param tentative: see :meth:`aether.access.Access.check`.
-    """
-    question = ("user", user, Level.READWRITE, operation, workspace)
-    decision = rights.check(*question, direct=True, tentative=True)
-    if not decision.by_rule:
-        return None
-    return decision.allowed or rights.check(*question, direct=True, tentative=tentative).allowed
 
 
 def _attributed(

@@ -1,0 +1,33 @@
+"""The limits of messages, as clients hear of them (routing 3.3, 9)."""
+
+from __future__ import annotations
+
+from aether._fastpath import Port
+from aether.errors import Code, Refusal
+from aether.identity import Identity
+
+__all__ = ["refuse_limited", "refuse_oversize"]
+
+_LIMITS = {
+    1: (Code.RATE_LIMITED, "message rate limit exceeded"),
+    2: (Code.WORKSPACE_RATE_LIMITED, "workspace {workspace} message rate limit exceeded"),
+    3: (
+        Code.QUOTA,
+        "quota exceeded for message_rate in workspace '{workspace}' (identity: {identity}): limit {limit:g}",
+    ),
+}
+
+
+def refuse_limited(port: Port, identity: Identity, limit: int) -> Refusal:
+    """The refusal for the limit that :meth:`Port.admit` reported (routing 9)."""
+    code, text = _LIMITS[limit]
+    retry_after_ms = {1: port.bucket.wait_ms() if port.bucket else 0, 2: 100, 3: 1000}[limit]
+    message = text.format(
+        workspace=identity.workspace, identity=identity.key, limit=port.quota.limit if port.quota else 0
+    )
+    return Refusal(code, message, retryable=True, retry_after_ms=retry_after_ms)
+
+
+def refuse_oversize(size: int, largest: int) -> Refusal:
+    """The refusal for a payload that is too large, in bytes."""
+    return Refusal(Code.PAYLOAD_TOO_LARGE, f"message payload size {size} exceeds maximum of {largest} bytes")
