@@ -95,3 +95,44 @@ def test_a_membership_for_a_while(acl: Run) -> None:
     assert acl("group", "add", "night", "user:alice", "--for", "8").stderr == "added user:alice to night\n"
     [member] = json.loads(acl("group", "list", "night", "--json").stdout)
     assert member["expires"].endswith("Z")
+
+
+def test_roles_from_the_command_line(acl: Run) -> None:
+    for arguments in (
+        ("role", "create", "keeper", "--description", "keeps things"),
+        ("role", "assign", "keeper", "user:bob", "--for", "0.0001"),
+        ("grant", "role:keeper", "admin", "workspace:prod"),
+    ):
+        done = acl(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(acl("role", "list", "--json").stdout) == [{"role": "keeper", "description": "keeps things"}]
+    [assigned] = json.loads(acl("role", "list", "keeper", "--json").stdout)
+    assert (assigned["assignee"], assigned["expires"][-1]) == ("user:bob", "Z")
+    assert acl("role", "list", "nobody").stderr.startswith("refused: role not found")
+    assert acl("role", "assign", "keeper", "user:carol").returncode == 0
+    assert acl("explain", "user:carol", "admin", "workspace:prod").returncode == 0
+    removed = json.loads(acl("cleanup", "--json").stdout)
+    assert removed == [{"removed": 1}], "bob's assignment lasted a third of a second, and a command takes longer"
+    assert "user:bob" not in acl("role", "list", "keeper").stdout
+    assert acl("role", "unassign", "keeper", "user:carol").returncode == 0
+    assert acl("explain", "user:carol", "admin", "workspace:prod").returncode == 3
+    assert acl("role", "delete", "keeper").returncode == 0
+    assert json.loads(acl("role", "list", "--json").stdout) == []
+
+
+def test_a_gateway_says_which_policies_leave_workspaces_open(tmp_path: Path) -> None:
+    settings = tmp_path / "aether.yaml"
+    settings.write_text("acl:\n  enabled: true\n", encoding="utf-8")
+    gateway = GatewayProcess(tmp_path, "--config", str(settings)).start()
+    environment = {**os.environ, "AETHER_ADDRESS": gateway.target}
+    for category in ("user_workspace", "agent_workspace", "task_workspace"):
+        command = [sys.executable, "-m", "aether", "acl", "fallback", category, "none"]
+        subprocess.run(command, timeout=60, check=True, env=environment)
+    assert gateway.stop() == 0
+    told = gateway.log.read_text()
+    assert "agent_workspace, task_workspace, user_workspace" in told
+    assert "aether acl fallback agent_workspace none" in told
+    gateway.log.unlink()
+    gateway.start()
+    assert gateway.stop() == 0
+    assert "open to everybody" not in gateway.log.read_text()

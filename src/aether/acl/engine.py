@@ -331,6 +331,14 @@ class RuleEngine:
 
     # ------------------------------------------------------------------------------------- policies and groups
 
+    def open_to_all(self, resource_type: str, level: Level) -> list[str]:
+        """The categories whose policy gives so much of every resource of a type for which no rule decides."""
+        return sorted(
+            category
+            for category, policy in self._fallbacks.items()
+            if category.endswith(f"_{resource_type}") and policy.level >= level
+        )
+
     def fallback(self, category: str) -> Fallback:
         """:raises InvalidRule: there is no policy for the category."""
         policy = self._fallbacks.get(category)

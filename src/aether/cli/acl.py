@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from aether.client import Connection, NotFound
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["acl"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Principal(click.ParamType[tuple[str, str]]):
@@ -51,6 +53,18 @@ RESOURCE = PRINCIPAL
 RULE_COLUMNS = ("rule_id", "subject", "resource", "level", "granted_by", "expires", "state", "reason")
 
 
+def lasting(what: str) -> Callable[[F], F]:
+    """The option that gives something an end."""
+    return click.option(
+        "--for",
+        "hours",
+        type=click.FloatRange(0, min_open=True),
+        default=None,
+        metavar="HOURS",
+        help=f"The {what} ends after that time.",
+    )
+
+
 @click.group()
 def acl() -> None:
     """Access rules: who may do what with which resource."""
@@ -75,14 +89,7 @@ def list_rules(remote: Remote, subject: tuple[str, str] | None, resource: tuple[
 @click.argument("level", type=LEVEL)
 @click.argument("resource", type=RESOURCE)
 @click.option("--reason", default="", help="For those who read the rules later.")
-@click.option(
-    "--for",
-    "hours",
-    type=click.FloatRange(0, min_open=True),
-    default=None,
-    metavar="HOURS",
-    help="The rule ends after that time.",
-)
+@lasting("rule")
 @remote_options
 def grant(
     remote: Remote,
@@ -168,6 +175,14 @@ def fallback(remote: Remote, category: str, level: Level | None) -> None:
     _remark(advise_category(category))
 
 
+@acl.command()
+@remote_options
+def cleanup(remote: Remote) -> None:
+    """Forget rules, memberships and assignments that ended; they give nothing any more, but are listed."""
+    count = remote.run(lambda me: me.acl.remove_expired())
+    show([{"removed": count}], ("removed",), as_json=remote.as_json)
+
+
 @acl.group()
 def group() -> None:
     """Groups, which rules can have as their subject."""
@@ -215,14 +230,7 @@ def delete_group(remote: Remote, name: str) -> None:
 @group.command("add")
 @click.argument("name")
 @click.argument("member", type=PRINCIPAL)
-@click.option(
-    "--for",
-    "hours",
-    type=click.FloatRange(0, min_open=True),
-    default=None,
-    metavar="HOURS",
-    help="The membership ends after that time.",
-)
+@lasting("membership")
 @remote_options
 def add_member(remote: Remote, name: str, member: tuple[str, str], hours: float | None) -> None:
     """Add a principal, or another group."""
@@ -239,6 +247,73 @@ def remove_member(remote: Remote, name: str, member: tuple[str, str]) -> None:
     """Take a member out."""
     remote.run(lambda me: me.acl.remove_member(name, member))
     click.echo(f"removed {':'.join(member)} from {name}", err=True)
+
+
+@acl.group()
+def role() -> None:
+    """Roles, which rules can have as their subject: as groups, but assigned."""
+
+
+@role.command("list")
+@click.argument("name", required=False)
+@remote_options
+def list_roles(remote: Remote, name: str | None) -> None:
+    """Show the roles, or who has one."""
+
+    async def run(me: Connection) -> list[dict[str, Any]]:
+        roles = await me.acl.roles()
+        if name is None:
+            return [{"role": item.role_name, "description": item.description} for item in roles]
+        if name not in [item.role_name for item in roles]:
+            raise NotFound("", "role not found")
+        return [
+            {"role": name, "assignee": f"{item.assignee_type}:{item.assignee_id}", "expires": _time(item.expires_at)}
+            for item in await me.acl.assignments(name)
+        ]
+
+    columns = ("role", "description") if name is None else ("role", "assignee", "expires")
+    show(remote.run(run), columns, as_json=remote.as_json)
+
+
+@role.command("create")
+@click.argument("name")
+@click.option("--description", default="")
+@remote_options
+def create_role(remote: Remote, name: str, description: str) -> None:
+    """Make a role."""
+    remote.run(lambda me: me.acl.create_role(name, description))
+    click.echo(f"created {name}", err=True)
+
+
+@role.command("delete")
+@click.argument("name")
+@remote_options
+def delete_role(remote: Remote, name: str) -> None:
+    """Remove a role with its assignments and its rules."""
+    remote.run(lambda me: me.acl.delete_role(name))
+    click.echo(f"deleted {name}", err=True)
+
+
+@role.command("assign")
+@click.argument("name")
+@click.argument("assignee", type=PRINCIPAL)
+@lasting("assignment")
+@remote_options
+def assign_role(remote: Remote, name: str, assignee: tuple[str, str], hours: float | None) -> None:
+    """Give a role to a principal or a group."""
+    remote.run(lambda me: me.acl.assign_role(name, assignee, expires_at=_in(hours)))
+    click.echo(f"assigned {name} to {':'.join(assignee)}", err=True)
+    _remark(advise(assignee, ("workspace", "*")))
+
+
+@role.command("unassign")
+@click.argument("name")
+@click.argument("assignee", type=PRINCIPAL)
+@remote_options
+def unassign_role(remote: Remote, name: str, assignee: tuple[str, str]) -> None:
+    """Take a role back."""
+    remote.run(lambda me: me.acl.unassign_role(name, assignee))
+    click.echo(f"took {name} from {':'.join(assignee)}", err=True)
 
 
 def _in(hours: float | None) -> int:

@@ -67,7 +67,22 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _ports(config)
     yield _data_directory(config.storage.data_dir)
     problem = config.authentication_problem()
+    yield _access(config)
     yield Finding("authentication", not problem, problem or "anonymous clients, this machine only (dev)")
+
+
+def _access(config: Config) -> Finding:
+    """What an administrator may not expect of the access rules as installed (acl 5.3)."""
+    if not config.acl.enabled:
+        return Finding(
+            "access rules", None, "off (acl.enabled): every client may use every workspace and all shared values"
+        )
+    return Finding(
+        "access rules",
+        None,
+        "on; as installed, users, agents and tasks may write to every workspace for which no rule decides, until "
+        "`aether acl fallback user_workspace none` (also agent_workspace, task_workspace)",
+    )
 
 
 def _fast_path() -> Finding:

@@ -155,6 +155,14 @@ class AccessRules:
         request = pb.ACLRoleAssignmentRequest(assignee_type=assignee[0], assignee_id=assignee[1])
         await self._run(Op.UNASSIGN_ROLE, name=role, assignment_request=request)
 
+    async def roles(self) -> Sequence[pb.ACLRoleInfo]:
+        """All roles, by name."""
+        return [*(await self._run(Op.LIST_ROLES)).roles]
+
+    async def assignments(self, role: str) -> Sequence[pb.ACLRoleAssignmentInfo]:
+        """Who has it by itself, and not through a group."""
+        return [*(await self._run(Op.LIST_ROLE_ASSIGNMENTS, name=role)).role_assignments]
+
     # ------------------------------------------------------------------------------------------------- decisions
 
     async def check(
