@@ -23,6 +23,8 @@ __all__ = ["Grants", "Liveness", "NotAuthorized"]
 DAY_MS = 86_400_000
 PURGE_S = 3600.0
 PURGE_AT_ONCE = 1000
+ENDED_MAX = 100_000
+"""Grants that are kept after their end, for those who ask why one does not hold; the audit log has all."""
 
 K = TypeVar("K")
 
@@ -55,6 +57,7 @@ def principal_of(caller: Caller) -> Principal:
 class Grants:
     """Implements :class:`aether.acl.control.GrantBook`.
 
+    :param issued_max: grants of one issuer that hold at a time; 0 is any number.
     :param on_revoked: told of every grant that ends before its time, with why, and whether it followed another.
     :param wall_clock: current Unix time in milliseconds.
     """
@@ -67,15 +70,18 @@ class Grants:
         wall_clock: Callable[[], int],
         *,
         retention_days: int = 90,
+        issued_max: int = 0,
     ) -> None:
         self._table = Table(records, "grant", Grant)
         self._liveness = liveness
         self._on_revoked = on_revoked
         self._wall_clock = wall_clock
         self._retention_ms = retention_days * DAY_MS
+        self._issued_max = issued_max
         self._children: dict[str, dict[str, None]] = {}
         self._of_delegate: dict[Principal, dict[str, None]] = {}
         self._of_subject: dict[Principal, dict[str, None]] = {}
+        self._of_issuer: dict[Principal, dict[str, None]] = {}
         for grant in self._table.values():
             self._index(grant)
 
@@ -226,7 +232,20 @@ class Grants:
             self._on_revoked(revoked, reason, revoked.id != grant.id)
         return ended
 
+    def check_room(self, issuer: Principal) -> None:
+        """Before somebody makes a grant. Those that come with tasks are as many as tasks, and not asked about.
+
+        :raises InvalidGrant: too many of the issuer's still hold.
+        """
+        issued = self._of_issuer.get(issuer, {})
+        if not self._issued_max or len(issued) < self._issued_max:
+            return
+        now_ms = self._wall_clock()
+        if sum(grant.is_live(now_ms) for grant in self._sorted(issued)) >= self._issued_max:
+            raise InvalidGrant(f"no more than {self._issued_max} authority grants of one principal can hold")
+
     def _index(self, grant: Grant) -> None:
+        self._of_issuer.setdefault((grant.issued_by_type, grant.issued_by_id), {})[grant.id] = None
         self._of_delegate.setdefault(grant.delegate, {})[grant.id] = None
         self._of_subject.setdefault(grant.subject, {})[grant.id] = None
         if grant.parent_id:
@@ -246,17 +265,25 @@ class Grants:
                 continue
 
     def purge(self, limit: int) -> int:
-        """Forget some grants that ended before the retention; returns how many."""
-        before_ms = self._wall_clock() - self._retention_ms
-        old = [
-            grant for grant in self._table.values() if min(grant.revoked_ms or before_ms, grant.expires_ms) < before_ms
-        ]
+        """Forget some grants that ended before the retention, and of too many those that ended first; returns how
+        many."""
+        now_ms = self._wall_clock()
+        ended = sorted((grant for grant in self._table.values() if not grant.is_live(now_ms)), key=_ended_ms)
+        too_many = len(ended) - ENDED_MAX
+        before_ms = now_ms - self._retention_ms
+        old = [grant for number, grant in enumerate(ended) if number < too_many or _ended_ms(grant) < before_ms]
         for grant in old[:limit]:
             self._table.delete(grant.id)
+            _drop(self._of_issuer, (grant.issued_by_type, grant.issued_by_id), grant.id)
             _drop(self._of_delegate, grant.delegate, grant.id)
             _drop(self._of_subject, grant.subject, grant.id)
             _drop(self._children, grant.parent_id, grant.id)
         return len(old[:limit])
+
+
+def _ended_ms(grant: Grant) -> int:
+    """When a grant that does not hold any more ended."""
+    return min(grant.revoked_ms or grant.expires_ms, grant.expires_ms)
 
 
 def _drop(index: dict[K, dict[str, None]], key: K, grant_id: str) -> None:

@@ -91,6 +91,7 @@ class Maker:
         delegate_type, delegate_id = principal_of(caller)
         grant_id = self._new_id()
         check_size(request)
+        self._grants.check_room((delegate_type, delegate_id))
         return self._grants.add(
             Grant(
                 id=grant_id,
@@ -269,6 +270,7 @@ class Maker:
     ) -> Grant:
         check_within(caller.workspace_limit, workspace_scope)
         check_size(request)
+        self._grants.check_room(principal_of(caller))
         expires_ms = unix_ms(request.expires_at) or parent.expires_ms
         return self._grants.add(
             child_of(

@@ -286,6 +286,7 @@ class Requests:
             duration_s if duration_s > 0 else request.duration_s,
             self._limits.duration_s(request.routing_capability),
         )
+        self._grants.check_room(approver)
         grant_id = self._new_id()
         resolved = self._resolved(caller, replace(request, grant_id=grant_id), APPROVED, reason)
         self._grants.add(

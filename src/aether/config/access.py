@@ -165,6 +165,8 @@ class Acl(Section):
     """How long a request for authority can be decided."""
     authority_duration_max: PositiveDuration = 3600.0
     """The longest that a request for authority can be about, and its approval can last."""
+    authority_grants_max: Count = 10_000
+    """Grants of authority that one principal made and that still hold; more are refused. 0 is unlimited."""
     authority_durations: CapabilityDurations = ()
     """Shorter ones for requests that are routed to a capability."""
 

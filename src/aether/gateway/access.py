@@ -100,7 +100,8 @@ def _compose_grants(base: Foundation) -> Grants:
         for session in base.directory.sessions_of(grant.delegate):
             session.put(notice)
 
-    grants = Grants(base.tier.records, base.directory, on_revoked, base.wall_clock)
+    issued_max = base.config.acl.authority_grants_max
+    grants = Grants(base.tier.records, base.directory, on_revoked, base.wall_clock, issued_max=issued_max)
     return grants
 
 

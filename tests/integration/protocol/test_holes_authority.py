@@ -23,7 +23,7 @@ from tests.integration.protocol.test_authority import (  # noqa: F401 - fixtures
 from tests.integration.protocol.test_authority_requests import ON_CALL, Decide, Event, created, decide, event, to
 from tests.integration.protocol.test_authority_requests import ask as ask_authority
 from tests.integration.protocol.test_authority_requests import wanted as wanted_authority
-from tests.support.wire import Wire, agent, service, user
+from tests.support.wire import Peer, Wire, agent, service, user
 
 from aether import Gateway
 from aether.errors import StoreUnavailable
@@ -304,3 +304,48 @@ async def test_nobody_holds_up_the_gateway_with_a_pattern(wire: Wire, admin: Adm
     scope = [pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["*" + "x" * 253 + "y"])]
     grant = await made(alice, resource_scope=scope)
     await kv_denied(alice, kv(K.GET, K.GLOBAL, "x" * 3_000_000, authorization=on_behalf(grant)))
+
+
+async def ended(peer: Peer, grant_id: str) -> None:
+    """Revoke one's own; its delegate is told before."""
+    peer.say(authority_grant_op=G(op=G.REVOKE, grant_id=grant_id))
+    assert (await peer.expect("authority_grant_revocation")).grant_id == grant_id
+    assert (await peer.expect("authority_grant")).success
+
+
+async def test_what_one_principal_has_made_is_bounded(
+    wire: Wire,
+    admin: Admin,  # noqa: F811
+    gateway: Gateway,  # noqa: F811
+) -> None:
+    """Grants are kept in memory: whoever may make them must not decide how many there are."""
+    assert gateway.services.authority is not None
+    grants = gateway.services.authority.grants
+    grants._issued_max = 3
+    alice, carol = await wire.connect(user()), await wire.connect(user("carol"))
+    first = await made(alice)
+    for _ in range(2):
+        await made(alice)
+    refused = await exchange(alice)
+    assert (refused.success, refused.error) == (False, "no more than 3 authority grants of one principal can hold")
+    await made(carol)
+    await ended(alice, first.grant_id)
+    await made(alice)
+    assert not (await exchange(alice)).success
+
+
+async def test_what_ended_is_bounded(
+    wire: Wire,
+    admin: Admin,  # noqa: F811
+    gateway: Gateway,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aether.authority.grants.ENDED_MAX", 2)
+    assert gateway.services.authority is not None
+    grants = gateway.services.authority.grants
+    alice = await wire.connect(user())
+    ids = [(await made(alice)).grant_id for _ in range(5)]
+    for grant_id in ids[:4]:
+        await ended(alice, grant_id)
+    assert grants.purge(100) == 2
+    assert [grants.get(grant_id) is not None for grant_id in ids] == [False, False, True, True, True]
