@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.journal import ROWS_MAX, Rows
+from aether.storage.sqlite.writer import Writer
 
 LATER = "ON CONFLICT DO UPDATE SET value = excluded.value"
 
@@ -147,13 +148,13 @@ async def test_many_rows_are_moved_at_once(tmp_path: Path) -> None:
 async def test_rows_come_no_faster_than_they_are_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With commits of the event loop, which wait for nobody, the journal would grow while the thread is behind."""
     in_time = threading.Event()
-    write = Database._write
+    write = Writer._write
 
-    def write_late(database: Database, *arguments: Any) -> None:
+    def write_late(writer: Writer, *arguments: Any) -> None:
         in_time.wait()
-        write(database, *arguments)
+        write(writer, *arguments)
 
-    monkeypatch.setattr(Database, "_write", write_late)
+    monkeypatch.setattr(Writer, "_write", write_late)
     async with Database.open(tmp_path, "os") as database:
         participant = Participant(database)
         try:

@@ -16,16 +16,13 @@ until it succeeds or the database is closed: what was staged before it may alrea
 from __future__ import annotations
 
 import fcntl
-import queue
 import sqlite3
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 import trio
@@ -34,6 +31,8 @@ from aether.errors import DataDirectoryInUse, StoreUnavailable
 from aether.nurseries import unwrapped_nursery
 from aether.storage.sqlite.journal import Journal, Rows, read_journal, record
 from aether.storage.sqlite.rows import Statement
+from aether.storage.sqlite.schema import check_version, migrate
+from aether.storage.sqlite.writer import Durability, Writer, connect
 
 __all__ = ["Database", "Participant"]
 
@@ -42,92 +41,6 @@ log = structlog.get_logger("aether.storage")
 LINGER_S = 0.005
 MOVE_S = 0.2
 """How long rows stay in the journal while there are few."""
-RETRY_S = 0.5
-BUSY_S = 5.0
-"""How long a commit waits for another process that is writing to the file, before it counts as failed."""
-BUSY_RETRY_S = 0.01
-INLINE_BYTES_MAX = 16 * 1024
-MIGRATIONS = (
-    """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE log (
-    id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    time_ms INTEGER NOT NULL, data BLOB NOT NULL
-);
-CREATE INDEX log_by_topic ON log (topic, first);
-CREATE TABLE cursors (
-    topic TEXT NOT NULL, consumer TEXT NOT NULL, position INTEGER NOT NULL, used_ms INTEGER NOT NULL,
-    PRIMARY KEY (topic, consumer)
-) WITHOUT ROWID;
-CREATE TABLE namespaces (
-    id INTEGER PRIMARY KEY, scope INTEGER NOT NULL, implementation TEXT NOT NULL, specifier TEXT NOT NULL,
-    user TEXT NOT NULL, workspace TEXT NOT NULL, UNIQUE (scope, implementation, specifier, user, workspace)
-);
-CREATE TABLE kv (
-    namespace INTEGER NOT NULL, key BLOB NOT NULL, kind INTEGER NOT NULL, expires_ms INTEGER NOT NULL,
-    value BLOB NOT NULL, PRIMARY KEY (namespace, key)
-) WITHOUT ROWID;
-CREATE INDEX kv_by_expiry ON kv (expires_ms) WHERE expires_ms > 0;
-CREATE TABLE locks (identity TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;
-""",
-    """
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, record TEXT NOT NULL, UNIQUE (kind, key)
-);
-""",
-    """
-CREATE TABLE audit (
-    number INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, kind TEXT NOT NULL, operation TEXT NOT NULL,
-    success INTEGER NOT NULL, actor_type TEXT NOT NULL, actor_id TEXT NOT NULL, canonical_id TEXT NOT NULL,
-    resource_type TEXT NOT NULL, resource_id TEXT NOT NULL, workspace TEXT NOT NULL, session_id TEXT NOT NULL,
-    gateway_id TEXT NOT NULL, error TEXT NOT NULL, metadata TEXT NOT NULL, subject_type TEXT NOT NULL,
-    subject_id TEXT NOT NULL, root_subject_type TEXT NOT NULL, root_subject_id TEXT NOT NULL,
-    authority_mode TEXT NOT NULL, grant_id TEXT NOT NULL, root_grant_id TEXT NOT NULL, parent_grant_id TEXT NOT NULL,
-    source TEXT NOT NULL, hash TEXT NOT NULL
-);
-CREATE INDEX audit_by_time ON audit (time_us);
-CREATE INDEX audit_by_workspace ON audit (workspace, number);
-CREATE INDEX audit_by_principal ON audit (canonical_id, number);
-CREATE INDEX audit_by_actor ON audit (actor_id, number);
-CREATE INDEX audit_by_kind ON audit (kind, number);
-CREATE INDEX audit_of_failures ON audit (number) WHERE success = 0;
-""",
-    """
-CREATE TABLE tasks (
-    id INTEGER PRIMARY KEY, task_id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL, status TEXT NOT NULL,
-    updated_us INTEGER NOT NULL, next_retry_ms INTEGER NOT NULL, creator TEXT NOT NULL, assigned_to TEXT NOT NULL,
-    bound TEXT NOT NULL, parent_task_id TEXT NOT NULL, root_task_id TEXT NOT NULL, correlation_id TEXT NOT NULL,
-    context_id TEXT NOT NULL, subject_id TEXT NOT NULL, idempotency TEXT NOT NULL, record TEXT NOT NULL
-);
-CREATE INDEX tasks_by_change ON tasks (updated_us);
-CREATE INDEX tasks_by_workspace ON tasks (workspace, updated_us);
-CREATE INDEX tasks_by_live_status ON tasks (status, updated_us)
-WHERE status NOT IN ('cancelled', 'completed', 'failed', 'rejected');
-CREATE INDEX tasks_by_creator ON tasks (creator);
-CREATE INDEX tasks_by_assignee ON tasks (assigned_to) WHERE assigned_to != '';
-CREATE INDEX tasks_by_worker ON tasks (bound) WHERE bound != '';
-CREATE INDEX tasks_by_parent ON tasks (parent_task_id) WHERE parent_task_id != '';
-CREATE INDEX tasks_by_root ON tasks (root_task_id);
-CREATE INDEX tasks_by_correlation ON tasks (correlation_id) WHERE correlation_id != '';
-CREATE INDEX tasks_by_context ON tasks (context_id) WHERE context_id != '';
-CREATE INDEX tasks_by_subject ON tasks (subject_id) WHERE subject_id != '';
-CREATE INDEX tasks_by_idempotency ON tasks (idempotency) WHERE idempotency != '';
-CREATE INDEX tasks_to_retry ON tasks (next_retry_ms) WHERE next_retry_ms > 0;
-CREATE TABLE task_payloads (task_id TEXT PRIMARY KEY, payload BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE task_events (
-    number INTEGER PRIMARY KEY, task_id TEXT NOT NULL, time_ms INTEGER NOT NULL, event TEXT NOT NULL
-);
-CREATE INDEX task_events_by_task ON task_events (task_id, number);
-DROP INDEX audit_by_actor;
-CREATE INDEX audit_by_actor ON audit (actor_id, number) WHERE actor_id != canonical_id;
-""",
-    """
-CREATE TABLE journal (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
-""",
-)
-"""Scripts that bring a database from version *n*, as ``PRAGMA user_version`` tells, to *n + 1*. Never changed, only
-appended to."""
 
 T = TypeVar("T")
 
@@ -148,24 +61,9 @@ class _Batch:
     ticket: int
     participants: list[Participant]
     """Those that have something in it."""
-    statements: list[Statement]
     rows: list[Rows]
-    """Those that the statements write to the journal."""
+    """Those that it writes to the journal."""
     journal_bytes: int = 0
-
-
-@dataclass(slots=True)
-class _Move:
-    """Of what is in the journal into its tables; durable when the next batch is."""
-
-    ticket: int
-    statements: list[Statement]
-
-
-@dataclass(slots=True)
-class _Job:
-    run: Callable[[sqlite3.Connection], Any]
-    done: Callable[[Any, BaseException | None], None]
 
 
 class Database:
@@ -179,7 +77,7 @@ class Database:
     :ivar on_failure: called on the trio thread after each failed attempt to commit.
     """
 
-    def __init__(self, path: Path, durability: Literal["batch", "os"]) -> None:
+    def __init__(self, path: Path, durability: Durability) -> None:
         self.path = path
         self.durability = durability
         self.open_ticket = 1
@@ -189,27 +87,23 @@ class Database:
         self.on_durable: list[Callable[[], None]] = []
         self.on_moved: list[Callable[[], None]] = []
         self.on_failure: list[Callable[[], None]] = []
-        self._queue: queue.SimpleQueue[_Batch | _Move | _Job | None] = queue.SimpleQueue()
-        self._closing = threading.Event()
-        self._connection_lock = threading.Lock()
         self._writing: _Batch | None = None
         self._journal = Journal()
-        self._moving: _Move | None = None
+        self._is_moving = False
         self._moving_from = 0
         self._touched: list[Participant] = []
         self._urgent = False
         self._dirty = trio.Event()
         self._waiters: trio.Event | None = None
-        self._token: trio.lowlevel.TrioToken | None = None
         self._scan_limiter = trio.CapacityLimiter(1)
-        self._writer = self._connect()
+        self._writer = Writer(path, durability, self._on_failure)
         self._migrate()
-        self.reader = self._connect(query_only=True)
-        self._scanner = self._connect(query_only=True)
+        self.reader = connect(path, durability, query_only=True)
+        self._scanner = connect(path, durability, query_only=True)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, directory: Path, durability: Literal["batch", "os"] = "batch") -> AsyncIterator[Database]:
+    async def open(cls, directory: Path, durability: Durability = "batch") -> AsyncIterator[Database]:
         """Open or create the database of a data directory, which is ours alone until this is left.
 
         :raises DataDirectoryInUse: another process has it.
@@ -224,7 +118,7 @@ class Database:
             database = cls(directory / "aether.db", durability)
             try:
                 async with unwrapped_nursery() as nursery:
-                    await nursery.start(database._run_writer)
+                    await nursery.start(database._writer.run)
                     nursery.start_soon(database._linger)
                     nursery.start_soon(database._keep_moving)
                     try:
@@ -234,7 +128,7 @@ class Database:
                             await database._finish()
                         nursery.cancel_scope.cancel()
             finally:
-                for connection in (database.reader, database._scanner, database._writer):
+                for connection in (database.reader, database._scanner, database._writer.connection):
                     connection.close()
 
     # ---------------------------------------------------------------------------------------------- staging
@@ -297,9 +191,7 @@ class Database:
         :raises StoreUnavailable: as :meth:`wait_durable` does.
         """
         await self.wait_durable(ticket)
-        while (self._moving is not None and self._moving_from <= ticket) or (
-            self._journal and self._journal.first <= ticket
-        ):
+        while (self._is_moving and self._moving_from <= ticket) or (self._journal and self._journal.first <= ticket):
             self.check()
             self._move()
             await self._news()
@@ -314,43 +206,23 @@ class Database:
                     rows.append(staged)
                 else:
                     statements.append(staged)
-        batch = _Batch(self.open_ticket, participants, statements, rows)
+        batch = _Batch(self.open_ticket, participants, rows)
         if rows:
             statement, batch.journal_bytes = record(batch.ticket, rows)
             statements.append(statement)
         self.open_ticket += 1
         self._urgent = False
         self._writing = batch
-        if self.durability == "os" and not self._behind and self._commit_inline(batch):
+        if self.durability == "os" and not self._behind and self._writer.commit_inline(statements):
             self._on_commit(batch)
         else:
-            self._queue.put(batch)
+            self._writer.put(statements, partial(self._on_commit, batch))
 
     @property
     def _behind(self) -> bool:
         """Whether the writer thread is slower at moving rows than they come: then it commits too, so they come slower
         and the journal stays bounded."""
-        return self._moving is not None and self._journal.is_full
-
-    def _commit_inline(self, batch: _Batch) -> bool:
-        """Without a sync a small commit takes less time than waking the thread twice; False when it is not small.
-
-        The writer's connection is free: only one batch is under way, and maintenance takes the lock.
-        """
-        size = 0
-        for _, values in batch.statements:
-            for value in values:
-                if type(value) is bytes or type(value) is str:
-                    size += len(value)
-        if size > INLINE_BYTES_MAX or not self._connection_lock.acquire(blocking=False):
-            return False
-        try:
-            self._commit(batch.statements)
-        except sqlite3.Error:
-            return False
-        finally:
-            self._connection_lock.release()
-        return True
+        return self._is_moving and self._journal.is_full
 
     async def _linger(self) -> None:
         """Seal batches nobody waits for."""
@@ -368,10 +240,12 @@ class Database:
 
     def _move(self) -> None:
         """Begin to move what is in the journal into its tables."""
-        if self._journal and self._moving is None:
+        if self._journal and not self._is_moving:
+            self._is_moving = True
             self._moving_from = self._journal.first
-            self._moving = _Move(*self._journal.take())
-            self._queue.put(self._moving)
+            ticket, statements = self._journal.take()
+            # Without a sync of its own: where it does not outlive a crash, the journal does.
+            self._writer.put(statements, partial(self._on_moved, ticket), synced=False)
 
     def _on_commit(self, batch: _Batch) -> None:
         """On the trio thread, after the writer committed."""
@@ -390,11 +264,11 @@ class Database:
         if self._urgent and self._writing is None:
             self._seal()
 
-    def _on_moved(self, move: _Move) -> None:
-        """On the trio thread, after the writer moved rows into their tables."""
-        self._moving = None
+    def _on_moved(self, ticket: int) -> None:
+        """On the trio thread, after the writer moved rows into their tables; durable when the next batch is."""
+        self._is_moving = False
         self.failing = False
-        self.moved = move.ticket
+        self.moved = ticket
         for callback in self.on_moved:
             callback()
         if self._journal.is_full:
@@ -412,14 +286,13 @@ class Database:
     async def _finish(self) -> None:
         """Make everything durable, or give up when that fails, and end the thread."""
         with trio.move_on_after(10):
-            while (self._touched or self._writing or self._moving or self._journal) and not self.failing:
+            while (self._touched or self._writing or self._is_moving or self._journal) and not self.failing:
                 self.kick()
                 if self._writing is None:
                     self._move()
-                if self._writing or self._moving:
+                if self._writing or self._is_moving:
                     await self._news()
-        self._closing.set()
-        self._queue.put(None)
+        self._writer.close()
 
     # ----------------------------------------------------------------------------------------------- reading
 
@@ -438,132 +311,15 @@ class Database:
 
         :raises StoreUnavailable: it failed and changed nothing.
         """
-        done = trio.Event()
-        outcome: list[Any] = [None, None]
-
-        def finish(value: Any, error: BaseException | None) -> None:
-            outcome[:] = value, error
-            done.set()
-
-        self._queue.put(_Job(job, finish))
-        await done.wait()
-        if outcome[1] is not None:
-            raise StoreUnavailable("maintenance failed") from outcome[1]
-        result: T = outcome[0]
-        return result
-
-    # ------------------------------------------------------------------------------------------ writer thread
-
-    async def _run_writer(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Owns the writer thread: the task ends when the thread has."""
-        self._token = trio.lowlevel.current_trio_token()
-        task_status.started()
-        with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(self._write_loop, limiter=trio.CapacityLimiter(1))
-
-    def _write_loop(self) -> None:
-        while (item := self._queue.get()) is not None:
-            match item:
-                case _Job():
-                    self._run_job(item)
-                case _Batch():
-                    self._write(partial(self._commit, item.statements), partial(self._on_commit, item))
-                case _Move():
-                    self._write(partial(self._commit_move, item.statements), partial(self._on_moved, item))
-
-    def _write(self, commit: Callable[[], None], on_done: Callable[[], None]) -> None:
-        """Until it succeeds or the database is closed."""
-        assert self._token is not None
-        while True:
-            try:
-                self._patiently(commit)
-            except sqlite3.Error as error:
-                self._token.run_sync_soon(self._on_failure, str(error))
-                if self._closing.wait(RETRY_S):
-                    return
-            else:
-                self._token.run_sync_soon(on_done)
-                return
-
-    def _patiently(self, write: Callable[[], T]) -> T:
-        """Write, and wait a while where another process is writing."""
-        until = time.monotonic() + BUSY_S
-        while True:
-            try:
-                with self._connection_lock:
-                    return write()
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
-                    raise
-            if self._closing.wait(BUSY_RETRY_S):
-                until = 0.0
-
-    def _commit_move(self, statements: Sequence[Statement]) -> None:
-        """Without a sync of its own: where it does not outlive a crash, the journal does."""
-        self._writer.execute("PRAGMA synchronous=NORMAL")
-        try:
-            self._commit(statements)
-        finally:
-            self._writer.execute(f"PRAGMA synchronous={self._synchronous}")
-
-    def _commit(self, statements: Sequence[Statement]) -> None:
-        """One transaction; leaves none open when it fails."""
-        writer = self._writer
-        if len(statements) == 1:  # is a transaction by itself
-            writer.execute(*statements[0])
-            return
-        try:
-            writer.execute("BEGIN IMMEDIATE")
-            for sql, parameters in statements:
-                writer.execute(sql, parameters)
-            writer.execute("COMMIT")
-        except sqlite3.Error:
-            if writer.in_transaction:
-                writer.execute("ROLLBACK")
-            raise
-
-    def _run_job(self, job: _Job) -> None:
-        assert self._token is not None
-
-        def run() -> Any:
-            with self._writer:
-                self._writer.execute("BEGIN IMMEDIATE")
-                return job.run(self._writer)
-
-        try:
-            value = self._patiently(run)
-        except sqlite3.Error as error:
-            self._token.run_sync_soon(job.done, None, error)
-        else:
-            self._token.run_sync_soon(job.done, value, None)
+        return await self._writer.run_job(job)
 
     # ------------------------------------------------------------------------------------------------- opening
 
-    @property
-    def _synchronous(self) -> str:
-        return "FULL" if self.durability == "batch" else "NORMAL"
-
-    def _connect(self, *, query_only: bool = False) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=64)
-        self.path.chmod(0o600)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute(f"PRAGMA synchronous={self._synchronous}")
-        # The event loop writes too, and must not wait there for another process.
-        connection.execute(f"PRAGMA busy_timeout={5000 if query_only else 0}")
-        connection.execute("PRAGMA wal_autocheckpoint=4000")
-        connection.execute("PRAGMA cache_size=-16000")
-        connection.execute("PRAGMA temp_store=MEMORY")  # journals of statements with many rows, each a file otherwise
-        if query_only:
-            connection.execute("PRAGMA query_only=1")
-        return connection
-
     def _migrate(self) -> None:
-        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise StoreUnavailable(f"{self.path} was written by a newer version")
-        for batch in read_journal(self._writer):
+        connection = self._writer.connection
+        version = check_version(connection, self.path)
+        for batch in read_journal(connection):
             self._journal.add(*batch)
         if self._journal:
-            self._commit(self._journal.take()[1])
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._writer.executescript(f"BEGIN;{script};PRAGMA user_version={number};COMMIT;")
+            self._writer.commit(self._journal.take()[1])
+        migrate(connection, version)
