@@ -33,6 +33,7 @@ from aether.client.errors import (
     Unauthenticated,
 )
 from aether.client.lease import Lease
+from aether.client.outages import Lost, Regained
 from aether.client.tasks import Retry
 from aether.client.work import Work
 from aether.kv.store import Scope
@@ -51,9 +52,11 @@ __all__ = [
     "Lease",
     "LeaseHeld",
     "LeaseLost",
+    "Lost",
     "NotFound",
     "Options",
     "PermissionDenied",
+    "Regained",
     "RequestRefused",
     "Retry",
     "Scope",

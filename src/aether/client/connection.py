@@ -21,6 +21,7 @@ import trio
 from aether._version import __version__
 from aether.client.coordination import Coordinating
 from aether.client.errors import (
+    ClientError,
     ConnectionClosed,
     ConnectionLost,
     Disconnected,
@@ -31,6 +32,7 @@ from aether.client.errors import (
     refused,
 )
 from aether.client.inbox import Held, Inbox, Recent
+from aether.client.outages import Lost, Regained
 from aether.nurseries import unwrapped_nursery
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import Channel, ClientCall, connect, connect_stream
@@ -89,6 +91,9 @@ class Connection(Coordinating):
     :ivar assigned_id: instance id of a pool worker, empty for others.
     :ivar resumed: the last reconnect took over the session that was lost.
     :ivar config: the state the gateway gave at connect (agents and tasks).
+    :ivar closed_reason: why the connection is over for good, for people; empty until then.
+    :ivar outages: one :class:`Lost` whenever the connection goes without being over, and one :class:`Regained` when it
+        is back, see :class:`aether.client.inbox.Recent`.
     :ivar errors: refusals of messages, see :class:`aether.client.inbox.Recent`.
     :ivar background: what goes on beside the block and ends with it.
     """
@@ -114,6 +119,8 @@ class Connection(Coordinating):
         self.assigned_id = ""
         self.resumed = False
         self.config = pb.ConfigSnapshot()
+        self.closed_reason = ""
+        self.outages: Recent[Lost | Regained] = Recent()
         self.errors: Recent[RequestRefused] = Recent()
         self.acl = AccessRules(self)
         self.agents = Agents(self)
@@ -399,13 +406,18 @@ class Connection(Coordinating):
         """
         try:
             await self._run(task_status)
+        except ClientError as error:
+            self.closed_reason = str(error)
+            raise
         finally:
+            self.closed_reason = self.closed_reason or "closed"
             self._over = True
             self._connected.set()
 
     async def _run(self, task_status: trio.TaskStatus[None]) -> None:
         failures = 0
         started = False
+        lost_at = trio.current_time()
         while True:
             if failures > 1:
                 await trio.sleep(self._delay(failures))
@@ -419,6 +431,8 @@ class Connection(Coordinating):
                     if not started:
                         started = True
                         task_status.started()
+                    else:
+                        self.outages.put(Regained(trio.current_time() - lost_at, self.resumed))
                     await self._serve(call)
                     error = call.status or RpcError(StatusCode.UNAVAILABLE, "stream ended")
             except RpcError as problem:
@@ -433,6 +447,9 @@ class Connection(Coordinating):
             )
             if refusal is not None and not may_retry:
                 raise refusal
+            if was_admitted:
+                lost_at = trio.current_time()
+                self.outages.put(Lost(error.message))
             failures += 1
             if self._options.attempts_max is not None and failures > self._options.attempts_max:
                 raise refusal or ConnectionLost(
@@ -514,6 +531,7 @@ class Connection(Coordinating):
         self._updates.close()
         self.tasks.close()
         self.errors.close()
+        self.outages.close()
         self.authority.notices.close()
 
 

@@ -9,17 +9,28 @@ from pathlib import Path
 import pytest
 import trio
 from tests.support.gateway_process import GatewayProcess
+from tests.support.link import Link
 
 import aether
 from aether import Gateway
-from aether.client import Connection, Disconnected, DuplicateIdentity, NotFound, Options, PermissionDenied, Scope
+from aether.client import (
+    Connection,
+    Disconnected,
+    DuplicateIdentity,
+    Lost,
+    NotFound,
+    Options,
+    PermissionDenied,
+    Regained,
+    Scope,
+)
 from aether.proto import aether_pb2 as pb
 
 PATIENCE_S = 20
 
 
 @asynccontextmanager
-async def agent(target: str | Gateway, name: str, options: Options | None = None) -> AsyncIterator[Connection]:
+async def agent(target: str | Gateway | Link, name: str, options: Options | None = None) -> AsyncIterator[Connection]:
     async with aether.connect_agent(
         target, workspace="w", implementation="i", specifier=name, options=options
     ) as connection:
@@ -141,7 +152,11 @@ async def be_disconnected(target: str | Gateway, operator: Connection) -> None:
     async with agent(target, "victim") as victim:
         assert (await operator.sessions.get(victim.session_id)).specifier == "victim"
         await operator.sessions.disconnect(victim.session_id, "maintenance")
-        await trio.sleep_forever()
+        try:
+            await trio.sleep_forever()
+        finally:
+            assert "maintenance" in victim.closed_reason
+            assert not victim.outages
 
 
 async def test_one_holder_of_an_identity(target: str | Gateway) -> None:
@@ -150,6 +165,8 @@ async def test_one_holder_of_an_identity(target: str | Gateway) -> None:
             async with agent(target, "a"):
                 pass
         await first.kv.put("k", b"still here")
+        assert first.closed_reason == ""
+    assert first.closed_reason == "closed"
 
 
 async def test_it_comes_back_when_the_gateway_does(tmp_path: Path) -> None:
@@ -170,7 +187,31 @@ async def test_it_comes_back_when_the_gateway_does(tmp_path: Path) -> None:
                         continue
                 assert value == b"v"
                 assert a.resumed
+                lost, regained = a.outages
+                assert isinstance(lost, Lost)
+                assert lost.reason
+                assert regained == Regained(regained.after_s, resumed=True)
+                assert 0 < regained.after_s < PATIENCE_S
+                assert a.closed_reason == ""
                 await a.send("ag::w::i::b", b"after")
                 assert (await anext(b)).payload == b"after"
     finally:
         await trio.to_thread.run_sync(gateway.stop)
+
+
+async def test_every_outage_is_told_once(target: str | Gateway) -> None:
+    """However many attempts it takes; and the last end is none."""
+    link = Link(target)
+    told: list[Lost | Regained] = []
+    with trio.fail_after(PATIENCE_S):
+        async with agent(link, "a", Options(backoff_initial_s=0.01, backoff_max_s=0.02)) as me:
+            for _ in range(3):
+                link.cut()
+                told.append(await anext(me.outages))
+                await trio.sleep(0.1)  # some attempts
+                link.mend()
+                told.append(await anext(me.outages))
+                await me.kv.put("k", b"v")
+            assert not me.outages
+        assert [outage async for outage in me.outages] == []
+    assert [type(outage) for outage in told] == [Lost, Regained] * 3
