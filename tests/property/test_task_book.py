@@ -22,10 +22,11 @@ from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.tasks import SqliteTasks
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
+from aether.tasks.deadlines import Lifetimes, deadline
 from aether.tasks.dependencies import Dependencies, InvalidDependency
 from aether.tasks.dispatch import Dispatcher
 from aether.tasks.liveness import Liveness
-from aether.tasks.machine import Change, IllegalTransition, Lifetimes, deadline
+from aether.tasks.machine import Change, IllegalTransition
 from aether.tasks.model import PAUSED, TERMINAL, WORKED_ON, Hibernation, Mode, RetryPolicy, Status, Task, WaitSpec
 from aether.tasks.store import TaskStore
 from aether.tasks.timers import Timers

@@ -19,11 +19,13 @@ from aether.answers import Answer
 from aether.identity import Identity, PrincipalType
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import machine
+from aether.tasks.backlog import AGE_MS_PER_POINT
 from aether.tasks.book import TaskBook, Transition
+from aether.tasks.deadlines import Lifetimes
 from aether.tasks.dependencies import Dependencies
-from aether.tasks.dispatch import AGE_MS_PER_POINT, PREEMPT, Dispatcher
+from aether.tasks.dispatch import PREEMPT, Dispatcher
 from aether.tasks.liveness import Liveness
-from aether.tasks.machine import IllegalTransition, Lifetimes
+from aether.tasks.machine import IllegalTransition
 from aether.tasks.model import Mode, RetryPolicy, Status, Task, WaitSpec
 from aether.tasks.timers import Timers
 from aether.tasks.upkeep import Retention, Upkeep

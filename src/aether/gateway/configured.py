@@ -21,7 +21,7 @@ from aether.identity import principal_type
 from aether.kv.service import KVLimits
 from aether.rpc.limits import Limits
 from aether.tasks.creation import TaskLimits
-from aether.tasks.machine import Lifetimes
+from aether.tasks.deadlines import Lifetimes
 from aether.tasks.model import Status
 from aether.tasks.upkeep import Retention
 from aether.tokens.keys import KeyHasher, load_hmac_key

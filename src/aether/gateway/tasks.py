@@ -25,12 +25,12 @@ from aether.tasks.approvals import Approvals
 from aether.tasks.authority import TaskGrants
 from aether.tasks.book import TaskBook
 from aether.tasks.creation import CreateService
+from aether.tasks.deadlines import Due
 from aether.tasks.dependencies import Dependencies
-from aether.tasks.dispatch import Dispatcher, Worker
+from aether.tasks.dispatch import Dispatcher
 from aether.tasks.ends import Ends
 from aether.tasks.inputs import Inputs
 from aether.tasks.liveness import Liveness
-from aether.tasks.machine import Due
 from aether.tasks.model import Task
 from aether.tasks.operations import TaskService
 from aether.tasks.participants import Participants, lane_of
@@ -40,6 +40,7 @@ from aether.tasks.timers import Timers
 from aether.tasks.upkeep import Upkeep
 from aether.tasks.watches import Watches
 from aether.tasks.wire import assignment_frame
+from aether.tasks.workers import Worker
 from aether.tokens.tasks import TaskTokens
 from aether.workspaces.quotas import WorkspaceQuotas
 

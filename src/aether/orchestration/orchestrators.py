@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from aether.tasks.dispatch import Worker
+from aether.tasks.workers import Worker
 
 __all__ = ["Orchestrator", "OrchestratorSession", "Orchestrators"]
 

@@ -18,8 +18,8 @@ from aether.authority.wire import reference
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
 from aether.proto import aether_pb2 as pb
-from aether.tasks.dispatch import Worker
 from aether.tasks.model import Mode, Task
+from aether.tasks.workers import Worker
 
 __all__ = ["TaskGrants"]
 

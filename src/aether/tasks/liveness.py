@@ -16,8 +16,9 @@ import trio
 from aether.errors import StoreUnavailable
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
-from aether.tasks.dispatch import Dispatcher, Worker
+from aether.tasks.dispatch import Dispatcher
 from aether.tasks.model import LIVE, PAUSED, WORKED_ON, Mode, Status, Task
+from aether.tasks.workers import Worker
 
 __all__ = ["Liveness", "TaskSession"]
 

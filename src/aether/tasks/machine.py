@@ -1,4 +1,4 @@
-"""The task machine (tasks 5, 6, 9 to 11): which changes a task can go through, and when it changes by itself.
+"""The task machine (tasks 5, 6, 9 to 11): which changes a task can go through.
 
 Everything here is pure. A transition takes a task and returns the fields that change -- none where the operation is a
 success without effect -- or raises :class:`IllegalTransition`, whose text names the state.
@@ -7,9 +7,7 @@ success without effect -- or raises :class:`IllegalTransition`, whose text names
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aether.errors import AetherError
@@ -18,11 +16,9 @@ from aether.tasks.model import (
     PAUSED,
     WORKED_ON,
     Backoff,
-    Mode,
     RetryPolicy,
     Status,
     Task,
-    TaskClass,
     WaitReason,
     WaitSpec,
 )
@@ -33,14 +29,11 @@ __all__ = [
     "RESULT_SUMMARY",
     "RESUME_SESSION",
     "Change",
-    "Due",
     "IllegalTransition",
-    "Lifetimes",
     "assign",
     "cancel",
     "claim",
     "complete",
-    "deadline",
     "fail",
     "give_back",
     "mark_gone",
@@ -70,7 +63,6 @@ EXPONENT_MAX = 62
 
 _CONNECTED: Change = {"disconnected_ms": 0, "disconnected_session": ""}
 _NO_WORKER: Change = {"assigned_to": "", "assigned_ms": 0, "bound": "", "stalled": False, **_CONNECTED}
-_HANDED_OUT = (Mode.POOL, Mode.TARGETED)
 _NO_WAIT: Change = {"wait": None, "paused_ms": 0, "overdue": False}
 _ENDED: Change = {**_NO_WAIT, "queued": False, "next_retry_ms": 0, **_CONNECTED}
 
@@ -317,90 +309,6 @@ def wake(task: Task) -> Change:
         if task.wait.hibernation.resume_session_id:
             metadata[RESUME_SESSION] = task.wait.hibernation.resume_session_id
     return {**_NO_WORKER, **_NO_WAIT, "status": Status.PENDING, "queued": True, "metadata": metadata}
-
-
-# ----------------------------------------------------------------------------------------------------------- timers
-
-
-class Due(enum.Enum):
-    """What has to happen to a task by itself."""
-
-    RETRY = "retry"
-    TIMEOUT = "wait timeout"
-    WAKE = "scheduled wake"
-    GRACE = "worker gone"
-    START = "agent did not start"
-    HELD = "held back"
-    STALLED = "worker does not begin"
-    STALE = "stale"
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long tasks may go without anything happening, in milliseconds; 0: for ever (tasks 14)."""
-
-    interactive_ms: int = 3_600_000
-    startup_ms: int = 1_800_000
-    pool_ms: int = 3_600_000
-    start_ms: int = 600_000
-    """How long an orchestrator has until the agent is connected."""
-    begin_ms: int = 600_000
-    """How long a worker has to begin a task or report on it, before that is told (weakness 40)."""
-
-
-def deadline(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
-    """When a task changes by itself, and why. It depends on the record alone, so timers survive restarts."""
-    if task.status is Status.FAILED:
-        return (task.next_retry_ms, Due.RETRY) if task.next_retry_ms else None
-    if task.status in PAUSED:
-        return _wait_deadline(task)
-    if task.status not in LIVE:
-        return None
-    earliest = _lifetime(task, lifetimes)
-    if task.disconnected_ms and task.status in WORKED_ON:
-        earliest = _earlier((task.disconnected_ms + task.grace_ms, Due.GRACE), earliest)
-    if task.hold_ms and task.status is Status.PENDING:
-        earliest = _earlier((task.hold_ms, Due.HELD), earliest)
-    if task.awaits_start and task.status is Status.ASSIGNED and lifetimes.start_ms:
-        earliest = _earlier((task.assigned_ms + lifetimes.start_ms, Due.START), earliest)
-    if _may_stall(task) and lifetimes.begin_ms:
-        earliest = _earlier((max(task.assigned_ms, task.heartbeat_ms) + lifetimes.begin_ms, Due.STALLED), earliest)
-    return earliest
-
-
-def _may_stall(task: Task) -> bool:
-    """Whether a worker was handed the task, and said nothing yet that would show that it got it."""
-    return task.status is Status.ASSIGNED and not task.awaits_start and not task.stalled and task.mode in _HANDED_OUT
-
-
-def _earlier(one: tuple[int, Due], other: tuple[int, Due] | None) -> tuple[int, Due]:
-    return one if other is None or one[0] <= other[0] else other
-
-
-def _wait_deadline(task: Task) -> tuple[int, Due] | None:
-    wait = task.wait
-    if wait is None:
-        return None
-    candidates = []
-    if wait.timeout_ms > 0 and not task.overdue:
-        candidates.append((task.paused_ms + wait.timeout_ms, Due.TIMEOUT))
-    if wait.scheduled_wake_ms > 0:
-        candidates.append((wait.scheduled_wake_ms, Due.WAKE))
-    return min(candidates, key=lambda candidate: candidate[0], default=None)
-
-
-def _lifetime(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
-    """When nobody cares for a task any more."""
-    end = None
-    is_interactive = task.task_class in (TaskClass.UNSPECIFIED, TaskClass.INTERACTIVE) and not task.is_startup
-    if is_interactive and lifetimes.interactive_ms:
-        end = (max(task.updated_us // 1000, task.heartbeat_ms) + lifetimes.interactive_ms, Due.STALE)
-    if task.status is Status.PENDING:
-        if task.is_startup and lifetimes.startup_ms:
-            end = _earlier((task.created_ms + lifetimes.startup_ms, Due.STALE), end)
-        elif task.mode is Mode.POOL and lifetimes.pool_ms:
-            end = _earlier((task.created_ms + lifetimes.pool_ms, Due.STALE), end)
-    return end
 
 
 def _cut(text: str, limit: int) -> str:

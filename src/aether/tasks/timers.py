@@ -1,6 +1,6 @@
 """Timers of tasks: one heap of deadlines, one task that sleeps until the earliest (tasks 11.2; weaknesses 1, 8).
 
-A timer is nothing but what :func:`aether.tasks.machine.deadline` says of a record, so there is nothing to store, and
+A timer is nothing but what :func:`aether.tasks.deadlines.deadline` says of a record, so there is nothing to store, and
 one that waits costs its entry in the heap.
 """
 
@@ -14,7 +14,7 @@ import trio
 
 from aether.errors import StoreUnavailable
 from aether.tasks.book import TaskBook, Transition
-from aether.tasks.machine import Due, Lifetimes, deadline
+from aether.tasks.deadlines import Due, Lifetimes, deadline
 from aether.tasks.model import Task
 
 __all__ = ["Timers"]

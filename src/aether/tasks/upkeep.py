@@ -13,8 +13,8 @@ import trio
 from aether.errors import StoreUnavailable
 from aether.tasks import machine
 from aether.tasks.book import TaskBook
+from aether.tasks.deadlines import Due
 from aether.tasks.liveness import Liveness
-from aether.tasks.machine import Due
 from aether.tasks.model import Status, Task
 from aether.tasks.store import TaskStore
 
