@@ -225,6 +225,17 @@ async def test_107_108_a_start_waits_for_its_orchestrator(admin: Desk, boss: Des
     assert await admin.status(task_id) == "QUEUED"
 
 
+async def test_an_orchestrator_of_two_profiles(admin: Desk, boss: Desk, connect: Connect) -> None:
+    """sdk 59: starts of both, and none of a third."""
+    both = await connect(starter("both", "p", "q"))
+    for profile in "pqr":
+        await register(admin, f"of-{profile}", profile=profile)
+        boss.peer.send(f"ag::w::of-{profile}::1", b"")
+    await boss.settled("error")
+    assigned = await both.settled("task_assignment")
+    assert sorted((one.profile, one.target_implementation) for one in assigned) == [("p", "of-p"), ("q", "of-q")]
+
+
 async def test_109_orchestrators_share(admin: Desk, boss: Desk, connect: Connect) -> None:
     await register(admin)
     both = [await connect(starter(name)) for name in "ab"]
