@@ -12,6 +12,8 @@ import click
 import structlog
 import trio
 
+from aether.access import Level
+from aether.acl.control import AccessControl
 from aether.admin.ops import Ops, Probed
 from aether.cli.logs import set_up_logs
 from aether.config import Config
@@ -67,6 +69,7 @@ async def _serve(config: Config) -> None:
                     nursery.start_soon(_reload, hangups, gateway)
                     ops.started(_probed(gateway))
                     _announce(config, gateway, ops_url)
+                    _announce_open_workspaces(gateway)
                     gc.freeze()  # what is there by now stays: no need to look through it
                     await stop.wait()
                     await gateway.drain()
@@ -121,6 +124,19 @@ def _announce(config: Config, gateway: Gateway, ops_url: str) -> None:
         ops=ops_url or "off",
         clients="anonymous, this machine only" if config.dev else ", ".join(config.auth.modes),
     )
+
+
+def _announce_open_workspaces(gateway: Gateway) -> None:
+    """What an administrator may not expect of access rules as installed (acl 5.3)."""
+    access = gateway.services.access
+    if not isinstance(access, AccessControl):
+        return
+    if categories := access.engine.open_to_all("workspace", Level.READWRITE):
+        log.warning(
+            "workspaces without rules are open to everybody of a type",
+            policies=", ".join(categories),
+            close=f"aether acl fallback {categories[0]} none",
+        )
 
 
 def _cannot_listen(what: str, host: str, port: int, error: OSError) -> CannotStart:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
-from aether.access import Access, Level, OpenAccess
+from aether.access import Access, OpenAccess
 from aether.acl.control import AccessControl
 from aether.acl.engine import RuleEngine
 from aether.acl.service import ACLService
@@ -25,8 +23,6 @@ from aether.authority.wire import revocation_frame
 from aether.gateway import configured
 from aether.gateway.enforcement import Enforcement
 from aether.gateway.foundation import Foundation, Handler, Run
-
-log = structlog.get_logger("aether.access")
 
 __all__ = ["AccessParts", "Authority", "compose_access"]
 
@@ -65,12 +61,6 @@ def compose_access(base: Foundation, trail: AuditTrail | None, given: Access | N
     if not base.config.acl.enabled:
         return AccessParts(OpenAccess())
     engine = RuleEngine(base.tier.records, base.wall_clock, base.new_id, configured.acl_semantics(base.config))
-    if categories := engine.open_to_all("workspace", Level.READWRITE):
-        log.warning(
-            "workspaces without rules are open to everybody of a type",
-            policies=", ".join(categories),
-            close=f"aether acl fallback {categories[0]} none",
-        )
     control = AccessControl(engine, base.recorder)
     enforcement = Enforcement(base.directory, control)
     engine.on_change.append(enforcement.on_change)
