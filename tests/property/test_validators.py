@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aether.answers import down
 from aether.errors import Code, Refusal
 from aether.identity import Identity, PrincipalType
-from aether.kv.service import namespace_of
+from aether.kv.namespaces import namespace_of
 from aether.kv.store import Scope
 from aether.kv.wire import found
 from aether.messaging.metrics_rules import ENTRIES_MAX, METADATA_KEYS_MAX, check_metric

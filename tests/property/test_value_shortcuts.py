@@ -16,7 +16,8 @@ from aether._fastpath import Durations, Tally
 from aether.access import OpenAccess
 from aether.answers import Answer, Caller
 from aether.kv._shortcuts import Shortcut, Shortcuts
-from aether.kv.service import KVLimits, KVService
+from aether.kv.limits import KVLimits
+from aether.kv.service import KVService
 from aether.kv.store import Op, Place, Scope
 from aether.kv.wire import in_doubt
 from aether.proto import aether_pb2 as pb

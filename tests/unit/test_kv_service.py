@@ -29,7 +29,8 @@ from tests.unit.fakes import (
 
 from aether.access import Access, OpenAccess
 from aether.answers import Answer
-from aether.kv.service import VALUE_BYTES_CEILING, KVLimits, KVService
+from aether.kv.limits import VALUE_BYTES_CEILING, KVLimits
+from aether.kv.service import KVService
 from aether.kv.store import KVStore
 from aether.proto import aether_pb2 as pb
 from aether.storage.memory.kv import MemoryKV

@@ -18,7 +18,7 @@ from aether.config import Config
 from aether.config.values import is_safe_url
 from aether.gateway.settings import Settings
 from aether.identity import principal_type
-from aether.kv.service import KVLimits
+from aether.kv.limits import KVLimits
 from aether.rpc.limits import Limits
 from aether.tasks.creation import TaskLimits
 from aether.tasks.deadlines import Lifetimes

@@ -9,7 +9,7 @@ import structlog
 from aether.answers import down
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, PrincipalType
-from aether.kv.service import owner_of
+from aether.kv.namespaces import owner_of
 from aether.kv.store import Command, KVStore, Namespace, Op, Scope
 from aether.proto import aether_pb2 as pb
 

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from aether.kv._shortcuts import Entries
 
 __all__ = [
+    "CONDITIONAL",
+    "COUNTERS",
+    "CREATES",
     "KEY_BYTES_MAX",
     "LIST_BYTES_MAX",
     "PRIVATE_KEY_BYTES_MAX",
     "PRIVATE_SCOPE",
+    "STORES_VALUE",
+    "TAKES_TTL",
     "CachingKVStore",
     "Command",
     "ImmediateKVStore",
@@ -85,6 +90,17 @@ class Op(enum.IntEnum):
     PURGE_IDENTITY = 11
     SET_ADD = 12
     SET_CARD = 13
+
+
+STORES_VALUE = frozenset({Op.PUT, Op.SET_NX, Op.COMPARE_AND_SET, Op.SET_ADD})
+COUNTERS = frozenset({Op.INCREMENT, Op.DECREMENT, Op.INCREMENT_IF, Op.DECREMENT_IF})
+CREATES = COUNTERS | {Op.PUT, Op.SET_NX, Op.SET_ADD}
+"""Operations after which a key may be there that was not."""
+TAKES_TTL = STORES_VALUE | CREATES
+CONDITIONAL = frozenset(
+    {Op.INCREMENT_IF, Op.DECREMENT_IF, Op.SET_NX, Op.COMPARE_AND_SET, Op.COMPARE_AND_DELETE, Op.SET_ADD}
+)
+"""Operations that do something only if something holds."""
 
 
 @dataclass(frozen=True, slots=True)

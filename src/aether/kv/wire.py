@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aether.answers import Answer, down, refuse
 from aether.errors import Code, InvalidArgument, KVError, NotAnInteger, Overflow, Refusal, StoreUnavailable, WrongType
-from aether.kv.store import Op, Result
+from aether.kv.store import CONDITIONAL, COUNTERS, Op, Result
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["failure", "found", "in_doubt", "refusal_of", "success"]
@@ -13,12 +13,7 @@ INVALID_ARGUMENT = f"{Code.KV_ERROR}_INVALID_ARGUMENT"
 PERMISSION_DENIED = f"{Code.KV_ERROR}_PERMISSION_DENIED"
 UNAVAILABLE = f"{Code.KV_ERROR}_UNAVAILABLE"
 
-_COUNTED = frozenset(
-    {Op.INCREMENT, Op.DECREMENT, Op.INCREMENT_IF, Op.DECREMENT_IF, Op.SET_ADD, Op.SET_CARD, Op.PURGE_IDENTITY}
-)
-_CONDITIONAL = frozenset(
-    {Op.INCREMENT_IF, Op.DECREMENT_IF, Op.SET_NX, Op.COMPARE_AND_SET, Op.COMPARE_AND_DELETE, Op.SET_ADD}
-)
+_COUNTED = COUNTERS | {Op.SET_ADD, Op.SET_CARD, Op.PURGE_IDENTITY}
 _PLAIN = frozenset({Op.PUT, Op.DELETE})
 """Operations whose answer says only that they succeeded."""
 _TELLS_HOLDER = frozenset({Op.SET_NX, Op.COMPARE_AND_SET})
@@ -66,7 +61,7 @@ def success(op: Op, result: Result, request_id: str) -> bytes:
     response = message.kv
     response.success = True
     response.request_id = request_id
-    if op in _CONDITIONAL:
+    if op in CONDITIONAL:
         response.applied = result.applied
     if op in _COUNTED:
         response.counter_value = result.counter
