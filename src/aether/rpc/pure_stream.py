@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from aether.rpc import http2
 from aether.rpc.http2 import CANCEL, MESSAGES, Headers
+from aether.rpc.limits import Limits
 from aether.rpc.status import RpcError, StatusCode
-
-if TYPE_CHECKING:
-    from aether.rpc.pure_http2 import Connection
 
 __all__ = ["Stream"]
 
@@ -20,6 +19,25 @@ RESPONSE_HEADERS: Headers = [
     (b"content-type", b"application/grpc"),
     (b"grpc-accept-encoding", b"identity"),
 ]
+
+
+class Connection(http2.Connection, Protocol):
+    """What a stream needs of its connection, :class:`aether.rpc.pure_http2.Connection`."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def want_to_send(self, stream: Any) -> None:
+        """The stream has something to send."""
+
+    def reset_stream(self, stream: Any, code: int) -> None:
+        """End a stream from our side."""
+
+    def consume(self, stream_id: int, amount: int) -> None:
+        """Return window for received data, in bytes."""
+
+    def emit(self, kind: int, stream: Any, value: Any) -> None:
+        """Hand an event to the application."""
 
 
 class Stream:
