@@ -160,7 +160,7 @@ def _show_one(remote: Remote, task: pb.TaskInfo) -> None:
 
 
 def _is_over(task: pb.TaskInfo) -> bool:
-    from aether.client.tasks import is_final
+    from aether.client.operations import is_final
 
     return is_final(task)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aether.client import to
-from aether.client.connection import Connection, Options, Target, open_connection
+from aether.client.connection import Connection, open_connection
 from aether.client.coordination import Election
 from aether.client.errors import (
     ClientError,
@@ -33,6 +33,7 @@ from aether.client.errors import (
     Unauthenticated,
 )
 from aether.client.lease import Lease
+from aether.client.link import Options, Target
 from aether.client.outages import Lost, Regained
 from aether.client.tasks import Retry
 from aether.client.work import Work

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether.client.errors import NotFound, PermissionDenied, RequestRefused
+from aether.client.link import Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["AccessRules", "Subject", "question"]
 
@@ -26,8 +24,8 @@ class AccessRules:
     what is not there. Times are Unix seconds; 0 is never.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     # ---------------------------------------------------------------------------------------------------- rules
 
@@ -170,7 +168,7 @@ class AccessRules:
     ) -> pb.AccessDecisionReceipt:
         """May this principal do that? Being denied is a result: look at ``allowed``. Open to everybody."""
         operation_ = pb.AccessCheckOperation(access=question(resource_type, resource_id, level, operation, workspace))
-        response = await self._connection.request("access_check", operation_)
+        response = await self._link.request("access_check", operation_)
         if not response.success:
             raise RequestRefused("ACCESS_CHECK_FAILED", response.error)
         decision: pb.AccessDecisionReceipt = response.decision
@@ -179,13 +177,13 @@ class AccessRules:
     async def check_all(self, questions: Iterable[pb.ResourceAccessRequest]) -> Sequence[pb.AccessDecisionReceipt]:
         """Up to 100 decisions in one request, in the order of the questions; see :func:`question`."""
         operation = pb.BatchAccessCheckOperation(access=questions)
-        response = await self._connection.request("batch_access_check", operation)
+        response = await self._link.request("batch_access_check", operation)
         if not response.success:
             raise RequestRefused("BATCH_ACCESS_CHECK_FAILED", response.error)
         return [*response.decisions]
 
     async def _run(self, op: int, **fields: Any) -> pb.ACLResponse:
-        response: pb.ACLResponse = await self._connection.request("acl_op", pb.ACLOperation(op=op, **fields))  # type: ignore[arg-type]
+        response: pb.ACLResponse = await self._link.request("acl_op", pb.ACLOperation(op=op, **fields))  # type: ignore[arg-type]
         if response.success:
             return response
         # These responses have no code, only a text.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aether.client.link import Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["Agents"]
 
@@ -19,8 +17,8 @@ class Agents:
     """``me.agents``. Every method raises PermissionDenied for those who may not administer agents, and RequestRefused
     with the reason for what cannot be, NotFound where there is no such registration."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def register(
         self,
@@ -85,9 +83,9 @@ class Agents:
 
     async def _run(self, op: int, **fields: Any) -> pb.AgentResponse:
         operation = Op(op=op, **fields)  # type: ignore[arg-type]
-        response: pb.AgentResponse = await self._connection.request("agent_op", operation)
+        response: pb.AgentResponse = await self._link.request("agent_op", operation)
         if not response.success:
-            raise self._connection.refusal_of(response.error, _code(response.error))
+            raise self._link.refusal_of(response.error, _code(response.error))
         return response
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether.client.errors import NotFound, PermissionDenied, RequestRefused
 from aether.client.inbox import Recent
+from aether.client.link import Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["Authority", "Grant", "Notice", "Principal", "Request", "continuation", "on_behalf"]
 
@@ -40,9 +38,14 @@ class Authority:
         decides; see :class:`aether.client.inbox.Recent`.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self.notices: Recent[Notice] = Recent()
+
+    def on_notice(self, size: int, notice: Notice) -> None:
+        """The gateway told of something."""
+        del size
+        self.notices.put(notice)
 
     # --------------------------------------------------------------------------------------------------- grants
 
@@ -149,7 +152,7 @@ class Authority:
         request = pb.ResolveAuthorityRequest(
             actor=_reference(actor) if actor is not None else None, grant_id=grant_id, subject=_reference(subject)
         )
-        response = await self._connection.request("resolve_authority_request", request)
+        response = await self._link.request("resolve_authority_request", request)
         if not response.ok:
             raise _refused(response.error, PermissionDenied)
         resolved: pb.AuthorityGrantInfo = response.authority.grant
@@ -243,16 +246,14 @@ class Authority:
 
     async def _run(self, op: int, **fields: Any) -> pb.AuthorityGrantResponse:
         operation = pb.AuthorityGrantOperation(op=op, **fields)  # type: ignore[arg-type]
-        response: pb.AuthorityGrantResponse = await self._connection.request("authority_grant_op", operation)
+        response: pb.AuthorityGrantResponse = await self._link.request("authority_grant_op", operation)
         if not response.success:
             raise _refused(response.error)
         return response
 
     async def _run_request(self, op: int, **fields: Any) -> pb.AuthorityRequestOperationResponse:
         operation = pb.AuthorityRequestOperation(op=op, **fields)  # type: ignore[arg-type]
-        response: pb.AuthorityRequestOperationResponse = await self._connection.request(
-            "authority_request_op", operation
-        )
+        response: pb.AuthorityRequestOperationResponse = await self._link.request("authority_request_op", operation)
         if not response.success:
             raise _refused(response.error)
         return response

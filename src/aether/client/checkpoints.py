@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aether.checkpoints.store import Checkpoint
 from aether.client.errors import RequestRefused
+from aether.client.link import Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["Checkpoint", "Checkpoints"]
 
@@ -17,11 +13,11 @@ __all__ = ["Checkpoint", "Checkpoints"]
 class Checkpoints:
     """``me.checkpoints``; the empty key is the default one."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def _run(self, operation: pb.CheckpointOperation) -> pb.CheckpointResponse:
-        response: pb.CheckpointResponse = await self._connection.request("checkpoint_op", operation)
+        response: pb.CheckpointResponse = await self._link.request("checkpoint_op", operation)
         if not response.success:
             raise RequestRefused("CHECKPOINT_ERROR", response.error)
         return response

@@ -1,87 +1,38 @@
 """A connection that lives as long as its ``async with`` block, across lost streams and gateway restarts (sdk 14).
 
-One task owns the stream: it dials, says who we are, reads, and dials again with the session to resume when the stream
-ends. The body of the block sends, asks and iterates. What the gateway decides for good -- a duplicate identity, wrong
-credentials, a displacement -- is raised out of the block.
+The stream is kept by :class:`aether.client.link.Link`. The body of the block sends, asks and iterates. What the gateway
+decides for good -- a duplicate identity, wrong credentials, a displacement -- is raised out of the block.
 """
 
 from __future__ import annotations
 
-import random
-import ssl
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import trio
 
 from aether._version import __version__
+from aether.client.acl import AccessRules
+from aether.client.agents import Agents
+from aether.client.authority import Authority
+from aether.client.checkpoints import Checkpoints
 from aether.client.coordination import Coordinating
-from aether.client.errors import (
-    ClientError,
-    ConnectionClosed,
-    ConnectionLost,
-    Disconnected,
-    DuplicateIdentity,
-    RequestRefused,
-    Unauthenticated,
-    final,
-    refused,
-)
-from aether.client.inbox import Held, Inbox, Recent
+from aether.client.errors import RequestRefused
+from aether.client.inbox import Inbox, Recent
+from aether.client.kv import KV
+from aether.client.link import Link, Options, Target
 from aether.client.outages import Lost, Regained
+from aether.client.progress import Progress
+from aether.client.sessions import Sessions
+from aether.client.tasks import Tasks
+from aether.client.tokens import Tokens
+from aether.client.workspaces import Workspaces
 from aether.nurseries import unwrapped_nursery
 from aether.proto import aether_pb2 as pb
-from aether.rpc.client import Channel, ClientCall, connect, connect_stream
-from aether.rpc.status import RpcError, StatusCode, frame
 
-__all__ = ["Connection", "InProcess", "Options", "Target", "open_connection"]
-
-TRY_AGAIN = ", try again"
-"""How a typed response ends that says no for the moment; it has no field for that."""
-CONNECT = "/aether.v1.AetherGateway/Connect"
-INBOX_BYTES_MAX = 1024 * 1024
-"""Received and not yet iterated; over it the stream is not read, and the gateway serves us from its log."""
-SEND_BYTES_MAX = 1024 * 1024
-"""Sent and not yet taken by the transport; over it ``send`` waits."""
-
-
-class InProcess(Protocol):
-    """Something that opens a transport without a socket, such as an embedded Gateway."""
-
-    async def open_transport(self) -> Any: ...
-
-
-Target = str | InProcess
-"""``host:port``, or a gateway in this process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a connection behaves.
-
-    :ivar credentials: as in ``InitConnection.credentials``, for example ``{"x-api-key": ...}``; or a function that is
-        awaited for them before every attempt to connect, for those that run out. With a function a session that ends
-        because its credentials did is opened again with others; what it raises ends the connection.
-    :ivar backoff_initial_s: delay before the second attempt in a row; doubled each time up to ``backoff_max_s``,
-        plus or minus a quarter. The first attempt comes at once.
-    :ivar attempts_max: attempts in a row before giving up; None: for ever.
-    :ivar retry_on_duplicate: while another connection holds the identity, try again as after any other failure
-        instead of raising DuplicateIdentity at once; with ``attempts_max`` it is raised in the end.
-    """
-
-    credentials: Mapping[str, str] | Callable[[], Awaitable[Mapping[str, str]]] = field(
-        default_factory=dict, repr=False
-    )
-    tls: ssl.SSLContext | None = None
-    backoff_initial_s: float = 1.0
-    backoff_max_s: float = 30.0
-    attempts_max: int | None = None
-    retry_on_duplicate: bool = False
-    randomness: random.Random = field(default_factory=random.Random)
+__all__ = ["Connection", "open_connection"]
 
 
 class Connection(Coordinating):
@@ -95,56 +46,55 @@ class Connection(Coordinating):
     :ivar outages: one :class:`Lost` whenever the connection goes without being over, and one :class:`Regained` when it
         is back, see :class:`aether.client.inbox.Recent`.
     :ivar errors: refusals of messages, see :class:`aether.client.inbox.Recent`.
-    :ivar background: what goes on beside the block and ends with it.
     """
 
-    def __init__(self, target: Target, init: pb.InitConnection, options: Options) -> None:
-        from aether.client.acl import AccessRules
-        from aether.client.agents import Agents
-        from aether.client.authority import Authority
-        from aether.client.checkpoints import Checkpoints
-        from aether.client.kv import KV
-        from aether.client.progress import Progress
-        from aether.client.sessions import Sessions
-        from aether.client.tasks import Tasks
-        from aether.client.tokens import Tokens
-        from aether.client.workspaces import Workspaces
-
-        self.background: trio.Nursery | None = None
-        self._target = target
-        self._init = init
-        self._options = options
-        self._held = Held()
-        self.session_id = ""
-        self.assigned_id = ""
-        self.resumed = False
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._messages = Inbox(link.held)
         self.config = pb.ConfigSnapshot()
-        self.closed_reason = ""
-        self.outages: Recent[Lost | Regained] = Recent()
-        self.errors: Recent[RequestRefused] = Recent()
-        self.acl = AccessRules(self)
-        self.agents = Agents(self)
-        self.authority = Authority(self)
-        self.kv = KV(self)
-        self.checkpoints = Checkpoints(self)
-        self.progress = Progress(self)
-        self.sessions = Sessions(self)
-        self.tasks = Tasks(self, self._held)
-        self.tokens = Tokens(self)
-        self.workspaces = Workspaces(self)
-        self._messages = Inbox(self._held)
-        self._updates = Inbox(keep_bytes=INBOX_BYTES_MAX)
-        self._call: ClientCall | None = None
-        self._connected = trio.Event()
-        self._pending: dict[str, _Pending] = {}
-        self._awaited = 0
-        self._paused = False
-        self._ended = trio.Event()
-        self._over = False
-        self._sent = 0
-        self._confirmed = 0
-        self._doubtful = False
-        self._refused: RequestRefused | None = None
+        self.outages: Recent[Lost | Regained] = link.outages
+        self.errors: Recent[RequestRefused] = link.errors
+        self.acl = AccessRules(link)
+        self.agents = Agents(link)
+        self.authority = Authority(link)
+        self.kv = KV(link)
+        self.checkpoints = Checkpoints(link)
+        self.progress = Progress(link)
+        self.sessions = Sessions(link)
+        self.tasks = Tasks(link, self.progress)
+        self.tokens = Tokens(link)
+        self.workspaces = Workspaces(link)
+        link.handlers |= {
+            "msg": self._messages.put,
+            "progress_update": self.progress.on_update,
+            "config": self._on_config,
+            "task_assignment": self.tasks.on_assignment,
+            "task_event": self.tasks.watches.on_event,
+            "authority_request_event": self.authority.on_notice,
+            "authority_grant_revocation": self.authority.on_notice,
+        }
+        link.leftovers["task_subscription_response"] = self.tasks.watches.on_abandoned
+        self._inboxes = (self._messages, self.progress, self.tasks, self.authority.notices)
+
+    @property
+    def session_id(self) -> str:
+        return self._link.session_id
+
+    @property
+    def assigned_id(self) -> str:
+        return self._link.assigned_id
+
+    @property
+    def resumed(self) -> bool:
+        return self._link.resumed
+
+    @property
+    def closed_reason(self) -> str:
+        return self._link.closed_reason
+
+    def _on_config(self, size: int, config: pb.ConfigSnapshot) -> None:
+        del size
+        self.config = config
 
     # ------------------------------------------------------------------------------------------------- sending
 
@@ -180,7 +130,7 @@ class Connection(Coordinating):
             authorization=authorization,
             authority_continuation=continuation,
         )
-        await self.transmit(pb.UpstreamMessage(send=message))
+        await self._link.transmit(pb.UpstreamMessage(send=message))
 
     async def event(self, payload: bytes) -> None:
         """Send an event of one's own workspace to the workflow engine."""
@@ -205,87 +155,30 @@ class Connection(Coordinating):
             all of them are in :attr:`errors`.
         :raises ConnectionLost: the stream ended since the last ``confirm``, with messages that may have been lost.
         """
-        if not self._doubtful:
-            sent = self._sent
-            # Answers come in order, and this operation is open to every kind of principal. What it answers does not
-            # matter, nor whether it is refused.
-            probe = pb.CheckpointOperation(op=pb.CheckpointOperation.LOAD, key="_sys/confirm")
-            try:
-                await self.request("checkpoint_op", probe)
-            except RequestRefused:
-                pass
-            except ConnectionLost:
-                sent = self._confirmed
-            self._confirmed = max(self._confirmed, sent)
-        refusal, self._refused = self._refused, None
-        doubtful, self._doubtful = self._doubtful, False
-        if doubtful:
-            raise ConnectionLost("the connection was lost; what was sent before may be lost with it") from refusal
-        if refusal is not None:
-            raise refusal
+        await self._link.confirm()
 
     async def transmit(self, message: pb.UpstreamMessage) -> None:
         """Send any upstream message."""
-        await self._transmit(message)
-        self._sent += 1
+        await self._link.transmit(message)
 
-    async def _transmit(self, message: pb.UpstreamMessage) -> None:
-        data = frame(message.SerializeToString())
-        while True:
-            call = await self._wait_call()
-            await call.wait_pending_below(SEND_BYTES_MAX)
-            if call is self._call:
-                call.send(data)
-                call.flush()
-                return
-
-    def transmit_nowait(self, message: pb.UpstreamMessage) -> None:
-        """Send something small whose answer nobody awaits, and which means nothing on another stream than this."""
-        if self._call is not None:
-            self._call.send(frame(message.SerializeToString()))
-            self._call.flush()
-
-    async def _wait_call(self) -> ClientCall:
-        while self._call is None:
-            if self._over:
-                await trio.lowlevel.checkpoint()
-                raise ConnectionClosed("the connection is closed")
-            await self._connected.wait()
-        return self._call
-
-    async def request(self, member: str, operation: Any, *, on_answer: Callable[[Any], None] | None = None) -> Any:
-        """Run an operation that carries a ``request_id`` and return its typed response.
+    async def request(self, member: str, operation: Any) -> Any:
+        """Run any operation that carries a ``request_id`` and return its typed response.
 
         :param member: the field of ``UpstreamMessage``, for example ``kv_op``.
-        :param on_answer: called with the response before anything that came behind it is looked at.
         :raises RequestRefused: the gateway declined.
         :raises ConnectionLost: the stream ended before the answer.
         """
-        # Where there are both, the other one names what the operation is about.
-        id_field = "client_request_id" if "client_request_id" in operation.DESCRIPTOR.fields_by_name else "request_id"
-        request_id = uuid.uuid4().hex
-        setattr(operation, id_field, request_id)
-        await self._transmit(pb.UpstreamMessage(**{member: operation}))
-        # Only now: what waits for a connection is not lost with the one before.
-        pending = self._pending[request_id] = _Pending(on_answer)
-        self.read_on()
-        try:
-            await pending.done.wait()
-        finally:
-            self._pending.pop(request_id, None)
-        if pending.error is not None:
-            raise pending.error
-        return pending.response
+        return await self._link.request(member, operation)
 
     async def switch_workspace(self, workspace: str) -> None:
         """Move a user to another workspace, or to none (routing 6)."""
-        await self.transmit(pb.UpstreamMessage(switch_workspace=pb.SwitchWorkspace(new_workspace_id=workspace)))
+        await self._link.transmit(pb.UpstreamMessage(switch_workspace=pb.SwitchWorkspace(new_workspace_id=workspace)))
 
     async def connection_status(self, principal_type: str, principal_id: str) -> bool:
         """Is a principal connected anywhere in the deployment?"""
         principal = pb.PrincipalRef(principal_type=principal_type, principal_id=principal_id)
         request = pb.ConnectionStatusRequest(principal=principal)
-        return bool((await self.request("connection_status_request", request)).connected)
+        return bool((await self._link.request("connection_status_request", request)).connected)
 
     # ----------------------------------------------------------------------------------------------- receiving
 
@@ -293,259 +186,14 @@ class Connection(Coordinating):
         return self
 
     async def __anext__(self) -> pb.IncomingMessage:
-        message: pb.IncomingMessage = await self.take(self._messages)
+        message: pb.IncomingMessage = await self._link.take(self._messages)
         return message
 
-    async def next_update(self) -> pb.ProgressUpdate:
-        """The next progress update; see :class:`aether.client.progress.Progress`."""
-        update: pb.ProgressUpdate = await self.take(self._updates)
-        return update
-
-    async def take(self, inbox: Inbox) -> Any:
-        """The oldest item of one of this connection's inboxes."""
-        _, item = await inbox.get()
-        self.read_on()
-        return item
-
-    @property
-    def stream_ended(self) -> trio.Event:
-        """Set when the stream that is open now has ended."""
-        return self._ended
-
-    def refusal_of(self, text: str, code: str = "") -> RequestRefused:
-        """The exception for a typed response that says no, in a text that may begin with a code.
-
-        With some of them comes an error without request id, for clients that wait for that. It says the same and more,
-        and is taken back here.
-        """
-        named, separator, rest = text.partition(": ")
-        if not code and separator and named.startswith("ERR_"):
-            code, text = named, rest
-        told = self.errors.remove_last(lambda refusal: refusal.code == code) if code else None
-        if told is None:
-            return refused(pb.ErrorResponse(code=code, message=text, retryable=text.endswith(TRY_AGAIN)))
-        if self._refused is not None and str(self._refused) == str(told):
-            self._refused = None
-        known = pb.ErrorResponse(code=code, message=text, retryable=told.retryable, retry_after_ms=told.retry_after_ms)
-        return refused(known)
-
-    @contextmanager
-    def awaiting(self) -> Iterator[None]:
-        """For something that will come in a while, and may be behind what fills the inboxes."""
-        self._awaited += 1
-        self.read_on()
-        try:
-            yield
-        finally:
-            self._awaited -= 1
-
-    def read_on(self) -> None:
-        """Resume reading when there is room, or when something is awaited that may be behind what fills it."""
-        room = self._held.size < INBOX_BYTES_MAX // 2
-        if self._paused and self._call is not None and (room or self._pending or self._awaited):
-            self._paused = False
-            self._call.resume_reading()
-            self._call.flush()
-
-    def _on_batch(self, batch: list[bytes]) -> None:
-        for data in batch:
-            self._on_message(len(data), pb.DownstreamMessage.FromString(data))
-        full = self._held.size > INBOX_BYTES_MAX
-        if full and not (self._pending or self._awaited or self._paused) and self._call is not None:
-            self._paused = True
-            self._call.pause_reading()
-
-    def _on_message(self, size: int, message: pb.DownstreamMessage) -> None:
-        kind = message.WhichOneof("payload")
-        match kind:
-            case "msg":
-                self._messages.put(size, message.msg)
-            case "progress_update":
-                self._updates.put(size, message.progress_update)
-            case "config":
-                self.config = message.config
-            case "signal" if message.signal.type == pb.Signal.FORCE_DISCONNECT:
-                raise _Forced(message.signal.reason)
-            case "error":
-                refusal = refused(message.error)
-                if not self._resolve(message.error.request_id, error=refusal):
-                    self.errors.put(refusal)
-                    if not message.error.request_id:  # with one: of a request that was cancelled meanwhile
-                        self._refused = self._refused or refusal
-            case "task_assignment":
-                self.tasks.on_assignment(size, message.task_assignment)
-            case "task_event":
-                self.tasks.watches.on_event(message.task_event)
-            case "authority_request_event" | "authority_grant_revocation":
-                self.authority.notices.put(getattr(message, kind))
-            case str():
-                response = getattr(message, kind)
-                request_id = getattr(response, "client_request_id", "") or getattr(response, "request_id", "")
-                is_awaited = self._resolve(request_id, response=response)
-                if kind == "task_subscription_response" and not is_awaited:
-                    self.tasks.watches.on_abandoned(response)
-
-    def _resolve(self, request_id: str, *, response: Any = None, error: Exception | None = None) -> bool:
-        """Settle the request with this id; the first answer counts."""
-        pending = self._pending.pop(request_id, None)
-        if pending is None:
-            return False
-        pending.response, pending.error = response, error
-        if pending.on_answer is not None and error is None:
-            pending.on_answer(response)
-        pending.done.set()
-        return True
-
-    # ------------------------------------------------------------------------------------------------ lifetime
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep a stream open until cancelled; started once the first is acknowledged.
-
-        :raises ConnectFailed: the gateway refuses for good, or the attempts are used up.
-        :raises Disconnected: it ended the session for good.
-        """
-        try:
-            await self._run(task_status)
-        except ClientError as error:
-            self.closed_reason = str(error)
-            raise
-        finally:
-            self.closed_reason = self.closed_reason or "closed"
-            self._over = True
-            self._connected.set()
-
-    async def _run(self, task_status: trio.TaskStatus[None]) -> None:
-        failures = 0
-        started = False
-        lost_at = trio.current_time()
-        while True:
-            if failures > 1:
-                await trio.sleep(self._delay(failures))
-            was_admitted = False
-            await self._take_credentials()
-            try:
-                async with self._dial() as channel, channel.call(CONNECT) as call:
-                    await self._greet(call)
-                    was_admitted = True
-                    failures = 0
-                    if not started:
-                        started = True
-                        task_status.started()
-                    else:
-                        self.outages.put(Regained(trio.current_time() - lost_at, self.resumed))
-                    await self._serve(call)
-                    error = call.status or RpcError(StatusCode.UNAVAILABLE, "stream ended")
-            except RpcError as problem:
-                error = problem
-            finally:
-                self._lost()
-            if (reason := self._forced_reason) is not None:
-                raise Disconnected(reason)
-            refusal = final(error)
-            may_retry = (self._options.retry_on_duplicate and isinstance(refusal, DuplicateIdentity)) or (
-                callable(self._options.credentials) and was_admitted and isinstance(refusal, Unauthenticated)
-            )
-            if refusal is not None and not may_retry:
-                raise refusal
-            if was_admitted:
-                lost_at = trio.current_time()
-                self.outages.put(Lost(error.message))
-            failures += 1
-            if self._options.attempts_max is not None and failures > self._options.attempts_max:
-                raise refusal or ConnectionLost(
-                    f"no connection after {self._options.attempts_max} attempts: {error.message}"
-                )
-
-    _forced_reason: str | None = None
-
-    def _delay(self, failures: int) -> float:
-        options = self._options
-        delay = min(options.backoff_initial_s * 2 ** (failures - 2), options.backoff_max_s)
-        return float(delay) * options.randomness.uniform(0.75, 1.25)
-
-    @asynccontextmanager
-    async def _dial(self) -> AsyncIterator[Channel]:
-        if isinstance(self._target, str):
-            host, _, port = self._target.rpartition(":")
-            async with connect(host.strip("[]"), int(port), tls=self._options.tls, keepalive=True) as channel:
-                yield channel
-        else:
-            async with connect_stream(await self._target.open_transport()) as channel:
-                yield channel
-
-    async def _take_credentials(self) -> None:
-        credentials = self._options.credentials
-        self._init.credentials.clear()
-        self._init.credentials.update(await credentials() if callable(credentials) else credentials)
-
-    async def _greet(self, call: ClientCall) -> None:
-        """Say who we are and wait for the ack."""
-        self._init.resume_session_id = self.session_id
-        call.send(frame(pb.UpstreamMessage(init=self._init).SerializeToString()))
-        call.flush()
-        data = await call.receive()
-        if data is None:
-            raise RpcError(StatusCode.UNAVAILABLE, "stream ended")
-        ack = pb.DownstreamMessage.FromString(data).connection_ack
-        self.session_id = ack.session_id
-        self.assigned_id = ack.assigned_id or self.assigned_id
-        self.resumed = ack.resumed
-
-    async def _serve(self, call: ClientCall) -> None:
-        """Read until the stream ends."""
-        ended = self._ended = trio.Event()
-
-        def sink(batch: list[bytes]) -> None:
-            try:
-                self._on_batch(batch)
-            except _Forced as forced:
-                self._forced_reason = forced.reason
-                ended.set()
-
-        self._paused = False
-        self._call = call
-        call.set_sink(sink, ended.set)
-        self._connected.set()
-        await ended.wait()
-
-    def _lost(self) -> None:
-        """The stream is gone: whoever waits for an answer is told at once."""
-        self._call = None
-        if self._connected.is_set():  # else it stays, for those who wait on it
-            self._connected = trio.Event()
-        if self._confirmed < self._sent:
-            self._doubtful = True
-            self._confirmed = self._sent
-        for request_id in list(self._pending):
-            self._resolve(request_id, error=ConnectionLost("the connection was lost before the answer"))
-
     async def close(self) -> None:
-        """Half-close, and give the gateway a moment to answer."""
-        call = self._call
-        if call is not None and not call.done:
-            call.half_close()
-            call.flush()
-            with trio.move_on_after(1):
-                await self._ended.wait()
-        self._messages.close()
-        self._updates.close()
-        self.tasks.close()
-        self.errors.close()
-        self.outages.close()
-        self.authority.notices.close()
-
-
-class _Forced(Exception):
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-
-@dataclass(slots=True)
-class _Pending:
-    on_answer: Callable[[Any], None] | None = None
-    done: trio.Event = field(default_factory=trio.Event)
-    response: Any = None
-    error: Exception | None = None
+        """Half-close, give the gateway a moment to answer, and end every iteration."""
+        await self._link.close()
+        for inbox in self._inboxes:
+            inbox.close()
 
 
 @asynccontextmanager
@@ -557,19 +205,20 @@ async def open_connection(target: Target, init: pb.InitConnection, options: Opti
     """
     init.client_version = __version__
     init.client_sdk = "aether-trio"
-    connection = Connection(target, init, options)
+    link = Link(target, init, options)
+    connection = Connection(link)
     async with unwrapped_nursery() as nursery:
         lifetime = trio.CancelScope()
 
         async def live(*, task_status: trio.TaskStatus[None]) -> None:
             with lifetime:
-                await connection.run(task_status=task_status)
+                await link.run(task_status=task_status)
 
         await nursery.start(live)
         # From here on it is the block that ends it: what is said when that is cancelled, such as that a lock is given
         # up, has a connection to be said on.
         lifetime.shield = True
-        connection.background = nursery
+        link.background = nursery
         try:
             yield connection
         finally:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether.client.errors import RequestRefused
+from aether.client.link import Link
 from aether.kv.store import Op, Scope
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["KV", "Counter", "Scope"]
 
@@ -30,13 +28,13 @@ class KV:
     ``scope`` chooses who shares it; ``user`` and ``workspace`` name whose it is where the scope needs them.
     """
 
-    def __init__(self, connection: Connection, authorization: pb.AuthorizationContext | None = None) -> None:
-        self._connection = connection
+    def __init__(self, link: Link, authorization: pb.AuthorizationContext | None = None) -> None:
+        self._link = link
         self._authorization = authorization
 
     def on_behalf(self, authorization: pb.AuthorizationContext) -> KV:
         """The same operations for somebody else, see :func:`aether.client.authority.on_behalf`."""
-        return KV(self._connection, authorization)
+        return KV(self._link, authorization)
 
     async def _run(self, op: Op, key: str, scope: Scope, user: str, workspace: str, **fields: Any) -> pb.KVResponse:
         operation = pb.KVOperation(
@@ -48,7 +46,7 @@ class KV:
             authorization=self._authorization,
             **fields,
         )
-        response: pb.KVResponse = await self._connection.request("kv_op", operation)
+        response: pb.KVResponse = await self._link.request("kv_op", operation)
         if not response.success:
             raise RequestRefused("KV_ERROR", "the operation was declined")
         return response

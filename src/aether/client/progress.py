@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING
 
+from aether.client.inbox import Inbox
+from aether.client.link import INBOX_BYTES_MAX, Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["Progress"]
 
@@ -17,8 +15,9 @@ class Progress:
     """``me.progress``: report one's own, and iterate over that of others. Updates are news: of those that nobody takes,
     the newest megabyte is kept."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._updates = Inbox(keep_bytes=INBOX_BYTES_MAX)
 
     async def report(
         self,
@@ -41,10 +40,17 @@ class Progress:
             metadata=metadata or {},
             kind=kind,  # type: ignore[arg-type]
         )
-        await self._connection.transmit(pb.UpstreamMessage(progress=report))
+        await self._link.transmit(pb.UpstreamMessage(progress=report))
 
     def __aiter__(self) -> AsyncIterator[pb.ProgressUpdate]:
         return self
 
     async def __anext__(self) -> pb.ProgressUpdate:
-        return await self._connection.next_update()
+        update: pb.ProgressUpdate = await self._link.take(self._updates)
+        return update
+
+    def on_update(self, size: int, update: pb.ProgressUpdate) -> None:
+        self._updates.put(size, update)
+
+    def close(self) -> None:
+        self._updates.close()

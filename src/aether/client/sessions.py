@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aether.client.errors import NotFound, PermissionDenied, RequestRefused
+from aether.client.link import Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["Sessions"]
 
@@ -16,8 +12,8 @@ __all__ = ["Sessions"]
 class Sessions:
     """``me.sessions``. Every method raises PermissionDenied for principals that may not administer sessions."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def list(
         self, *, principal_type: int = 0, workspace: str = "", limit: int = 0, offset: int = 0
@@ -47,7 +43,7 @@ class Sessions:
         await self._run(pb.SessionOperation(op=pb.SessionOperation.DISCONNECT, session_id=session_id, reason=reason))
 
     async def _run(self, operation: pb.SessionOperation) -> pb.SessionOperationResponse:
-        response: pb.SessionOperationResponse = await self._connection.request("session_op", operation)
+        response: pb.SessionOperationResponse = await self._link.request("session_op", operation)
         if response.success:
             return response
         # These responses have no code, only a text.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from aether.client.errors import NotFound, RequestRefused
+from aether.client.link import Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["NewToken", "Tokens"]
 
@@ -29,8 +27,8 @@ class NewToken(NamedTuple):
 class Tokens:
     """``me.tokens``. Every method raises PermissionDenied for principals that may not administer tokens."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def create(
         self,
@@ -108,7 +106,7 @@ class Tokens:
         return NewToken(response.created_token, response.plaintext_token)
 
     async def _run(self, op: int, **fields: Any) -> pb.TokenResponse:
-        response: pb.TokenResponse = await self._connection.request("token_op", pb.TokenOperation(op=op, **fields))  # type: ignore[arg-type]
+        response: pb.TokenResponse = await self._link.request("token_op", pb.TokenOperation(op=op, **fields))  # type: ignore[arg-type]
         if response.success:
             return response
         error = NotFound if "not found" in response.error else RequestRefused

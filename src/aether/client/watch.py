@@ -6,17 +6,14 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import trio
 
 from aether.client.errors import ConnectionClosed, ConnectionLost, NotFound, RequestRefused, TaskRefused
-from aether.client.inbox import Held, Inbox
+from aether.client.inbox import Inbox
+from aether.client.link import Link
 from aether.nurseries import unwrapped_nursery
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["PAUSE_S", "Watch", "Watches", "task_refusal"]
 
@@ -29,15 +26,14 @@ Op = pb.TaskSubscriptionOperation
 class Watches:
     """The watches of a connection."""
 
-    def __init__(self, connection: Connection, held: Held) -> None:
-        self._connection = connection
-        self._held = held
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self._by_id: dict[str, Watch] = {}
 
     @asynccontextmanager
     async def open(self, task_id: str, *, recursive: bool, since_ms: int) -> AsyncIterator[Watch]:
         """A watch for the length of the block."""
-        watch = Watch(self, self._connection, Inbox(self._held), task_id, recursive, since_ms)
+        watch = Watch(self, self._link, Inbox(self._link.held), task_id, recursive, since_ms)
         try:
             await watch.subscribe()
             async with unwrapped_nursery() as nursery:
@@ -56,7 +52,9 @@ class Watches:
 
     # --------------------------------------------------------------------------------------- told by the connection
 
-    def on_event(self, event: pb.TaskEvent) -> None:
+    def on_event(self, size: int, event: pb.TaskEvent) -> None:
+        """Something happened to a task that is watched."""
+        del size  # an inbox has what it counts
         watch = self._by_id.get(event.subscription_id)
         if watch is not None:  # else it was closed a moment ago
             watch.on_event(event)
@@ -68,7 +66,7 @@ class Watches:
 
     def unsubscribe(self, subscription_id: str) -> None:
         operation = Op(op=Op.UNSUBSCRIBE, subscription_id=subscription_id)
-        self._connection.transmit_nowait(pb.UpstreamMessage(task_subscription_op=operation))
+        self._link.transmit_nowait(pb.UpstreamMessage(task_subscription_op=operation))
 
     def close(self) -> None:
         for watch in self._by_id.values():
@@ -84,10 +82,10 @@ class Watch:
     """
 
     def __init__(
-        self, watches: Watches, connection: Connection, inbox: Inbox, task_id: str, recursive: bool, since_ms: int
+        self, watches: Watches, link: Link, inbox: Inbox, task_id: str, recursive: bool, since_ms: int
     ) -> None:
         self._watches = watches
-        self._connection = connection
+        self._link = link
         self._task_id = task_id
         self._recursive = recursive
         self._since_ms = since_ms
@@ -95,7 +93,7 @@ class Watch:
         self._inbox = inbox
         self._latest: Counter[bytes] = Counter()
         self._repeats: Counter[bytes] = Counter()
-        self._stream = connection.stream_ended
+        self._stream = link.stream_ended
 
     async def subscribe(self) -> None:
         """:raises RequestRefused: for good."""
@@ -107,13 +105,13 @@ class Watch:
                 start_timestamp_unix_ms=self._since_ms,
             )
             try:
-                response = await self._connection.request("task_subscription_op", operation, on_answer=self._on_answer)
+                response = await self._link.request("task_subscription_op", operation, on_answer=self._on_answer)
             except ConnectionLost:
                 await trio.lowlevel.checkpoint()
                 continue
             if response.success:
                 return
-            refusal = task_refusal(self._connection, response.error)
+            refusal = task_refusal(self._link, response.error)
             if not refusal.retryable:
                 raise refusal
             await trio.sleep(max(PAUSE_S, refusal.retry_after_ms / 1000))
@@ -124,7 +122,7 @@ class Watch:
             return
         self._watches.replace(self._id, response.subscription_id, self)
         self._id = response.subscription_id
-        self._stream = self._connection.stream_ended
+        self._stream = self._link.stream_ended
         self._since_ms = self._since_ms or _time_of(response.subscription_id) or 1
         self._repeats = self._latest.copy()
 
@@ -153,7 +151,7 @@ class Watch:
         return self
 
     async def __anext__(self) -> pb.TaskEvent:
-        event: pb.TaskEvent = await self._connection.take(self._inbox)
+        event: pb.TaskEvent = await self._link.take(self._inbox)
         return event
 
     async def next_status(self) -> pb.TaskEvent:
@@ -173,14 +171,14 @@ class Watch:
         """Nobody iterates it any more."""
         self._watches.remove(self._id)
         self._inbox.clear()
-        self._connection.read_on()
+        self._link.read_on()
         if self._id and not self._stream.is_set():
             self._watches.unsubscribe(self._id)
 
 
-def task_refusal(connection: Connection, text: str) -> RequestRefused:
+def task_refusal(link: Link, text: str) -> RequestRefused:
     """The exception for a response about a task that says no; most of these have only a text."""
-    refusal = connection.refusal_of(text)
+    refusal = link.refusal_of(text)
     if refusal.code:
         return refusal
     if refusal.retryable:

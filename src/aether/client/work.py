@@ -5,30 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
 from aether.client.errors import ClientError, ConnectionLost, NotFound, RequestRefused, TaskLost, TaskRefused
+from aether.client.operations import TERMINAL, TaskOperations
 from aether.client.watch import PAUSE_S, Watch
 from aether.nurseries import unwrapped_nursery
 from aether.proto import aether_pb2 as pb
 
-if TYPE_CHECKING:
-    from aether.client.tasks import Tasks
-
-__all__ = ["TERMINAL", "Work"]
+__all__ = ["Work"]
 
 Op = pb.TaskOperation
 
-TERMINAL = frozenset(
-    {
-        pb.TASK_STATUS_COMPLETED,
-        pb.TASK_STATUS_FAILED,
-        pb.TASK_STATUS_CANCELLED,
-        pb.TASK_STATUS_REJECTED,
-    }
-)
 NOT_OURS = TERMINAL | {pb.TASK_STATUS_QUEUED}
 """A task with this status is in nobody's hands, or in those of another worker that has not begun."""
 CANCELLED = "the worker was cancelled"
@@ -44,7 +34,7 @@ class Work:
     :ivar result: summary that the task is completed with, 4 KiB at most.
     """
 
-    def __init__(self, tasks: Tasks, assignment: pb.TaskAssignment) -> None:
+    def __init__(self, tasks: TaskOperations, assignment: pb.TaskAssignment) -> None:
         self._tasks = tasks
         self.assignment = assignment
         self.info = pb.TaskInfo(task_id=assignment.task_id)
@@ -77,7 +67,7 @@ class Work:
     # ------------------------------------------------------------------------------------------------------ waiting
 
     async def pause(self, **options: Any) -> None:
-        """Wait for a message, or for somebody's RESUME; returns when the task runs again. See :meth:`Tasks.pause`.
+        """Wait for a message, or for somebody's RESUME; returns when the task runs again. As ``me.tasks.pause``.
 
         :raises TaskLost: it ended meanwhile.
         """
@@ -85,7 +75,7 @@ class Work:
             await self._until_running(events, await self._tasks.pause(self.task_id, **options))
 
     async def wait_for(self, others: Iterable[str], **options: Any) -> None:
-        """Pause until other tasks have ended; returns when this one runs again. See :meth:`Tasks.wait_for`.
+        """Pause until other tasks have ended; returns when this one runs again. See :meth:`.TaskOperations.wait_for`.
 
         :raises TaskLost: it ended meanwhile.
         """
@@ -112,7 +102,7 @@ class Work:
         await self._tell(Op.FAIL, reason)
 
     async def hibernate(self, checkpoint_key: str, **options: Any) -> None:
-        """Give it up until it is woken; the block should end now. See :meth:`Tasks.hibernate`."""
+        """Give it up until it is woken; the block should end now. See :meth:`.TaskOperations.hibernate`."""
         self._is_ending = True
         try:
             while True:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aether.client.link import Link
 from aether.proto import aether_pb2 as pb
-
-if TYPE_CHECKING:
-    from aether.client.connection import Connection
 
 __all__ = ["Workspaces"]
 
@@ -19,8 +17,8 @@ class Workspaces:
     """``me.workspaces``. Every method raises PermissionDenied for those who may not administer workspaces, and
     RequestRefused with the reason for what cannot be."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def list(self, *, tenant: str = "", limit: int = 0, offset: int = 0) -> Sequence[pb.WorkspaceInfo]:
         """Those with a description, a session or a task, by name.
@@ -85,8 +83,8 @@ class Workspaces:
 
     async def _run(self, op: int, **fields: Any) -> pb.WorkspaceResponse:
         operation = Op(op=op, **fields)  # type: ignore[arg-type]
-        response: pb.WorkspaceResponse = await self._connection.request("workspace_op", operation)
+        response: pb.WorkspaceResponse = await self._link.request("workspace_op", operation)
         if not response.success:
             code = "" if response.error.startswith("ERR_") else "WORKSPACE_REFUSED"
-            raise self._connection.refusal_of(response.error, code)
+            raise self._link.refusal_of(response.error, code)
         return response

@@ -23,7 +23,7 @@ from aether.client import (
     TaskFailed,
     TaskLost,
     TaskRefused,
-    tasks,
+    operations,
     work,
 )
 from aether.proto import aether_pb2 as pb
@@ -461,11 +461,11 @@ async def test_a_watch_that_nobody_reads_holds_up_the_stream_until_it_is_left(
             for number in range(100):
                 await me.tasks.report(task_id, str(number), summary="x" * 40_000)
                 await anext(events)
-            while idle._held.size < 1_000_000:
+            while idle._link.held.size < 1_000_000:
                 await trio.lowlevel.checkpoint()
             await me.send("ag::w::i::idle", b"behind it all")
             await me.confirm()
-            assert idle._held.size < 3_000_000
+            assert idle._link.held.size < 3_000_000
         assert (await anext(idle)).payload == b"behind it all"
 
 
@@ -620,7 +620,7 @@ async def test_goodbyes_are_said_once_the_gateway_is_back(
     target: str | Gateway, me: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whose block is cancelled while the gateway is away does not wait for it, and goes on."""
-    monkeypatch.setattr(tasks, "GOODBYE_S", 0.05)
+    monkeypatch.setattr(operations, "GOODBYE_S", 0.05)
     link = Link(target)
     async with agent(link, "worker", "pool") as worker:
         own = (await worker.tasks.create()).task_id
