@@ -8,8 +8,9 @@ between, an audit row among them, become durable together or not at all.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -37,6 +38,12 @@ class RecordStore(Protocol):
         """Remove; absent is fine. As :meth:`put`."""
 
 
+@functools.cache
+def _adapter(record: Any) -> TypeAdapter[Any]:
+    """Building one takes a millisecond, and every gateway of a process needs the same."""
+    return TypeAdapter(record)
+
+
 class Table(Generic[R]):
     """The records of one kind, by key, in order of creation.
 
@@ -47,7 +54,7 @@ class Table(Generic[R]):
     def __init__(self, store: RecordStore, kind: str, record: type[R]) -> None:
         self._store = store
         self._kind = kind
-        self._adapter: TypeAdapter[R] = TypeAdapter(record)
+        self._adapter: TypeAdapter[R] = _adapter(record)  # type: ignore[arg-type]  # a class is hashable
         self._records = {key: self._adapter.validate_json(text) for key, text in store.load(kind).items()}
         self.ticket = 0
 

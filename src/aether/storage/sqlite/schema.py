@@ -104,6 +104,6 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a file of an earlier version to this one, each step in a transaction."""
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        connection.executescript(f"BEGIN;{script};PRAGMA user_version={number};COMMIT;")
+    """Bring a file of an earlier version to this one, in one transaction."""
+    if scripts := MIGRATIONS[version:]:
+        connection.executescript(f"BEGIN;{';'.join(scripts)};PRAGMA user_version={len(MIGRATIONS)};COMMIT;")
