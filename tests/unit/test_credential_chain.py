@@ -20,7 +20,7 @@ from aether.authentication.model import (
 )
 from aether.authentication.throttle import COOLDOWN_S
 from aether.errors import StoreUnavailable
-from aether.gateway.handshake import source_of
+from aether.gateway.authenticator import source_of
 from aether.identity import PrincipalType, parse_identity
 from aether.storage.memory.records import MemoryRecords
 from aether.tokens.keys import KeyHasher

@@ -17,6 +17,7 @@ from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.gateway import configured
 from aether.gateway.access import Authority, compose_access
+from aether.gateway.authenticator import Authenticator
 from aether.gateway.commits import Commits
 from aether.gateway.confirmations import Confirmations
 from aether.gateway.credentials import compose_credentials
@@ -24,7 +25,6 @@ from aether.gateway.denials import Denials
 from aether.gateway.directory import Directory
 from aether.gateway.foundation import Foundation, Run
 from aether.gateway.half_open import HalfOpen
-from aether.gateway.handshake import Authenticator
 from aether.gateway.heartbeat import Heartbeat
 from aether.gateway.limits import Limits
 from aether.gateway.observe import Observer
@@ -38,7 +38,9 @@ from aether.messaging.groups import Groups
 from aether.messaging.reports import Reports
 from aether.messaging.router import Router
 from aether.metrics import Metrics
-from aether.sessions.service import SessionService
+from aether.sessions.operations import SessionOperations
+from aether.sessions.queries import AdminQueries
+from aether.sessions.status import ConnectionStatus
 from aether.tasks.authority import TaskGrants
 from aether.tiers import Tier
 from aether.workspaces.quotas import WorkspaceQuotas
@@ -92,7 +94,7 @@ def compose(
     heartbeat = Heartbeat(tier.locks, base.directory, ttl_s=settings.lock_ttl_s)
     confirmations = Confirmations()
     checks = AccessChecks(rules.access, wall_clock, base.new_id)
-    sessions = SessionService(base.directory, tier.locks, rules.access, observer, wall_clock, base.recorder)
+    status = ConnectionStatus(base.directory, tier.locks, rules.access, wall_clock)
     audit = AuditService(trail, rules.access, configured.audit_limits(config))
     checkpoints = CheckpointService(
         tier.checkpoints,
@@ -147,9 +149,9 @@ def compose(
         handlers={
             "kv_op": _compose_values(base, rules.access, tasks).handle,
             "checkpoint_op": checkpoints.handle,
-            "session_op": sessions.session_op,
-            "connection_status_request": sessions.connection_status,
-            "admin_query": sessions.admin_query,
+            "session_op": SessionOperations(base.directory, rules.access, wall_clock, base.recorder).handle,
+            "connection_status_request": status.handle,
+            "admin_query": AdminQueries(base.directory, rules.access, observer, wall_clock).handle,
             "audit_query": audit.query,
             "submit_audit_event": audit.submit,
             "access_check": checks.check,
@@ -160,7 +162,7 @@ def compose(
             **tasks.handlers,
         },
         wall_clock=wall_clock,
-        note_end=sessions.note_end,
+        note_end=status.note_end,
         new_id=base.new_id,
         limits=limits,
         denials=denials,

@@ -11,7 +11,8 @@ import trio
 
 from aether.errors import Refusal, StoreUnavailable
 from aether.gateway.admission import admit
-from aether.gateway.handshake import Claim, read_claim, read_init, source_of
+from aether.gateway.authenticator import source_of
+from aether.gateway.handshake import Claim, read_claim, read_init
 from aether.gateway.identity_lock import hold_lock
 from aether.gateway.reasons import store_away
 from aether.gateway.services import Services

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aether.access import Access
 from aether.authentication.chain import CredentialChain
 from aether.gateway import configured
+from aether.gateway.authenticator import Authenticator, PeerAuthenticator
 from aether.gateway.foundation import Foundation, Handler, Run
-from aether.gateway.handshake import Authenticator, PeerAuthenticator
 from aether.tokens.keys import KeyHasher
 from aether.tokens.service import TokenService
 from aether.tokens.store import TokenStore

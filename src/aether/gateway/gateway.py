@@ -22,9 +22,9 @@ from aether.access import Access
 from aether.config import Config
 from aether.errors import AetherError, TlsUnusable
 from aether.gateway import configured
+from aether.gateway.authenticator import Authenticator
 from aether.gateway.composition import compose
 from aether.gateway.connect import serve_connect
-from aether.gateway.handshake import Authenticator
 from aether.gateway.reasons import CloseReason
 from aether.gateway.services import Services
 from aether.metrics import Metrics

@@ -1,72 +1,27 @@
 """From the first upstream message to a resolved, authenticated claim (connection 2 to 4, 9, 12).
 
-Everything here fails with a gRPC status and leaves nothing behind; acquiring begins in :mod:`aether.gateway.session`.
+Everything here fails with a gRPC status and leaves nothing behind; acquiring begins in :mod:`aether.gateway.connect`.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import platform
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 import trio
 from google.protobuf.message import DecodeError
 
-from aether.authentication.certificates import ANONYMOUS, Mode, common_name, settle_identity
-from aether.authentication.chain import CredentialChain
-from aether.authentication.model import Admission, Attempt, Denied, NotAuthenticated
-from aether.errors import Code
+from aether.authentication.model import Admission, Denied, NotAuthenticated
+from aether.gateway.authenticator import Authenticator
+from aether.gateway.extensions import Extensions, negotiate
 from aether.identity import Identity, InvalidIdentity, PrincipalType, check_identifier
 from aether.proto import aether_pb2 as pb
-from aether.rpc.server import Peer, ServerCall
+from aether.rpc.server import ServerCall
 from aether.rpc.status import RpcError, StatusCode
 from aether.sessions.store import ClientInfo, Lock
 
-__all__ = [
-    "Authenticator",
-    "Claim",
-    "Extensions",
-    "Negotiated",
-    "PeerAuthenticator",
-    "build_ack",
-    "read_claim",
-    "read_init",
-    "source_of",
-]
-
-IPV6_PREFIX = 64
-EXTENSION_HEADER = "aether-extensions"
-
-
-@dataclass(frozen=True, slots=True)
-class Negotiated:
-    """One extension that a client declared."""
-
-    uri: str
-    version: str
-    required: bool
-    supported: bool
-
-    def wire(self) -> pb.NegotiatedExtension:
-        reason = "" if self.supported else "extension URI not supported by this gateway"
-        return pb.NegotiatedExtension(
-            uri=self.uri, version=self.version, supported=self.supported, rejection_reason=reason
-        )
-
-
-@dataclass(frozen=True)
-class Extensions:
-    """What the client declared and what came of it, in the order of the declarations (connection 12)."""
-
-    negotiated: tuple[Negotiated, ...] = ()
-
-    @property
-    def unsupported_required(self) -> str:
-        """URI of the first required extension this gateway lacks; such a connection is refused after its ack."""
-        return next((item.uri for item in self.negotiated if item.required and not item.supported), "")
+__all__ = ["Claim", "build_ack", "read_claim", "read_init"]
 
 
 @dataclass(frozen=True)
@@ -83,103 +38,6 @@ class Claim:
     extensions: Extensions
     consumes_pool_tasks: bool = True
     profiles: tuple[str, ...] = ()
-
-
-class Authenticator(Protocol):
-    """Decides whether a peer may be who it claims; the seam for every authentication method."""
-
-    async def authenticate(
-        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity], session_id: str
-    ) -> Admission:
-        """Return for an admitted peer, with the identity it gets.
-
-        :param credentials: as in ``InitConnection``.
-        :param claim: reads the identity that the client claims; not needed where a certificate says it all.
-        :param session_id: of the session to be, for audit rows.
-        :raises NotAuthenticated: no or wrong credentials.
-        :raises Denied: right ones, but not for this identity.
-        :raises InvalidIdentity: the claim is malformed.
-        """
-
-
-class PeerAuthenticator:
-    """The gateway's own: the client's certificate first, then its credentials (connection 9.1).
-
-    :param mtls: how a certificate binds the identity; None: certificates only secure the transport.
-    :param mtls_required: refuse clients without a certificate.
-    :param strict: hold names in certificates to the identifier rules in full.
-    """
-
-    def __init__(
-        self, chain: CredentialChain, *, mtls: Mode | None = None, mtls_required: bool = False, strict: bool = True
-    ) -> None:
-        self._chain = chain
-        self._mtls = mtls
-        self._mtls_required = mtls_required
-        self._strict = strict
-
-    async def authenticate(
-        self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity], session_id: str
-    ) -> Admission:
-        """See :meth:`Authenticator.authenticate`."""
-        source = source_of(peer.address)
-        try:
-            identity, has_certificate = self._identify(peer, claim)
-        except (NotAuthenticated, Denied) as error:
-            self._chain.refuse_certificate(source, session_id, error, _certificate_name(peer), _claimed(claim))
-            raise
-        return await self._chain.admit(
-            Attempt(
-                identity,
-                source,
-                credentials,
-                has_certificate=has_certificate,
-                in_process=peer.in_process,
-                session_id=session_id,
-            )
-        )
-
-    def _identify(self, peer: Peer, claim: Callable[[], Identity]) -> tuple[Identity, bool]:
-        """The identity by certificate where there is a named one, else by claim; and whether it was by certificate."""
-        if self._mtls is None or peer.in_process:
-            return claim(), False
-        if peer.certificate is None:
-            if self._mtls_required:
-                raise NotAuthenticated("mTLS is required", "resolve_identity_failed")
-            return claim(), False
-        name = common_name(peer.certificate, dt.datetime.now(dt.UTC))
-        if name == ANONYMOUS:
-            return claim(), False
-        return settle_identity(name, self._mtls, claim, strict=self._strict), True
-
-
-def _certificate_name(peer: Peer) -> str:
-    """For the audit log; a certificate that is refused may have one all the same."""
-    if peer.certificate is None:
-        return ""
-    try:
-        return common_name(peer.certificate, dt.datetime.now(dt.UTC))
-    except NotAuthenticated:
-        return "unreadable"
-
-
-def _claimed(claim: Callable[[], Identity]) -> str:
-    try:
-        return claim().key
-    except InvalidIdentity:
-        return ""
-
-
-def source_of(address: str) -> str:
-    """Whose failures are counted together: an address without its port, or the network of an IPv6 one, since whoever
-    has one has all of it."""
-    host = address.rpartition(":")[0].strip("[]") or address
-    try:
-        if ipaddress.ip_address(host).version == 4:
-            return host
-        return str(ipaddress.ip_network((host, IPV6_PREFIX), strict=False))
-    except ValueError:
-        return host
 
 
 async def read_init(call: ServerCall, *, timeout_s: float) -> pb.InitConnection:
@@ -310,32 +168,6 @@ def resolve_identity(init: pb.InitConnection, *, strict: bool, new_id: str) -> I
                 specifier=checked("specifier", init.service.specifier),
             )
     raise InvalidIdentity("unknown principal type")
-
-
-def negotiate(
-    declared: Sequence[pb.ExtensionDeclaration],
-    metadata: Sequence[tuple[str, str | bytes]],
-    supported: Collection[str],
-) -> Extensions:
-    """One result per declaration, in order; URIs in the request header come last and are never required.
-
-    :param supported: URIs that this client may use; versions and schemas are the business of those who use them.
-    """
-    declarations = [(item.uri, item.version, item.required) for item in declared]
-    for name, value in metadata:
-        if name.lower() == EXTENSION_HEADER and isinstance(value, str):
-            declarations += [(uri.strip(), "", False) for uri in value.split(",")]
-    return Extensions(
-        tuple(Negotiated(uri, version, required, uri in supported) for uri, version, required in declarations if uri)
-    )
-
-
-def extension_refusal(extensions: Extensions) -> RpcError:
-    """The status after an ack that shows a required extension as unsupported."""
-    return RpcError(
-        StatusCode.FAILED_PRECONDITION,
-        f"{Code.EXTENSION_UNSUPPORTED}: extension required but not supported: {extensions.unsupported_required}",
-    )
 
 
 def build_ack(claim: Claim, lock: Lock, *, version: str) -> pb.DownstreamMessage:

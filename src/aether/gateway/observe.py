@@ -20,7 +20,7 @@ from aether.gateway.live import LiveSession
 from aether.gateway.settings import Settings
 from aether.identity import Identity
 from aether.metrics import Metrics
-from aether.sessions.service import Check
+from aether.sessions.queries import Check
 from aether.tiers import Tier
 
 __all__ = ["Observer"]
@@ -34,7 +34,7 @@ _CLOSED = {"client_close": "graceful_close", "admin": "admin_disconnect"}
 
 
 class Observer:
-    """Implements :class:`aether.sessions.service.Vitals` and feeds :class:`aether.metrics.Metrics`."""
+    """Implements :class:`aether.sessions.queries.Vitals` and feeds :class:`aether.metrics.Metrics`."""
 
     def __init__(
         self,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from aether.access import Access
 from aether.audit.events import Recorder
 from aether.gateway.access import Authority
+from aether.gateway.authenticator import Authenticator
 from aether.gateway.commits import Commits
 from aether.gateway.confirmations import Confirmations
 from aether.gateway.denials import Denials
 from aether.gateway.directory import Directory
 from aether.gateway.foundation import Handler
 from aether.gateway.half_open import HalfOpen
-from aether.gateway.handshake import Authenticator
 from aether.gateway.heartbeat import Heartbeat
 from aether.gateway.limits import Limits
 from aether.gateway.live import LiveSession

@@ -22,7 +22,8 @@ from aether.errors import StoreUnavailable
 from aether.gateway.admission import over_quota, withdrawn
 from aether.gateway.answering import UNREAD_BYTES_MAX, Answers
 from aether.gateway.deliveries import Deliveries
-from aether.gateway.handshake import Claim, build_ack, extension_refusal
+from aether.gateway.extensions import extension_refusal
+from aether.gateway.handshake import Claim, build_ack
 from aether.gateway.inbound import Inbound
 from aether.gateway.membership import SYSTEM
 from aether.gateway.outbound import Outbound

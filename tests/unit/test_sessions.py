@@ -29,7 +29,9 @@ from aether.answers import LIST_BYTES_MAX, Answer
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, PrincipalType
 from aether.proto import aether_pb2 as pb
-from aether.sessions.service import Check, SessionService
+from aether.sessions.operations import SessionOperations
+from aether.sessions.queries import AdminQueries, Check
+from aether.sessions.status import ConnectionStatus
 from aether.sessions.store import ClientInfo, IdentityLocks, Lock
 from aether.sessions.wire import duration_text
 from aether.storage.memory.locks import MemoryLocks
@@ -104,13 +106,14 @@ class Desk:
         self.locks: IdentityLocks = LocksWithDead(self.clock)
         self.access: Access = OpenAccess()
         self.vitals = Vitals(self.clock)
-        self._service: SessionService | None = None
+        self._status: ConnectionStatus | None = None
 
     @property
-    def service(self) -> SessionService:
-        if self._service is None:
-            self._service = SessionService(self.directory, self.locks, self.access, self.vitals, self.clock)
-        return self._service
+    def connections(self) -> ConnectionStatus:
+        """It remembers who left."""
+        if self._status is None:
+            self._status = ConnectionStatus(self.directory, self.locks, self.access, self.clock)
+        return self._status
 
     async def connect(self, caller: FakeCaller, session_id: str) -> Session:
         """A live session of this gateway, connected a second after the one before."""
@@ -125,12 +128,12 @@ class Desk:
         assert lock is not None
         await self.locks.release(lock.identity, lock.session_id, lock.fence)
         del self.directory.sessions[session.session_id]
-        self.service.note_end(session)
+        self.connections.note_end(session)
 
     async def ask(self, caller: FakeCaller, op: int, **fields: Any) -> pb.SessionOperationResponse:
         operation = pb.SessionOperation(request_id="r", **fields)
         operation.op = op  # type: ignore[assignment]
-        (message,) = messages(self.service.session_op(caller, operation))
+        (message,) = messages(SessionOperations(self.directory, self.access, self.clock).handle(caller, operation))
         response = message.session_response
         assert response.request_id == "r"
         assert response.success == (not response.error)
@@ -141,7 +144,7 @@ class Desk:
         return await self.status_of(caller, pb.ConnectionStatusRequest(request_id="r", principal=reference))
 
     async def status_of(self, caller: FakeCaller, request: pb.ConnectionStatusRequest) -> pb.ConnectionStatusResponse:
-        (message,) = messages(await self.service.connection_status(caller, request))
+        (message,) = messages(await self.connections.handle(caller, request))
         response = message.connection_status_response
         assert response.request_id == request.request_id
         assert response.ok == (not response.error)
@@ -150,7 +153,9 @@ class Desk:
     async def query(self, caller: FakeCaller, op: int, **fields: Any) -> pb.AdminResponse:
         query = pb.AdminQuery(request_id="r", **fields)
         query.op = op  # type: ignore[assignment]
-        reply: Answer | Awaitable[Answer] = self.service.admin_query(caller, query)
+        reply: Answer | Awaitable[Answer] = AdminQueries(self.directory, self.access, self.vitals, self.clock).handle(
+            caller, query
+        )
         (message,) = messages(await settle(reply))
         assert message.admin.request_id == "r"
         assert message.admin.success == (not message.admin.error)
@@ -372,7 +377,7 @@ async def test_status_with_the_store_away(desk: Desk) -> None:
 
 async def test_memory_of_the_departed_is_bounded(desk: Desk) -> None:
     for number in range(10_050):
-        desk.service.note_end(Session("x", agent(f"s{number}").identity, 0, 1000))
+        desk.connections.note_end(Session("x", agent(f"s{number}").identity, 0, 1000))
     assert (await desk.status(engine(), "agent", "ag::w::i::s0")).last_seen_at == 0
     assert (await desk.status(engine(), "agent", "ag::w::i::s10049")).last_seen_at == 1
 
