@@ -14,6 +14,7 @@ from tests.unit.fakes import FakeCaller, WallClock, agent, service, user
 from aether.access import Decision, OpenAccess
 from aether.audit.events import NO_AUDIT
 from aether.authority.grants import Grants
+from aether.authority.making import Maker
 from aether.authority.model import Grant
 from aether.authority.request_service import RequestService
 from aether.authority.requests import Request, Requests
@@ -105,9 +106,8 @@ class Authority(RuleBasedStateMachine):
     def open(self) -> None:
         sessions = Everybody(self.callers)
         self.grants = Grants(self.records, sessions, lambda grant, *_: self.revoked.add(grant.id), self.clock)
-        self.service = AuthorityService(
-            self.grants, OpenAccess(), sessions, NO_AUDIT, self.clock, lambda: next(self.ids)
-        )
+        maker = Maker(self.grants, OpenAccess(), sessions, NO_AUDIT, self.clock, lambda: next(self.ids))
+        self.service = AuthorityService(maker, self.grants, NO_AUDIT, self.clock)
         self.book = Requests(self.records, self.grants, Holdings(), NO_AUDIT, self.clock, lambda: next(self.ids))
         self.sudo = RequestService(self.book, sessions, NO_AUDIT)
 

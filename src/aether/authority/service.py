@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from aether.access import Access, InvalidAuthority
+from aether.access import InvalidAuthority
 from aether.answers import IN_DOUBT, Answer, Caller, fit, unix_ms
 from aether.audit.events import Recorder
 from aether.authority.grants import Grants, principal_of
 from aether.authority.making import Maker
 from aether.authority.model import Grant, InvalidGrant
-from aether.authority.parties import Sessions
 from aether.authority.rows import failure, grant_change
 from aether.authority.wire import UNAVAILABLE, grant_frame, grant_info
 from aether.errors import Refusal, StoreUnavailable
@@ -31,23 +30,16 @@ Op = pb.AuthorityGrantOperation
 class AuthorityService:
     """Answers ``authority_grant_op``.
 
+    :param maker: answers those that make grants.
     :param wall_clock: current Unix time in milliseconds.
     """
 
-    def __init__(
-        self,
-        grants: Grants,
-        access: Access,
-        sessions: Sessions,
-        recorder: Recorder,
-        wall_clock: Callable[[], int],
-        new_id: Callable[[], str],
-    ) -> None:
+    def __init__(self, maker: Maker, grants: Grants, recorder: Recorder, wall_clock: Callable[[], int]) -> None:
         self._grants = grants
         self._recorder = recorder
         self._wall_clock = wall_clock
         self._handlers: Mapping[int, Callable[[Caller, Any, pb.AuthorityGrantResponse], None]] = {
-            **Maker(grants, access, sessions, recorder, wall_clock, new_id).handlers,
+            **maker.handlers,
             Op.GET: self._get,
             Op.RENEW: self._renew,
             Op.REVOKE: self._revoke,

@@ -13,6 +13,7 @@ from aether.answers import Answer
 from aether.audit.trail import AuditTrail
 from aether.authority.continuation import Continuations
 from aether.authority.grants import Grants
+from aether.authority.making import Maker
 from aether.authority.model import Grant
 from aether.authority.request_service import RequestService
 from aether.authority.request_wire import event_frame
@@ -66,7 +67,8 @@ def compose_access(base: Foundation, trail: AuditTrail | None, given: Access | N
     engine.on_change.append(enforcement.on_change)
     grants = _compose_grants(base)
     control.grants = grants
-    service = AuthorityService(grants, control, base.directory, base.recorder, base.wall_clock, base.new_id)
+    maker = Maker(grants, control, base.directory, base.recorder, base.wall_clock, base.new_id)
+    service = AuthorityService(maker, grants, base.recorder, base.wall_clock)
     requests = _compose_requests(base, control, grants)
     return AccessParts(
         control,
