@@ -241,7 +241,7 @@ cdef bint _read(const char* data, Py_ssize_t size, Request* out) noexcept:
     if not _size(&cursor, end, &length) or cursor + length != end:
         return False
     out.op = GET
-    out.what = cursor
+    out.what = out.where = out.value = out.request_id = cursor
     out.what_size = out.where_size = out.value_size = out.request_id_size = 0
     while cursor < end:
         start = cursor
