@@ -28,6 +28,7 @@ DEPTH_MAX = 64
 """Generations that a recursive watch looks down."""
 FAMILY_MAX = 10_000
 REVIEWED_AT_ONCE = 100
+LATER_MAX = 64
 
 
 class Follower(Protocol):
@@ -53,6 +54,7 @@ class Watch:
 
     :ivar position: number of the last event it was sent, or was not to be sent.
     :ivar missed: something happened while it was reading.
+    :ivar later: what is not kept and came while it was reading, the newest of each kind.
     :ivar is_shedding: what is not kept is left out until the follower reads on, and it was told so.
     """
 
@@ -68,6 +70,7 @@ class Watch:
         self.is_live = False
         self.missed = False
         self.is_shedding = False
+        self.later: dict[str, bytes] = {}
 
 
 class Watches:
@@ -150,18 +153,26 @@ class Watches:
     def on_progress(self, task: Task, report: pb.ProgressReport, now_ms: int) -> None:
         """Progress is for those who watch just now, and not kept: a newer report replaces it."""
         for watch in self._watching(task) if self._by_id else ():
-            self._tell_now(watch, progress_frame(task, report, now_ms, watch.watch_id))
+            self._tell_now(watch, task.task_id, progress_frame(task, report, now_ms, watch.watch_id))
 
     def on_authority_request(self, task: Task, event: pb.AuthorityRequestEvent, now_ms: int) -> None:
         """News of a request that names the task, for those who watch just now: the request itself is kept elsewhere."""
         for watch in self._watching(task) if self._by_id else ():
-            self._tell_now(watch, authority_request_frame(task, event, now_ms, watch.watch_id))
+            frame = authority_request_frame(task, event, now_ms, watch.watch_id)
+            self._tell_now(watch, f"{event.request.request_id} {event.event_type}", frame)
 
-    def _tell_now(self, watch: Watch, frame: bytes) -> None:
-        """Now or never; a follower that has no room is told once that there was something (routing 4.7)."""
+    def _tell_now(self, watch: Watch, kind: str, frame: bytes) -> None:
+        """Now, or once what is stored has been read; a follower that has no room is told once that there was something
+        (routing 4.7).
+
+        :param kind: what a newer one replaces.
+        """
         if watch.follower.has_room and watch.is_live:
             watch.is_shedding = False
             watch.follower.put(Answer((frame,)))
+            return
+        if watch.follower.has_room and (kind in watch.later or len(watch.later) < LATER_MAX):
+            watch.later[kind] = frame
             return
         self._on_shed()
         if not watch.is_shedding and not watch.follower.has_room:
@@ -207,3 +218,6 @@ class Watches:
         # No checkpoint between this comparison and the switch: what happens is either stored and read, or told.
         if not page and not watch.missed:
             watch.is_live = True
+            later, watch.later = watch.later, {}
+            for frame in later.values():
+                watch.follower.put(Answer((frame,)))
