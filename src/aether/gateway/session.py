@@ -147,6 +147,8 @@ class Session:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             self.is_acknowledged = True
+            # What is said after the client knows that it is connected is for it, although it follows nothing yet.
+            tail = services.log.position
             self._call.send(ack)
             startups = services.tasks.startups
             context = startups.context(self.identity.key)
@@ -159,7 +161,8 @@ class Session:
                 wanted = topics_of(self.identity, competing=services.settings.competing_pools)
                 if self.identity.kind is PrincipalType.USER:
                     wanted += workspace_topics(self.identity.id, self.identity.workspace)
-                await self._outbound.subscriptions.open(wanted, self.identity, startups.hint_ms(self.identity.key))
+                hint_ms = startups.hint_ms(self.identity.key)
+                await self._outbound.subscriptions.open(wanted, self.identity, hint_ms, tail)
             except StoreUnavailable:
                 raise RpcError(StatusCode.INTERNAL, "failed to setup subscriptions") from None
             services.observer.connected(self)

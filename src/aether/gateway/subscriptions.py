@@ -84,9 +84,12 @@ class Subscriptions:
         self._lanes: dict[str, Lane] = {}
         self._workers: list[tuple[Group, Worker]] = []
 
-    async def open(self, wanted: list[Subscription], identity: Identity, hint_ms: int = 0) -> None:
+    async def open(
+        self, wanted: list[Subscription], identity: Identity, hint_ms: int = 0, tail: int | None = None
+    ) -> None:
         """Open all or none.
 
+        :param tail: position of the log at which those begin that begin now; None: the one it has by then.
         :param hint_ms: where a principal that never was here begins to resume, in Unix milliseconds (0: at the start).
         :raises StoreUnavailable: the log could not be read; nothing stays open.
         """
@@ -97,7 +100,7 @@ class Subscriptions:
                     worker = await self._groups.join(subscription.topic, self._port)
                     self._workers.append((worker.group, worker))
                 else:
-                    opened.append(await self._open_lane(subscription, identity, hint_ms))
+                    opened.append(await self._open_lane(subscription, identity, hint_ms, tail))
         except BaseException:
             for lane in opened:
                 lane.detach()
@@ -106,14 +109,14 @@ class Subscriptions:
             self._lanes[lane.topic.name] = lane
             lane.attach()
 
-    async def _open_lane(self, subscription: Subscription, identity: Identity, hint_ms: int) -> Lane:
+    async def _open_lane(self, subscription: Subscription, identity: Identity, hint_ms: int, tail: int | None) -> Lane:
         name = subscription.topic
         consumer = identity.key
         keeps_cursor = subscription.start not in (Start.LIVE, Start.ALL)
         position = await self._log.load_cursor(name, consumer) if keeps_cursor else None
         topic = self._log.topic(name)
         if position is None:
-            position = topic.last
+            position = topic.last if tail is None else min(topic.last, tail)
             if subscription.start in (Start.RESUME, Start.ALL):
                 position = await self._log.first_at_or_after(name, hint_ms) if hint_ms else 0
             if subscription.start is Start.TAIL:

@@ -30,6 +30,10 @@ class TopicLog(Topics, Protocol):
     def staged_bytes(self) -> int:
         """Bytes appended and not yet durable."""
 
+    @property
+    def position(self) -> int:
+        """That of the newest record of all topics; a later record of any topic has a higher one."""
+
     def append(self, name: str, frame: bytes) -> int:
         """Append without delivering; returns the position."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -24,6 +25,7 @@ from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
 from aether.errors import StoreUnavailable
+from aether.gateway import session
 from aether.proto import aether_pb2 as pb
 
 MIB = 1024 * 1024
@@ -869,6 +871,38 @@ async def test_progress_meanwhile_arrives_at_the_return(wire: Wire) -> None:
     alice.say(switch_workspace=on_w)
     assert (await alice.expect("progress_update")).summary == "missed"
     await alice.expect_nothing()
+
+
+async def test_what_is_said_after_the_ack_arrives(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when nothing is followed yet: whoever knows that it is connected may tell others to begin."""
+    speaker, go_on = await wire.connect(agent("speaker")), trio.Event()
+    original = session.config_snapshot
+
+    async def slow(*arguments: Any, **named: Any) -> bytes | None:
+        await go_on.wait()
+        return await original(*arguments, **named)
+
+    async def speak(text: str) -> None:
+        speaker.send("ga::w", text.encode())
+        speaker.say(progress=pb.ProgressReport(summary=text))
+        await speaker.expect("msg")
+        await speaker.settle()
+
+    await speak("before")
+    monkeypatch.setattr(session, "config_snapshot", slow)
+    peer = await wire.open()
+    peer.say(init=agent())
+    await peer.expect("connection_ack")
+    await speak("after")
+    go_on.set()
+    await peer.expect("config")
+    heard = {}
+    for _ in range(2):
+        message = await peer.receive()
+        heard[message.WhichOneof("payload")] = message
+    assert heard["msg"].msg.payload == b"after"
+    assert heard["progress_update"].progress_update.summary == "after"
+    await peer.expect_nothing()
 
 
 # --------------------------------------------------------------------------------------------------- observability

@@ -37,6 +37,10 @@ class MemoryLog:
             topic = self._topics[name] = Topic(name, self._head)
         return topic
 
+    @property
+    def position(self) -> int:
+        return int(self._head.position)
+
     def append(self, name: str, frame: bytes) -> int:
         self._times.append((self._head.position + 1, self._wall_clock()))
         return int(self.topic(name).append(frame))

@@ -95,6 +95,10 @@ class SqliteLog:
             self._topics[name] = topic
         return topic
 
+    @property
+    def position(self) -> int:
+        return int(self._head.position)
+
     def append(self, name: str, frame: bytes) -> int:
         return int(self.topic(name).append(frame))
 
