@@ -19,6 +19,7 @@ async def serve_native(port: int) -> None:
     import trio
 
     from aether.rpc.engine import create_server
+    from aether.rpc.listener import listen
     from aether.rpc.server import ServerCall
     from aether.rpc.status import frame
 
@@ -32,7 +33,7 @@ async def serve_native(port: int) -> None:
         call.flush()
         await ended.wait()
 
-    await create_server("native", {ECHO: echo}).serve(await trio.open_tcp_listeners(port, host="127.0.0.1"))
+    await create_server("native", {ECHO: echo}).serve(await listen("127.0.0.1", port))
 
 
 def serve_purerpc(port: int) -> None:

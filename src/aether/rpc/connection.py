@@ -276,6 +276,7 @@ class Driver:
         "_blocked",
         "_fd",
         "_leftover",
+        "_peer_leaves",
         "_ping_sent",
         "_read_ended",
         "_reading",
@@ -309,6 +310,7 @@ class Driver:
         """Descriptor on which the connection receives and sends itself; -1 = through the transport's methods."""
         self.poller = poller
         self._read_ended: trio.Event | None = None
+        self._peer_leaves = False
         self.limits = limits
         self.flush_set = flush_set
         self.call_type: Any = on_stream(call_type, engine.stream)
@@ -337,10 +339,10 @@ class Driver:
         self.nursery = nursery
         try:
             with self._reading:
-                self.flush()
                 if self.poller is not None and self.transport.fd >= 0:
                     await self._read_by_poller(self.poller)
                 else:
+                    self.flush()
                     await self._read_loop()
             if self.http2.terminating and not self.lost:
                 await self._say_goodbye()
@@ -370,7 +372,10 @@ class Driver:
         self._read_ended = trio.Event()
         poller.add(self.transport.fd, self)
         try:
-            self.on_readable()  # a TLS handshake may have taken more from the socket than it needed
+            # Most peers have said hello by now, so that our settings and the answer to theirs are one write. And a TLS
+            # handshake may have taken more from the socket than it needed.
+            self.on_readable()
+            self.flush()
             self.flush_set.flush_all()
             await self._read_ended.wait()
         finally:
@@ -398,6 +403,7 @@ class Driver:
             self.abort("internal error")
             return
         if events is None:
+            self._stop_polling()
             self._read_ended.set()
             return
         self.last_received = now
@@ -405,10 +411,19 @@ class Driver:
         if events:
             self.dispatch(events)
         if http2.terminating:
+            self._stop_polling()
             self._reading.cancel()
+
+    def _stop_polling(self) -> None:
+        """At once: the end of a transport stays readable, and `run` may have to wait for its turn."""
+        if self.poller is not None:
+            self.poller.remove(self.transport.fd)
 
     async def _say_goodbye(self) -> None:
         """Give a final GOAWAY a moment to reach the peer: closing with unread data would turn it into a TCP reset."""
+        if self._peer_leaves:  # and wants nothing any more
+            self.flush()
+            return
         self.close_reason = self.close_reason or "protocol error of the peer"
         with trio.move_on_after(GOODBYE_TIMEOUT):
             self.flush()
@@ -474,6 +489,7 @@ class Driver:
                     except Exception:
                         logger.exception("a confirmation callback failed")
             elif kind == GOAWAY:
+                self._peer_leaves = True
                 self.on_goaway(*value)
 
     def on_request(self, call: Any, headers: list[tuple[bytes, bytes]]) -> None:

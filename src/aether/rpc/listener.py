@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,9 +19,9 @@ class TlsSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listening socket and the TLS of its connections (None = plaintext)."""
+    """A listening socket, which does not block, and the TLS of its connections (None = plaintext)."""
 
-    socket: trio.socket.SocketType
+    socket: socket.socket
     tls: TlsSource | None = None
 
     @property
@@ -34,4 +35,11 @@ async def listen(
 ) -> list[Listener]:
     """Bind TCP sockets on every address of `host` (None = all interfaces; port 0 = any free one). Raises OSError."""
     listeners = await trio.open_tcp_listeners(port, host=host, backlog=backlog)
-    return [Listener(listener.socket, tls) for listener in listeners]
+    return [Listener(_plain(listener.socket), tls) for listener in listeners]
+
+
+def _plain(sock: trio.socket.SocketType) -> socket.socket:
+    """The socket under a trio socket, which is unusable afterwards."""
+    plain = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+    plain.setblocking(False)
+    return plain

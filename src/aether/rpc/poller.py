@@ -67,14 +67,17 @@ class Poller:
         fd = self._epoll.fileno()
         clock = time.monotonic
         last = clock()
+        was_alone = False
         try:
             task_status.started()
             while True:
                 await trio.lowlevel.wait_readable(fd)
                 self._round(0)
                 now, last = last, clock()
-                if last - now < QUICK_S:
+                # A task that was made runnable before has its turn in this pass, and may come after this one.
+                if was_alone and last - now < QUICK_S:
                     last = self._linger(last)
+                was_alone = not trio.lowlevel.current_statistics().tasks_runnable
         finally:
             self._epoll.close()
 

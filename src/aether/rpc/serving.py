@@ -11,6 +11,7 @@ import errno
 import heapq
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from aether.rpc import poller
 from aether.rpc.connection import Call, Driver, FlushSet
 from aether.rpc.http2 import CANCEL, REFUSED_STREAM, Http2
 from aether.rpc.limits import Limits
+from aether.rpc.listener import Listener, TlsSource
 from aether.rpc.metadata import Metadata, decode_metadata, parse_timeout
 from aether.rpc.poller import Poller
 from aether.rpc.server import Handler, Health, Peer, rpc_error_in
@@ -29,6 +31,8 @@ from aether.rpc.transport import MemoryTransport, SocketTransport, Transport, me
 
 logger = logging.getLogger("aether.rpc")
 
+ACCEPT_BATCH = 32
+"""Connections taken before those that are there get their turn."""
 ACCEPT_RETRY = 0.1
 """Seconds to wait after accept failed for lack of descriptors or memory."""
 ACCEPT_ERRNOS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
@@ -228,7 +232,7 @@ class Server:
         self._sequence = 0
         self._accepting = trio.CancelScope()
         self._serving: trio.CancelScope | None = None
-        self._handshakes = 0
+        self._sockets = 0
         self.changed = trio.lowlevel.ParkingLot()
         """Tasks that wait for calls or connections to end."""
         self.poller: Poller | None = None
@@ -251,13 +255,9 @@ class Server:
     # ---- serving
 
     async def serve(
-        self, listeners: Sequence[Any], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, listeners: Sequence[Listener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Serve until cancelled or drained. `listeners` are `Listener`s (see `aether.rpc.listener`) or
-        trio.SocketListeners.
-
-        The listeners are closed on the way out.
-        """
+        """Serve until cancelled or drained. The listeners are closed on the way out."""
         async with trio.open_nursery() as nursery:
             self._serving = nursery.cancel_scope
             nursery.start_soon(self._watch)
@@ -278,49 +278,47 @@ class Server:
             await self._wait_idle()
             nursery.cancel_scope.cancel()
 
-    async def _accept(self, listener: Any, nursery: trio.Nursery) -> None:
-        tls = getattr(listener, "tls", None)
+    async def _accept(self, listener: Listener, nursery: trio.Nursery) -> None:
+        """Take connections as they come, several at a time when many do."""
         while True:
-            try:
-                sock, address = await listener.socket.accept()
-            except OSError as error:
-                if error.errno in ACCEPT_ERRNOS:
-                    logger.warning("accept failed, waiting", extra={"errno": error.errno})
-                    await trio.sleep(ACCEPT_RETRY)
+            await trio.lowlevel.wait_readable(listener.socket)
+            for _ in range(ACCEPT_BATCH):
+                try:
+                    sock, address = listener.socket.accept()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    if error.errno in ACCEPT_ERRNOS:
+                        logger.warning("accept failed, waiting", extra={"errno": error.errno})
+                        await trio.sleep(ACCEPT_RETRY)
+                        break
+                    if error.errno in (errno.ECONNABORTED, errno.EPROTO, errno.EINTR):
+                        continue
+                    raise
+                if self._sockets >= self.limits.max_connections:
+                    sock.close()
                     continue
-                if error.errno in (errno.ECONNABORTED, errno.EPROTO, errno.EINTR):
-                    continue
-                raise
-            if len(self._drivers) + self._handshakes >= self.limits.max_connections:
-                sock.close()
-                continue
-            nursery.start_soon(self._serve_socket, sock, address, tls)
+                self._sockets += 1
+                nursery.start_soon(self._serve_socket, sock, address, listener.tls)
 
-    async def _serve_socket(self, sock: trio.socket.SocketType, address: Any, tls: Any) -> None:
-        raw = _detach(sock)
+    async def _serve_socket(self, sock: socket.socket, address: Any, tls: TlsSource | None) -> None:
         name = peer_name(address)
+        transport: Transport | None = None
         try:
-            transport: Transport = SocketTransport(raw)
-        except OSError:
-            raw.close()
-            return
-        try:
+            transport = SocketTransport(sock)
             certificate = None
             if tls is not None:
-                self._handshakes += 1
-                try:
-                    transport, certificate = await self._handshake(transport, tls)
-                finally:
-                    self._handshakes -= 1
+                transport, certificate = await self._handshake(transport, tls)
             await self.serve_stream(transport, Peer(name, certificate))
         except (OSError, ssl.SSLError, trio.TooSlowError) as error:
             logger.info("connection failed before HTTP/2", extra={"peer": name, "error": type(error).__name__})
         except Exception:
             logger.exception("a connection failed", extra={"peer": name})
         finally:
-            transport.close()
+            self._sockets -= 1
+            (transport or sock).close()
 
-    async def _handshake(self, transport: Transport, tls: Any) -> tuple[Transport, bytes | None]:
+    async def _handshake(self, transport: Transport, tls: TlsSource) -> tuple[Transport, bytes | None]:
         from aether.rpc.tls import TlsTransport
 
         secured = TlsTransport.server(transport, tls.context())
@@ -441,11 +439,3 @@ async def _outcome(call: IncomingCall, handler: Handler) -> RpcError | None:
             logger.exception("a handler failed", extra={"path": call.path})
         return RpcError(StatusCode.INTERNAL, "internal error")
     return None
-
-
-def _detach(sock: trio.socket.SocketType) -> Any:
-    """The stdlib socket of a trio socket, which is unusable afterwards."""
-    import socket as stdlib
-
-    family, kind, proto = sock.family, sock.type, sock.proto
-    return stdlib.socket(family, kind, proto, fileno=sock.detach())

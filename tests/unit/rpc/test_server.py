@@ -10,6 +10,8 @@ import trio
 import trio.testing
 from services import PATIENCE, Service, connect, connect_stream, in_memory, make_server, running, unary
 
+from aether.rpc import poller
+from aether.rpc.connection import Driver
 from aether.rpc.limits import Limits
 from aether.rpc.server import Peer, ServerCall
 from aether.rpc.serving import Server
@@ -19,6 +21,8 @@ from aether.rpc.transport import MemoryTransport, memory_pair
 pytestmark = pytest.mark.usefixtures("engines")
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+GOODBYE = bytes([0, 0, 8, 7, 0, 0, 0, 0, 0]) + bytes(8)
 
 
 async def failing(channel: Any, path: str, message: bytes = b"", **options: Any) -> RpcError:
@@ -624,6 +628,31 @@ async def test_connection_limit(service: Service) -> None:
             async with connect("127.0.0.1", port) as three:
                 with trio.fail_after(PATIENCE):
                     assert (await failing(three, "/t/Unary", b"ab")).code is StatusCode.UNAVAILABLE
+
+
+@pytest.mark.skipif(not poller.available, reason="epoll is Linux's")
+@pytest.mark.parametrize("farewell", [b"", GOODBYE], ids=["end", "goaway"])
+async def test_the_end_of_a_connection_is_read_once(
+    service: Service, farewell: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays readable until the connection's task has had its turn."""
+    reads: list[Driver] = []
+    read = Driver.on_readable
+    monkeypatch.setattr(Driver, "on_readable", lambda driver: (reads.append(driver), read(driver))[1])
+    monkeypatch.setattr(poller, "QUICK_S", 60)  # the poller thinks that much is going on, and lingers
+    async with running(service.handlers) as (server, listener):
+        for _ in range(20):
+            reads.clear()
+            stream = await trio.open_tcp_stream("127.0.0.1", listener.address[1])
+            await stream.send_all(PREFACE + SETTINGS)
+            await stream.receive_some()  # its settings: it has a task by now
+            if farewell:
+                await stream.send_all(farewell)
+            await stream.aclose()
+            with trio.fail_after(PATIENCE):
+                while server._drivers:
+                    await server.changed.park()
+            assert len(reads) <= 5
 
 
 async def test_garbage_connections_do_not_disturb_others(service: Service, caplog: pytest.LogCaptureFixture) -> None:
