@@ -104,7 +104,11 @@ def test_a_touched_log_is_found(ruled: Path, audit: Run) -> None:
     assert audit("verify").returncode == 0
     with sqlite3.connect(ruled / "aether.db") as writer:
         writer.execute("DELETE FROM audit WHERE number = (SELECT max(number) FROM audit)")
-    assert audit("verify").returncode == 0, "a cut at the end does not show by itself"
+    assert (done := audit("verify")).returncode == 1
+    assert "and what was after it are missing" in done.stderr
+    with sqlite3.connect(ruled / "aether.db") as writer:
+        writer.execute("DELETE FROM meta WHERE name = 'audit_length'")
+    assert audit("verify").returncode == 0, "whoever hides that too is found only by what was noted"
     done = audit("verify", "--noted", noted)
     assert (done.returncode, "is not the one that was noted" in done.stderr) == (1, True)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aether.audit.store import GENESIS, Row, chain_hash
+from aether.audit.store import FIELDS, GENESIS, Row, chain_hash
 
 __all__ = ["TRIMMED", "Finding", "Verifier"]
 
@@ -26,7 +26,8 @@ class Finding:
 class Verifier:
     """Feed it all rows in order; then :meth:`finish`.
 
-    What it cannot see is a cut at the end: compare the head with one that was noted elsewhere.
+    A cut at the end shows against the length that the file keeps beside the rows. Who changed that too is found only by
+    comparing the head with one that was noted elsewhere.
     """
 
     def __init__(self) -> None:
@@ -61,6 +62,9 @@ class Verifier:
 
     def _look(self, row: Row) -> None:
         self.rows += 1
+        if not _is_plain(row):
+            self._finding = Finding(row.number, "has values that the gateway does not write")
+            return
         if self._last is None:
             self._first = row
         else:
@@ -77,11 +81,20 @@ class Verifier:
         self._time_us = row.time_us
         self._last = (row.number, row.hash)
         if row.operation == TRIMMED and row.kind == "admin":
-            kept = json.loads(row.metadata)
-            self._anchors[kept["through"]] = kept["hash"]
+            self._keep_anchor(row.metadata)
 
-    def finish(self) -> Finding | None:
-        """What is wrong first, or None. The first row must follow the genesis or a recorded removal."""
+    def _keep_anchor(self, metadata: str) -> None:
+        try:
+            kept = json.loads(metadata)
+            self._anchors[kept["through"]] = kept["hash"]
+        except (ValueError, TypeError, KeyError):
+            return  # it was changed, which its hash tells
+
+    def finish(self, length: int = 0) -> Finding | None:
+        """What is wrong first, or None. The first row must follow the genesis or a recorded removal.
+
+        :param length: number of the last row that was ever written, as far as known.
+        """
         first = self._first
         if first is not None:
             anchor = self._anchors.get(first.number - 1)
@@ -89,4 +102,15 @@ class Verifier:
                 return Finding(first.number - 1, "and what was before it are missing")
             if first.hash != chain_hash(anchor, first):
                 return Finding(first.number, "does not fit to what was before, or was changed")
+        if self._finding is None and self.head[0] < length:
+            return Finding(self.head[0] + 1, "and what was after it are missing")
         return self._finding
+
+
+_TEXTS = [name for name in FIELDS if name not in ("number", "time_us", "success")]
+
+
+def _is_plain(row: Row) -> bool:
+    """Whether every field has its type. A text that was stored as bytes has the same hash, and no query finds it."""
+    numbers = type(row.number) is int and row.number > 0 and type(row.time_us) is int
+    return numbers and type(row.success) is bool and all(type(getattr(row, name)) is str for name in _TEXTS)

@@ -107,14 +107,14 @@ class AuditTrail:
         self._on_denied = on_denied
         self._seen: set[tuple[str, str, str, str, str, str]] = set()
         self._left_out = 0
-        self._time_us = 0
 
     # ------------------------------------------------------------------------------------------------- writing
 
     def record(self, event: Event) -> None:
         """See :meth:`aether.audit.events.Recorder.record`."""
         self.ticket = self._append(event)
-        if not event.success and self._on_denied is not None:
+        # What a client says of its own failures is no refusal.
+        if not event.success and event.source == "gateway" and self._on_denied is not None:
             self._on_denied(event.canonical_id)
 
     def routine(self, event: Event) -> None:
@@ -165,13 +165,13 @@ class AuditTrail:
 
     def _append(self, event: Event) -> int:
         number, before = self.store.head
-        # Numbers order rows, times must agree with them even when the clock is set back.
-        self._time_us = max(self._time_us, self._wall_clock() * 1000)
+        # Numbers order rows, times must agree with them even when the clock is set back, also while we were not there.
+        time_us = max(self.store.time_us, self._wall_clock() * 1000)
         actor = (event.actor_type, event.canonical_id)
         lineage = event.lineage
         row = (
             number + 1,
-            self._time_us,
+            time_us,
             event.kind,
             _cut(event.operation),
             event.success,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 import sqlite3
 import time
@@ -18,7 +19,7 @@ from aether.audit.chain import Verifier
 from aether.audit.store import Filter, Row
 from aether.audit.trail import KINDS
 from aether.cli.remote import show
-from aether.storage.sqlite.audit import open_offline, read_rows, select_rows
+from aether.storage.sqlite.audit import length, open_offline, read_rows, select_rows
 
 __all__ = ["audit"]
 
@@ -62,19 +63,19 @@ def audit() -> None:
 def verify(data_dir: Path, noted: str | None) -> None:
     """Check that no row was changed, removed, moved or put in.
 
-    A cut at the end shows only against a head that was noted elsewhere, as this command prints it. Exit code 1:
-    somebody touched the log.
+    Who also changed how long the file says the log is, or made the whole chain anew, is found only against a head that
+    was noted elsewhere, as this command prints it. Exit code 1: somebody touched the log.
     """
     number, _, wanted = (noted or "0:").partition(":")
     if not number.isdigit():
         raise click.BadParameter("a number and a hash, as this command prints them", param_hint="--noted")
     verifier = Verifier()
     with _open(data_dir) as reader:
-        after = 0
+        after = -math.inf  # rows that were put in may have any number
         while rows := read_rows(reader, after, BLOCK):
             after = rows[-1].number
             verifier.feed(rows, remember=frozenset({int(number)}))
-    finding = verifier.finish()
+        finding = verifier.finish(length(reader))
     if finding is not None:
         raise SystemExit(f"row {finding.number} {finding.problem}")
     if noted and verifier.hash_of(int(number)) != wanted:
@@ -168,11 +169,11 @@ def _open(directory: Path) -> Iterator[sqlite3.Connection]:
         raise SystemExit(f"{directory} is not the data directory of a gateway; name that with --data-dir")
     try:
         reader = open_offline(path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError, TypeError) as error:  # also a journal that cannot be unpacked
         raise SystemExit(f"{path} cannot be read: {error}") from None
     try:
         yield reader
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         raise SystemExit(f"{path} cannot be read: {error}") from None
     finally:
         reader.close()

@@ -11,6 +11,7 @@ from tests.integration.protocol.test_audit import rows
 from tests.support.wire import Wire, agent, orchestrator
 
 from aether import Config, Gateway
+from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
 
 BURST = 5
@@ -41,6 +42,14 @@ async def test_the_refused_are_not_heard_for_a_while(wire: Wire) -> None:
     await peer.expect_error("ERR_RATE_LIMITED", retryable=True)
     assert await rows(admin, operation="kv_get", only_failures=True) == recorded
     await kv_denied(other, kv(K.GET, K.GLOBAL))  # nobody else is concerned
+
+
+async def test_failures_that_somebody_reports_are_no_refusals(wire: Wire) -> None:
+    peer = await wire.connect(agent())
+    for _ in range(2 * BURST):
+        peer.say(submit_audit_event=pb.SubmitAuditEventRequest(event_type="custom", operation="job", success=False))
+        assert (await peer.expect("submit_audit_event_response")).success
+    await kv_allowed(peer, kv(K.PUT, K.GLOBAL_EXCLUSIVE, value=b"1"))
 
 
 async def test_a_new_stream_makes_no_difference(wire: Wire) -> None:

@@ -29,12 +29,13 @@ class MemoryAudit:
 
     def __init__(self) -> None:
         self.head = (0, GENESIS)
+        self.time_us = 0
         self.staged = 0
         self.rows: list[Row] = []
 
     def append(self, row: Row) -> int:
         self.rows.append(row)
-        self.head = (row.number, row.hash)
+        self.head, self.time_us = (row.number, row.hash), row.time_us
         return 0
 
     async def query(self, wanted: Filter, limit: int, offset: int) -> tuple[int, Sequence[Row]]:

@@ -11,10 +11,14 @@ from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.journal import Rows, read_journal
 from aether.storage.sqlite.rows import insert_rows
 
-__all__ = ["SqliteAudit", "open_offline", "read_rows", "select_rows"]
+__all__ = ["SqliteAudit", "length", "open_offline", "read_rows", "select_rows"]
 
 _COLUMNS = ", ".join(FIELDS)
 _INTO = f"audit ({_COLUMNS})"
+_META = "meta (name, value)"
+_LENGTH = "audit_length"
+"""Name of the number of the last row in ``meta``, in the same commit as the row: a log that was cut at its end shows."""
+_REPLACE = "ON CONFLICT DO UPDATE SET value = excluded.value"
 _READ = f"SELECT {_COLUMNS} FROM audit WHERE number > ? ORDER BY number LIMIT ?"
 _EQUAL = {
     "kind": "kind",
@@ -37,8 +41,10 @@ class SqliteAudit:
         self._database = database
         self._staged: list[Row] = []
         self._committing = 0
-        last = database.reader.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
-        self.head: tuple[int, str] = tuple(last) if last else (0, GENESIS)
+        last = database.reader.execute("SELECT number, hash, time_us FROM audit ORDER BY number DESC LIMIT 1")
+        number, hash_, self.time_us = last.fetchone() or (0, GENESIS, 0)
+        # Where the end is missing the numbers go on behind it, so that the gap stays for everybody to see.
+        self.head = max(number, length(database.reader)), hash_
 
     @property
     def staged(self) -> int:
@@ -47,7 +53,7 @@ class SqliteAudit:
     def append(self, row: Row) -> int:
         self._database.check()
         self._staged.append(row)
-        self.head = (row.number, row.hash)
+        self.head, self.time_us = (row.number, row.hash), row.time_us
         return self._database.touch(self)
 
     def stage(self) -> Iterable[Rows]:
@@ -55,6 +61,7 @@ class SqliteAudit:
         if self._staged:
             staged, self._staged = self._staged, []
             yield Rows(_INTO, staged)
+            yield Rows(_META, [(_LENGTH, staged[-1].number)], _REPLACE)
 
     def on_committed(self) -> None:
         self._committing = 0
@@ -90,8 +97,14 @@ class SqliteAudit:
         await self._database.wait_moved(self._database.latest_ticket)
 
 
-def read_rows(reader: sqlite3.Connection, after: int, limit: int) -> list[Row]:
-    """Rows by number, from the one after ``after``."""
+def length(reader: sqlite3.Connection) -> int:
+    """The number of the last row that was ever written, as the file has it beside the rows; 0 where it says nothing."""
+    row = reader.execute("SELECT value FROM meta WHERE name = ?", (_LENGTH,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_rows(reader: sqlite3.Connection, after: float, limit: int) -> list[Row]:
+    """Rows by number, from the one after ``after``; from the first of all, whatever its number, behind minus infinity."""
     return [_row(values) for values in reader.execute(_READ, (after, limit))]
 
 
@@ -145,7 +158,8 @@ def _conditions(wanted: Filter) -> tuple[list[str], list[str | int]]:
 
 def _row(values: Sequence[object]) -> Row:
     row = dict(zip(FIELDS, values, strict=True))
-    row["success"] = bool(row["success"])
+    if row["success"] in (0, 1):  # anything else was not written by us, and shows in the chain
+        row["success"] = bool(row["success"])
     return Row(**row)  # type: ignore[arg-type]
 
 
@@ -158,9 +172,8 @@ def open_offline(path: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
     connection.execute("BEGIN")  # one moment of the table and of the journal
-    late = [
-        row for _, batch, _ in read_journal(connection) for rows in batch if rows.into == _INTO for row in rows.rows
-    ]
+    journal = [rows for _, batch, _ in read_journal(connection) for rows in batch]
+    late = [row for rows in journal if rows.into == _INTO for row in rows.rows]
     if late:
         connection.execute(f"CREATE TEMP TABLE late_audit ({_COLUMNS})")
         for statement in insert_rows(f"late_audit ({_COLUMNS})", late):
