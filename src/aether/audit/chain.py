@@ -107,10 +107,9 @@ class Verifier:
         return self._finding
 
 
-_TEXTS = [name for name in FIELDS if name not in ("number", "time_us", "success")]
+_TYPES: list[type] = [{"number": int, "time_us": int, "success": bool}.get(name, str) for name in FIELDS]
 
 
 def _is_plain(row: Row) -> bool:
     """Whether every field has its type. A text that was stored as bytes has the same hash, and no query finds it."""
-    numbers = type(row.number) is int and row.number > 0 and type(row.time_us) is int
-    return numbers and type(row.success) is bool and all(type(getattr(row, name)) is str for name in _TEXTS)
+    return row.number > 0 and all(type(value) is wanted for value, wanted in zip(row, _TYPES, strict=True))

@@ -103,8 +103,8 @@ class Filter:
 class AuditStore(Protocol):
     """Appending is synchronous, part of the batch that is being filled; reading sees what was appended before.
 
-    :ivar head: number and hash of the last row, ``(0, GENESIS)`` in an empty log. The number is higher where rows at the
-        end were taken away: the next one then leaves a gap.
+    :ivar head: number and hash of the last row, ``(0, GENESIS)`` in an empty log. The number is higher where rows at
+        the end were taken away: the next one then leaves a gap.
     :ivar time_us: time of the last row, 0 in an empty log.
     :ivar staged: rows that are appended and not yet durable.
     """

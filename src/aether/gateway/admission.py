@@ -48,7 +48,11 @@ def over_quota(identity: Identity, services: Services) -> RpcError | None:
 
 def _access_denied(identity: Identity, session_id: str, services: Services) -> RpcError | None:
     decision = may_be_connected(identity, session_id, services.access)
-    return None if decision.allowed else RpcError(StatusCode.PERMISSION_DENIED, f"access denied: {decision.reason}")
+    if decision.allowed:
+        return None
+    tier = decision.reason.partition(": ")[0]  # what follows names rules and groups, which is for the audit log
+    text = f"access denied: {tier}: no right to read workspace {identity.workspace}"
+    return RpcError(StatusCode.PERMISSION_DENIED, text)
 
 
 def withdrawn(claim: Claim, session_id: str, services: Services) -> RpcError | None:

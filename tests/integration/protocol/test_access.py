@@ -24,7 +24,7 @@ from tests.support.wire import (
 
 from aether import Config, Gateway
 from aether.proto import aether_pb2 as pb
-from aether.rpc.status import StatusCode
+from aether.rpc.status import RpcError, StatusCode
 
 Op = pb.ACLOperation
 ALICE = ("user", "alice")
@@ -127,6 +127,19 @@ async def test_a_denied_connect_leaves_nothing_behind(wire: Wire, admin: Admin) 
     await wire.connect(agent(workspace="ws1"))
 
 
+async def test_a_denied_connect_names_no_rule(wire: Wire, admin: Admin) -> None:
+    """What others are in which groups, and what those may, is for the audit log."""
+    await admin.do(Op.CREATE_GROUP, group_request=pb.ACLGroupRequest(name="suspects"))
+    member = pb.ACLGroupMemberRequest(member_type="agent", member_id=ME)
+    await admin.do(Op.ADD_GROUP_MEMBER, name="suspects", member_request=member)
+    await admin.grant(("group", "suspects"), ("workspace", "ws1"), 0)
+    peer = await wire.open()
+    peer.say(init=agent(workspace="ws1"))
+    with pytest.raises(RpcError) as refusal:
+        await peer.receive()
+    assert refusal.value.message == "access denied: Explicit rule: no right to read workspace ws1"
+
+
 async def test_a_denied_switch_changes_nothing(wire: Wire, admin: Admin) -> None:
     """2."""
     await admin.grant(ALICE, ("workspace", "ws1"), 0)
@@ -182,7 +195,8 @@ async def test_the_first_tier_decides(wire: Wire, admin: Admin) -> None:
 async def test_a_wildcard_denies_all_of_a_type(wire: Wire, admin: Admin) -> None:
     """5."""
     await admin.grant(("wildcard", "_any_agent"), ("workspace", "*"), 0)
-    await wire.refused(agent(), StatusCode.PERMISSION_DENIED, "access denied: Wildcard any-resource rule: ")
+    text = "access denied: Wildcard any-resource rule: no right to read workspace w"
+    await wire.refused(agent(), StatusCode.PERMISSION_DENIED, text)
     await wire.connect(user())
     await wire.connect(task("t"))
 

@@ -17,7 +17,7 @@ _COLUMNS = ", ".join(FIELDS)
 _INTO = f"audit ({_COLUMNS})"
 _META = "meta (name, value)"
 _LENGTH = "audit_length"
-"""Name of the number of the last row in ``meta``, in the same commit as the row: a log that was cut at its end shows."""
+"""The number of the last row, in the same commit as the row: a log that was cut at its end shows."""
 _REPLACE = "ON CONFLICT DO UPDATE SET value = excluded.value"
 _READ = f"SELECT {_COLUMNS} FROM audit WHERE number > ? ORDER BY number LIMIT ?"
 _EQUAL = {
@@ -42,7 +42,8 @@ class SqliteAudit:
         self._staged: list[Row] = []
         self._committing = 0
         last = database.reader.execute("SELECT number, hash, time_us FROM audit ORDER BY number DESC LIMIT 1")
-        number, hash_, self.time_us = last.fetchone() or (0, GENESIS, 0)
+        number, hash_, time_us = last.fetchone() or (0, GENESIS, 0)
+        self.time_us = int(time_us)
         # Where the end is missing the numbers go on behind it, so that the gap stays for everybody to see.
         self.head = max(number, length(database.reader)), hash_
 
@@ -104,7 +105,7 @@ def length(reader: sqlite3.Connection) -> int:
 
 
 def read_rows(reader: sqlite3.Connection, after: float, limit: int) -> list[Row]:
-    """Rows by number, from the one after ``after``; from the first of all, whatever its number, behind minus infinity."""
+    """Rows by number, from the one after ``after``; behind minus infinity from the first, whatever its number."""
     return [_row(values) for values in reader.execute(_READ, (after, limit))]
 
 
