@@ -581,12 +581,21 @@ cdef class Lane:
         else:
             self.port.outbound.on_lane_behind(self)
 
-    def detach(self):
-        """Leave the topic and give up the cursor; idempotent."""
+    @property
+    def keeps_cursor(self):
+        """Whether the place is remembered when the session is over."""
+        return self.commit is not None
+
+    def leave(self):
+        """Leave the topic; what was handed over may still be confirmed, and the lane be attached again; idempotent."""
         self.live = False
-        self.commit = None
         if self in self.topic.lanes:
             self.topic.lanes.remove(self)
+
+    def detach(self):
+        """Leave the topic and give up the cursor; idempotent."""
+        self.commit = None
+        self.leave()
 
 
 cdef class Edge:

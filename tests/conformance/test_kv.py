@@ -252,3 +252,13 @@ async def test_values_survive_a_restart(persistent_adapter: str, tmp_path: Path,
 
 async def test_errors_are_of_one_family() -> None:
     assert all(issubclass(error, KVError) for error in (InvalidArgument, NotAnInteger, Overflow, WrongType))
+
+
+async def test_a_key_that_is_written_again_after_its_life_counts_once(stores: Stores) -> None:
+    """Or leases that come and go would fill a namespace (weakness 16)."""
+    for settled in (True, False, True):
+        assert (await run(stores, Op.SET_NX, value=b"v", ttl_s=1)).applied
+        if settled:
+            await stores.settle()
+        assert await stores.kv.count(HERE) == 1
+        stores.clock.advance(2)

@@ -63,7 +63,8 @@ class Inbox:
         while not self.items:
             if self.closed:
                 raise StopAsyncIteration
-            self._changed = trio.Event()
+            if self._changed.is_set():  # else others wait for it already
+                self._changed = trio.Event()
             await self._changed.wait()
         size, item = self.items.popleft()
         self.size -= size
@@ -113,6 +114,7 @@ class Recent(Sequence[T]):
         while not self._items:
             if self._closed:
                 raise StopAsyncIteration
-            self._changed = trio.Event()
+            if self._changed.is_set():
+                self._changed = trio.Event()
             await self._changed.wait()
         return self._items.popleft()

@@ -57,6 +57,8 @@ class CatchUp:
             except StoreUnavailable:
                 await trio.sleep(RETRY_S)
                 return False
+            if lane not in lane.topic.lanes:  # left meanwhile
+                return True
             if not page:
                 lane.sent = max(lane.sent, last)  # retention took everything up to there
             before = self._port.delivered

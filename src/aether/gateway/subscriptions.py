@@ -19,6 +19,9 @@ from aether.messaging.progress import ProgressFilter
 
 __all__ = ["Start", "Subscription", "Subscriptions", "topics_of", "workspace_topics"]
 
+LEFT_MAX = 64
+"""Lanes a session has left and might come back to; of the oldest what was not confirmed may come again."""
+
 
 class Start(enum.Enum):
     RESUME = "resume"
@@ -75,13 +78,18 @@ def workspace_topics(user: str, workspace: str) -> list[Subscription]:
 
 
 class Subscriptions:
-    """The lanes of one session. Opening may wait for the log; closing never does."""
+    """The lanes of one session. Opening may wait for the log; closing never does.
+
+    A lane that is left during the session is kept for a while: what it was sent may not be confirmed yet, and would
+    come a second time if the session came back to the topic and began at the committed cursor.
+    """
 
     def __init__(self, port: Port, log: TopicLog, groups: Groups) -> None:
         self._port = port
         self._log = log
         self._groups = groups
         self._lanes: dict[str, Lane] = {}
+        self._left: dict[str, Lane] = {}
         self._workers: list[tuple[Group, Worker]] = []
 
     async def open(
@@ -96,6 +104,8 @@ class Subscriptions:
         opened: list[Lane] = []
         try:
             for subscription in wanted:
+                if subscription.topic in self._lanes:
+                    continue
                 if subscription.start is Start.COMPETE:
                     worker = await self._groups.join(subscription.topic, self._port)
                     self._workers.append((worker.group, worker))
@@ -103,14 +113,18 @@ class Subscriptions:
                     opened.append(await self._open_lane(subscription, identity, hint_ms, tail))
         except BaseException:
             for lane in opened:
-                lane.detach()
+                if self._left.get(lane.topic.name) is not lane:
+                    lane.detach()
             raise
         for lane in opened:
+            self._left.pop(lane.topic.name, None)
             self._lanes[lane.topic.name] = lane
             lane.attach()
 
     async def _open_lane(self, subscription: Subscription, identity: Identity, hint_ms: int, tail: int | None) -> Lane:
         name = subscription.topic
+        if (left := self._left.get(name)) is not None:
+            return left
         consumer = identity.key
         keeps_cursor = subscription.start not in (Start.LIVE, Start.ALL)
         position = await self._log.load_cursor(name, consumer) if keeps_cursor else None
@@ -133,12 +147,23 @@ class Subscriptions:
     def close(self, names: list[str]) -> None:
         """Leave some topics."""
         for name in names:
-            if lane := self._lanes.pop(name, None):
+            lane = self._lanes.pop(name, None)
+            if lane is None:
+                continue
+            if lane.keeps_cursor:
+                lane.leave()
+                self._left[name] = lane
+            else:
                 lane.detach()
+        while len(self._left) > LEFT_MAX:
+            self._left.pop(next(iter(self._left))).detach()
 
     def close_all(self) -> None:
-        """Leave every topic and group; idempotent."""
-        self.close(list(self._lanes))
+        """Leave every topic and group, and give up their cursors; idempotent."""
+        for lane in (*self._lanes.values(), *self._left.values()):
+            lane.detach()
+        self._lanes.clear()
+        self._left.clear()
         workers, self._workers = self._workers, []
         for group, worker in workers:
             group.leave(worker)

@@ -13,7 +13,8 @@ _LIMITS = {
     2: (Code.WORKSPACE_RATE_LIMITED, "workspace {workspace} message rate limit exceeded"),
     3: (
         Code.QUOTA,
-        "quota exceeded for message_rate in workspace '{workspace}' (identity: {identity}): limit {limit:g}",
+        "quota exceeded for message_rate in workspace '{workspace}' (identity: {identity}): "
+        "current {limit:g}, limit {limit:g}",
     ),
 }
 

@@ -54,6 +54,28 @@ async def test_a_refusal_is_raised_where_the_sender_confirms(target: str | Gatew
         await a.confirm()  # a refusal is raised once
 
 
+async def test_several_may_take_messages_and_refusals(target: str | Gateway) -> None:
+    """Each is for one of them, and all hear of the end."""
+    taken: list[object] = []
+    everything = trio.Event()
+
+    async def take(source: AsyncIterator[object]) -> None:
+        async for item in source:
+            taken.append(item)
+            if len(taken) == 8:
+                everything.set()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery, agent(target, "a") as me:
+            for source in (me, me, me.errors, me.errors):
+                nursery.start_soon(take, source)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(4):
+                for topic in ("ag::w::i::a", "nonsense"):
+                    await me.send(topic, b"%d" % number)
+            await everything.wait()
+
+
 async def test_refusals_can_be_waited_for(target: str | Gateway) -> None:
     codes = []
 

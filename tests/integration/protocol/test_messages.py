@@ -401,7 +401,7 @@ async def test_the_quota_of_an_identity(tmp_path: Path, engine: str) -> None:
             peer = await wire.connect(agent())
             peer.write(*[pb.UpstreamMessage(send=pb.SendMessage(target_topic=ME)) for _ in range(6)])
             assert await peer.expect_payloads(5) == [b""] * 5
-            error = await peer.expect_error("ERR_QUOTA_001", "limit 5", retryable=True)
+            error = await peer.expect_error("ERR_QUOTA_001", "current 5, limit 5", retryable=True)
             assert error.retry_after_ms == 1000
             assert errors_counted(gateway) == {"quota_exceeded": 1}
             with trio.fail_after(PATIENCE_S):
@@ -757,6 +757,53 @@ async def test_a_switch_changes_the_lanes_of_the_workspace_only(wire: Wire) -> N
     sender.send("gu::ws2", b"left")
     await sender.settle()
     await alice.expect_nothing()
+
+
+async def test_coming_back_repeats_nothing(wire: Wire) -> None:
+    """routing 6, 60: also when it is not confirmed yet that what was sent before has arrived."""
+    alice, sender = await wire.connect(user()), await wire.connect(service())
+    on_w, elsewhere = (pb.SwitchWorkspace(new_workspace_id=name) for name in ("w", "x"))
+    alice.say(switch_workspace=on_w)
+    await alice.settle()
+    for number in range(5):
+        sender.send("gu::w", b"%d" % number)
+        assert await alice.expect_payloads(1) == [b"%d" % number]
+        alice.say(switch_workspace=elsewhere)
+        alice.say(switch_workspace=on_w)
+        await alice.settle()
+    alice.say(switch_workspace=elsewhere)
+    await alice.settle()
+    sender.send("gu::w", b"missed")
+    await sender.settle()
+    alice.say(switch_workspace=on_w)
+    assert await alice.expect_payloads(1) == [b"missed"]
+    await alice.close()
+    alice = await wire.connect(user())
+    alice.say(switch_workspace=on_w)
+    await alice.settle()
+    sender.send("gu::w", b"last")
+    assert await alice.expect_payloads(1) == [b"last"]
+
+
+async def test_what_was_sent_on_a_lane_that_was_left_arrives_after_a_loss(wire: Wire, gateway: Gateway) -> None:
+    """routing 4.4: a lane that is left keeps its place, also for what the client never took."""
+    alice, sender = await wire.connect(user()), await wire.connect(service())
+    on_w, elsewhere = (pb.SwitchWorkspace(new_workspace_id=name) for name in ("w", "x"))
+    alice.say(switch_workspace=on_w)
+    await alice.settle()
+    alice.call.pause_reading()
+    sent = [b"%05d" % number + bytes(4096) for number in range(1000)]
+    sender.write(*[pb.UpstreamMessage(send=pb.SendMessage(target_topic="gu::w", payload=item)) for item in sent])
+    await sender.settle()
+    alice.say(switch_workspace=elsewhere)
+    with trio.fail_after(PATIENCE_S):
+        while not any(session.identity.workspace == "x" for session in gateway.services.directory):
+            await sender.settle()
+    await alice.abort()
+    alice = await wire.connect(user())
+    alice.say(switch_workspace=on_w)
+    first = sent.index((await alice.expect("msg")).payload)
+    assert await alice.expect_payloads(len(sent) - first - 1) == sent[first + 1 :]
 
 
 @pytest.mark.parametrize("workspace", ["a::b", "a*", "x" * 129], ids=["separator", "wildcard", "too long"])

@@ -87,13 +87,12 @@ class SqliteKV:
         if writes:
             self._database.check()
         place = (self._namespace_id(command.namespace, create=writes), key)
-        entry, ticket = self._lookup(place)
-        if entry is not None and 0 < entry.expires_ms <= now_ms:
-            entry = None
+        stored, ticket = self._lookup(place)
+        entry = None if stored is not None and 0 < stored.expires_ms <= now_ms else stored
         change, result = evaluate(entry, command, now_ms)
         if change is None or isinstance(change, Entry):
             self.entries.staged[place] = change
-            self._count_change(place[0], entry, change)
+            self._count_change(place[0], stored, change)
             ticket = self._database.touch(self)
         return result, ticket
 
