@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -10,6 +12,8 @@ from tests.chaos.wire import Agent, agent
 
 from aether import Config, Gateway
 from aether.proto import aether_pb2 as pb
+from aether.storage.sqlite import writer
+from aether.storage.sqlite.writer import Writer
 
 PUT = pb.KVOperation(op=pb.KVOperation.PUT, scope=pb.KVOperation.GLOBAL, key="k", value=b"v", request_id="r")
 GET = pb.KVOperation(op=pb.KVOperation.GET, scope=pb.KVOperation.GLOBAL, key="k", request_id="r")
@@ -72,3 +76,38 @@ async def test_an_ok_after_a_half_close_says_that_messages_are_durable(config: C
             assert topic.durable == topic.last
         async with agent(gateway.port, "self") as client:
             assert await client.receive(1) == [b"safe"]
+
+
+@pytest.mark.parametrize("durability", ["batch", "os"])
+async def test_whoever_sends_more_than_may_be_staged_waits_for_the_disk(
+    tmp_path: Path, durability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is full: the session lives, and all of it arrives, once, in order."""
+    config = Config.development(tmp_path, storage={"durability": durability, "staging_bytes": 200_000})
+    commit = Writer.commit
+
+    def fail(*_: Any) -> None:
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(writer, "RETRY_S", 0.02)
+    payloads = [b"%d" % number + bytes(10_000) for number in range(300)]
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with agent(gateway.port, "sender") as sender:
+            await sender.settle()
+            monkeypatch.setattr(Writer, "commit", fail)
+            for payload in payloads:
+                sender.send("ag::chaos::chaos::receiver", payload)
+            sender.flush()
+            with trio.fail_after(10):
+                while not (gateway.services.commits.log_is_full() and gateway.services.commits.waiting):
+                    await trio.sleep(0.01)
+            failures = trio.Event()  # of attempts from here on
+            gateway.services.tier.durability.on_failure.append(failures.set)
+            await failures.wait()
+            monkeypatch.setattr(Writer, "commit", commit)
+            await sender.settle()
+        async with agent(gateway.port, "receiver") as receiver:
+            assert await receiver.receive(300) == payloads

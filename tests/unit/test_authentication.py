@@ -180,6 +180,9 @@ def test_the_servers_key_is_made_once(tmp_path) -> None:
     assert len(first) >= 32
     assert (tmp_path / "data/token-hmac-key").stat().st_mode & 0o777 == 0o600
     assert load_hmac_key("configured" * 4, tmp_path / "data") == b"configured" * 4
+    (tmp_path / "data/token-hmac-key").write_bytes(b"")
+    with pytest.raises(OSError, match="not a key of 32 characters"):
+        load_hmac_key("", tmp_path / "data")
 
 
 def test_the_servers_key_can_be_changed() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import trio
+
+from aether.errors import StoreUnavailable
 from aether.messaging.log import TopicLog
 
 __all__ = ["Commits", "Durability"]
@@ -80,5 +83,31 @@ class Commits:
         return self._log.staged_bytes > self._staged_bytes_max
 
     async def wait_log_room(self) -> None:
+        """Until there is room again, however long commits fail."""
         while self.log_is_full():
-            await self.durability.wait_durable(self.durability.latest_ticket)
+            try:
+                await self.durability.wait_durable(self.durability.latest_ticket)
+            except StoreUnavailable:
+                await self._wait_commit()
+
+    async def _wait_commit(self) -> None:
+        """Until a commit succeeds."""
+        waiter = _Patient()
+        self.waiting.add(waiter)
+        try:
+            await waiter.committed.wait()
+        finally:
+            self.waiting.discard(waiter)
+
+
+class _Patient:
+    """Waits for a commit, whatever fails before it."""
+
+    def __init__(self) -> None:
+        self.committed = trio.Event()
+
+    def on_durable(self) -> None:
+        self.committed.set()
+
+    def on_commit_failed(self) -> None:
+        """The store tries again by itself."""

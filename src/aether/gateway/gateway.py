@@ -57,6 +57,7 @@ class Gateway:
     :ivar port: TCP port of the gRPC listener (chosen by the system when configured as 0); None without a listener.
     :ivar is_draining: it is about to go, and says so to who asks for its health.
     :raises DataDirectoryInUse: another gateway holds the data directory.
+    :raises StoreUnavailable: what is in the data directory cannot be read, or there is no room to open it.
     :raises TlsUnusable: the configured certificate, key or authorities cannot be read.
     :raises OSError: the port is taken.
     """

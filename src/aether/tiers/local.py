@@ -12,7 +12,7 @@ from aether.config import Config
 from aether.errors import StoreUnavailable
 from aether.storage.checkpoints import KVCheckpoints
 from aether.storage.sqlite.audit import SqliteAudit
-from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.database import Database, opening
 from aether.storage.sqlite.kv import SqliteKV
 from aether.storage.sqlite.locks import SqliteLocks
 from aether.storage.sqlite.log import SqliteLog
@@ -32,12 +32,15 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
     """Open the data directory.
 
     :raises DataDirectoryInUse: another gateway has it.
+    :raises StoreUnavailable: what is in it cannot be read.
     """
     storage = config.storage
     async with Database.open(storage.data_dir, storage.durability) as database:
-        messages = SqliteLog(database, wall_clock, cursor_age_ms=int(storage.offset_retention * 1000))
-        kv = SqliteKV(database, wall_clock)
-        locks = SqliteLocks(database, wall_clock, int(config.gateway.lock_ttl * 1000))
+        with opening(database.path):
+            messages = SqliteLog(database, wall_clock, cursor_age_ms=int(storage.offset_retention * 1000))
+            kv = SqliteKV(database, wall_clock)
+            locks = SqliteLocks(database, wall_clock, int(config.gateway.lock_ttl * 1000))
+            records, tasks, audit = SqliteRecords(database), SqliteTasks(database), SqliteAudit(database)
 
         async def probe() -> None:
             database.check()
@@ -61,9 +64,9 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
             kv=kv,
             checkpoints=KVCheckpoints(kv),
             locks=locks,
-            records=SqliteRecords(database),
-            tasks=SqliteTasks(database),
-            audit=SqliteAudit(database),
+            records=records,
+            tasks=tasks,
+            audit=audit,
             durability=database,
             probe=probe,
             services=[retention, kv.sweep, locks.forget_ended],

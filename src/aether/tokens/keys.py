@@ -7,6 +7,7 @@ so that neither a copy of the database alone nor a guess of the hash opens anyth
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import hmac
 import os
@@ -63,16 +64,22 @@ class KeyHasher:
 def load_hmac_key(configured: str, directory: Path) -> bytes:
     """The server's key: the configured one, else that of the data directory, made at the first start.
 
-    :raises OSError: it cannot be read or written.
+    :raises OSError: it cannot be read or written, or what is there is too short to be a key.
     """
     if configured:
         return configured.encode()
     path = directory / HMAC_KEY_FILE
     try:
-        return path.read_bytes().strip()
+        key = path.read_bytes().strip()
     except FileNotFoundError:
-        pass
-    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        return _make_hmac_key(path)
+    if len(key) < HMAC_KEY_BYTES_MIN:  # anybody could make tokens with a guess
+        raise OSError(errno.EINVAL, f"not a key of {HMAC_KEY_BYTES_MIN} characters or more", str(path))
+    return key
+
+
+def _make_hmac_key(path: Path) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     key = base64.b64encode(secrets.token_bytes(HMAC_KEY_BYTES_MIN))
     # Written whole before it has its name: a crash in between must not leave half a key that tokens are made with.
     draft = path.with_suffix(".new")

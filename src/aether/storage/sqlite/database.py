@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from aether.storage.sqlite.rows import Statement
 from aether.storage.sqlite.schema import check_version, migrate
 from aether.storage.sqlite.writer import Durability, Writer, connect
 
-__all__ = ["Database", "Participant"]
+__all__ = ["Database", "Participant", "opening"]
 
 log = structlog.get_logger("aether.storage")
 
@@ -43,6 +43,18 @@ MOVE_S = 0.2
 """How long rows stay in the journal while there are few."""
 
 T = TypeVar("T")
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """Around what reads a file for the first time.
+
+    :raises StoreUnavailable: it cannot be used; the text names it and says why.
+    """
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:  # the latter of records that no program of ours has written
+        raise StoreUnavailable(f"cannot use {path}: {error}") from error
 
 
 class Participant(Protocol):
@@ -97,9 +109,13 @@ class Database:
         self._waiters: trio.Event | None = None
         self._scan_limiter = trio.CapacityLimiter(1)
         self._writer = Writer(path, durability, self._on_failure)
-        self._migrate()
-        self.reader = connect(path, durability, query_only=True)
-        self._scanner = connect(path, durability, query_only=True)
+        try:
+            self._migrate()
+            self.reader = connect(path, durability, query_only=True)
+            self._scanner = connect(path, durability, query_only=True)
+        except BaseException:
+            self._writer.connection.close()
+            raise
 
     @classmethod
     @asynccontextmanager
@@ -107,6 +123,7 @@ class Database:
         """Open or create the database of a data directory, which is ours alone until this is left.
 
         :raises DataDirectoryInUse: another process has it.
+        :raises StoreUnavailable: the file is damaged, of a newer version, or there is no room to open it.
         :raises OSError: the directory cannot be created or written.
         """
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -115,7 +132,8 @@ class Database:
                 fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise DataDirectoryInUse(f"another gateway uses the data directory {directory}") from None
-            database = cls(directory / "aether.db", durability)
+            with opening(directory / "aether.db"):
+                database = cls(directory / "aether.db", durability)
             try:
                 async with unwrapped_nursery() as nursery:
                     await nursery.start(database._writer.run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.database import Database, opening
 from aether.storage.sqlite.rows import Statement
 
 __all__ = ["SqliteRecords"]
@@ -24,8 +24,9 @@ class SqliteRecords:
         self._staged: list[Statement] = []
 
     def load(self, kind: str) -> Mapping[str, bytes]:
-        rows = self._database.reader.execute("SELECT key, record FROM records WHERE kind = ? ORDER BY id", (kind,))
-        return {key: record.encode() for key, record in rows}
+        with opening(self._database.path):
+            rows = self._database.reader.execute("SELECT key, record FROM records WHERE kind = ? ORDER BY id", (kind,))
+            return {key: record.encode() for key, record in rows}
 
     def put(self, kind: str, key: str, record: bytes) -> int:
         return self._stage(_PUT, (kind, key, record.decode()))

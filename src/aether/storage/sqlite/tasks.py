@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.database import Database, opening
 from aether.storage.sqlite.journal import Rows
 from aether.storage.sqlite.rows import Statement
 from aether.tasks.model import TERMINAL, Status, Task
@@ -96,10 +96,11 @@ class SqliteTasks:
         self._database.check()
 
     def unfinished(self) -> Iterable[Task]:
-        rows = self._database.reader.execute(
-            f"SELECT record FROM tasks WHERE status NOT IN ({_ENDED}) OR next_retry_ms > 0 ORDER BY updated_us"
-        )
-        return [_task.validate_json(record) for (record,) in rows]
+        with opening(self._database.path):
+            rows = self._database.reader.execute(
+                f"SELECT record FROM tasks WHERE status NOT IN ({_ENDED}) OR next_retry_ms > 0 ORDER BY updated_us"
+            )
+            return [_task.validate_json(record) for (record,) in rows]
 
     def last_event(self) -> int:
         return self._last_event
