@@ -59,6 +59,7 @@ class Session:
         "_call",
         "_deliveries",
         "_ended",
+        "_has_tasks",
         "_inbound",
         "_is_connected",
         "_nursery",
@@ -123,6 +124,7 @@ class Session:
         self._nursery: trio.Nursery | None = None
         self.is_acknowledged = False
         self._is_connected = False
+        self._has_tasks = False
 
     # ------------------------------------------------------------------------------------------------ lifetime
 
@@ -167,19 +169,25 @@ class Session:
                 raise RpcError(StatusCode.INTERNAL, "failed to setup subscriptions") from None
             services.observer.connected(self)
             self._is_connected = True
-            if self.claim.admission.expires_ms:
-                nursery.start_soon(self._expire)
-            try:
-                services.tasks.connected(self)
-            except StoreUnavailable:
-                raise store_away() from None
-            self._inbound.begin()
+            if self._reason is None:  # it may have ended while it was waiting, and has a successor then
+                self._begin(nursery)
             await self._ended.wait()
             nursery.cancel_scope.cancel()
         assert self._reason is not None
         if self._reason is CloseReason.CLIENT_CLOSE:
             return
         raise await self._say_goodbye(self._reason)
+
+    def _begin(self, nursery: trio.Nursery) -> None:
+        """Everything is there: be given tasks, and take what the client says."""
+        if self.claim.admission.expires_ms:
+            nursery.start_soon(self._expire)
+        self._has_tasks = True
+        try:
+            self._services.tasks.connected(self)
+        except StoreUnavailable:
+            raise store_away() from None
+        self._inbound.begin()
 
     def leave(self) -> None:
         """Give back what the session took, the last first, each whatever becomes of the others."""
@@ -190,6 +198,7 @@ class Session:
             if self._is_connected:
                 leaving.callback(services.observer.disconnected, self)
                 leaving.callback(services.note_end, self)
+            if self._has_tasks:
                 leaving.callback(self._leave_tasks)
 
     def end(self, reason: CloseReason, text: str = "") -> None:

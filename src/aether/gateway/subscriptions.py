@@ -82,6 +82,9 @@ class Subscriptions:
 
     A lane that is left during the session is kept for a while: what it was sent may not be confirmed yet, and would
     come a second time if the session came back to the topic and began at the committed cursor.
+
+    After :meth:`close_all` nothing is opened any more, nor what was being opened then: a session that ended meanwhile
+    must not take messages from its successor.
     """
 
     def __init__(self, port: Port, log: TopicLog, groups: Groups) -> None:
@@ -91,6 +94,7 @@ class Subscriptions:
         self._lanes: dict[str, Lane] = {}
         self._left: dict[str, Lane] = {}
         self._workers: list[tuple[Group, Worker]] = []
+        self._closed = False
 
     async def open(
         self, wanted: list[Subscription], identity: Identity, hint_ms: int = 0, tail: int | None = None
@@ -116,6 +120,9 @@ class Subscriptions:
                 if self._left.get(lane.topic.name) is not lane:
                     lane.detach()
             raise
+        if self._closed:
+            self.close_all()  # groups that were joined meanwhile
+            return
         for lane in opened:
             self._left.pop(lane.topic.name, None)
             self._lanes[lane.topic.name] = lane
@@ -159,7 +166,8 @@ class Subscriptions:
             self._left.pop(next(iter(self._left))).detach()
 
     def close_all(self) -> None:
-        """Leave every topic and group, and give up their cursors; idempotent."""
+        """Leave every topic and group, and give up their cursors, for good; idempotent."""
+        self._closed = True
         for lane in (*self._lanes.values(), *self._left.values()):
             lane.detach()
         self._lanes.clear()

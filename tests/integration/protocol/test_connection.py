@@ -355,6 +355,39 @@ async def test_resuming_displaces_the_open_stream(wire: Wire, gateway: Gateway) 
     assert [session.session_id for session in gateway.services.directory] == [new.ack.session_id]
 
 
+async def test_who_is_displaced_before_it_is_ready_takes_and_does_nothing(
+    wire: Wire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """connection 29, W-4: the ack tells the id to resume, and the topics are followed after it."""
+    log = gateway.services.tier.log
+    load, held, go_on = log.load_cursor, trio.Event(), trio.Event()
+
+    async def load_late(topic: str, consumer: str) -> int | None:
+        if not held.is_set():
+            held.set()
+            await go_on.wait()
+        return await load(topic, consumer)
+
+    monkeypatch.setattr(log, "load_cursor", load_late)
+    old = await wire.open()
+    bound_for_other = pb.SendMessage(target_topic="ag::w::i::other", payload=b"of a session that is over")
+    old.write(pb.UpstreamMessage(init=agent()), pb.UpstreamMessage(send=bound_for_other))
+    await held.wait()
+    gateway.services.flush_all()  # as whatever is sent to somebody else does
+    ack = await old.expect("connection_ack")
+    await old.expect("config")
+    new = await wire.connect(agent(resume_session_id=ack.session_id))
+    go_on.set()
+    for number in range(3):
+        new.send("ag::w::i::s", b"%d" % number)
+    assert await new.expect_payloads(3) == [b"0", b"1", b"2"]
+    assert (await old.expect("signal")).type == pb.Signal.FORCE_DISCONNECT
+    await old.expect_status(StatusCode.CANCELLED, "superseded")
+    assert gateway.services.tasks.dispatcher.worker("ag::w::i::s").session_id == new.ack.session_id  # type: ignore[union-attr]
+    assert len(log.topic("ag::w::i::s").lanes) == 1
+    await (await wire.connect(agent("other"))).expect_nothing()
+
+
 async def test_only_the_current_session_can_be_resumed(wire: Wire) -> None:
     """connection 27."""
     first = await wire.connect(agent())
