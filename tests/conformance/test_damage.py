@@ -1,4 +1,4 @@
-"""Files as a crash, a bad disk or somebody else left them: what was durable is there, or the start says what is wrong."""
+"""Files as a crash or a bad disk left them: what was durable is there, or the start says what is wrong."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ async def test_whoever_sends_more_than_may_be_staged_waits_for_the_disk(
                 sender.send("ag::chaos::chaos::receiver", payload)
             sender.flush()
             with trio.fail_after(10):
-                while not (gateway.services.commits.log_is_full() and gateway.services.commits.waiting):
+                while not (gateway.services.commits.log_is_full() and gateway.services.commits.waiting):  # noqa: ASYNC110
                     await trio.sleep(0.01)
             failures = trio.Event()  # of attempts from here on
             gateway.services.tier.durability.on_failure.append(failures.set)
