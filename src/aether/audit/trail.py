@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ CACHED_CHARACTERS_MAX = 100
 """Longer keys are looked at anew each time: clients choose them, and what is remembered is bounded."""
 
 REDACTED = "[REDACTED]"
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _SECRETS = (
     "password",
     "passwd",
@@ -169,21 +170,30 @@ class AuditTrail:
         time_us = max(self.store.time_us, self._wall_clock() * 1000)
         actor = (event.actor_type, event.canonical_id)
         lineage = event.lineage
+        operation, actor_id, canonical_id, resource_type, resource_id, workspace, error = _cut(
+            event.operation,
+            event.actor_id,
+            event.canonical_id or event.actor_id,
+            event.resource_type,
+            event.resource_id,
+            event.workspace,
+            event.error,
+        )
         row = (
             number + 1,
             time_us,
             event.kind,
-            _cut(event.operation),
+            operation,
             event.success,
             event.actor_type,
-            _cut(event.actor_id),
-            _cut(event.canonical_id or event.actor_id),
-            _cut(event.resource_type),
-            _cut(event.resource_id),
-            _cut(event.workspace),
+            actor_id,
+            canonical_id,
+            resource_type,
+            resource_id,
+            workspace,
             event.session_id,
             self.settings.gateway_id,
-            _cut(event.error),
+            error,
             _encode(event.metadata),
             *((*actor, *actor, "direct", "", "", "") if lineage is None else _lineage_fields(lineage)),
             event.source,
@@ -222,8 +232,10 @@ class AuditTrail:
             removed += await self.store.remove_through(number)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= TEXT_CHARACTERS_MAX else text[:TEXT_CHARACTERS_MAX]
+def _cut(*texts: str) -> Iterable[str]:
+    if max(map(len, texts)) <= TEXT_CHARACTERS_MAX:
+        return texts
+    return [text[:TEXT_CHARACTERS_MAX] for text in texts]
 
 
 def _lineage_fields(lineage: Lineage) -> tuple[str, ...]:
@@ -255,6 +267,8 @@ _is_known_secret = functools.lru_cache(maxsize=1024)(_has_secret_word)
 
 def redact(value: Any) -> Any:
     """Plain values without what looks like a credential by its key (acl 15.3)."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Mapping):
         return {str(key): REDACTED if _is_secret(str(key)) else redact(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -19,7 +19,7 @@ from aether.storage.sqlite.rows import Statement, insert_rows
 
 __all__ = ["Journal", "Rows", "read_journal", "record"]
 
-ROWS_MAX = 512
+ROWS_MAX = 1024
 BYTES_MAX = 1024 * 1024
 
 _WRITE = "INSERT INTO journal VALUES (?, ?)"
