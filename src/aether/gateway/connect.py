@@ -13,7 +13,7 @@ from aether.errors import Refusal, StoreUnavailable
 from aether.gateway.admission import admit
 from aether.gateway.authenticator import source_of
 from aether.gateway.handshake import Claim, read_claim, read_init
-from aether.gateway.identity_lock import hold_lock
+from aether.gateway.identity_lock import IdentityLock
 from aether.gateway.reasons import store_away
 from aether.gateway.services import Services
 from aether.gateway.session import Session
@@ -47,8 +47,8 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     try:
         claim = await _keep_assigned_id(claim, services)
         await admit(claim, session_id, services)
-        async with hold_lock(claim, session_id, services) as (lock, displaced):
-            session = Session(call, claim, lock, services, displaced=displaced)
+        async with IdentityLock(claim, session_id, services) as held:
+            session = Session(call, claim, held.lock, services, displaced=held.displaced)
             session.join()
             try:
                 await session.run()

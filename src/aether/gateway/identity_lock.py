@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import structlog
 import trio
 
@@ -15,7 +12,7 @@ from aether.gateway.services import Services
 from aether.rpc.status import RpcError, StatusCode
 from aether.sessions.store import Lock
 
-__all__ = ["hold_lock"]
+__all__ = ["IdentityLock"]
 
 log = structlog.get_logger("aether.session")
 
@@ -24,23 +21,40 @@ DUPLICATE_PAUSES_S = (0.0, 0.01, 0.03, 0.06)
 """Waits between attempts to get a lock that is held: a tenth of a second in all."""
 
 
-@asynccontextmanager
-async def hold_lock(claim: Claim, session_id: str, services: Services) -> AsyncIterator[tuple[Lock, bool]]:
-    """The identity lock, from acquisition to release, and whether a session was displaced for it, which is out of the
-    way when this returns."""
-    identity = claim.identity
-    lock = await _acquire(claim, session_id, services)
-    try:
-        predecessor = services.directory.holder(identity.key)
+class IdentityLock:
+    """The lock of an identity: an async context manager, from acquisition to release.
+
+    A class, since one is held for as long as a session lives, and a generator would be kept with it.
+
+    :ivar lock: as granted; there once it is entered.
+    :ivar displaced: whether a session of this gateway had to leave for it; it is out of the way by then.
+    """
+
+    __slots__ = ("_claim", "_services", "_session_id", "displaced", "lock")
+
+    lock: Lock
+
+    def __init__(self, claim: Claim, session_id: str, services: Services) -> None:
+        self._claim = claim
+        self._session_id = session_id
+        self._services = services
+        self.displaced = False
+
+    async def __aenter__(self) -> IdentityLock:
+        self.lock = await _acquire(self._claim, self._session_id, self._services)
+        predecessor = self._services.directory.holder(self._claim.identity.key)
         if predecessor is not None:
+            self.displaced = True
             predecessor.end(CloseReason.SUPERSEDED)
-        yield lock, predecessor is not None
-    finally:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        key = self._claim.identity.key
         with trio.move_on_after(RELEASE_S, shield=True):
             try:
-                await services.locks.release(identity.key, session_id, lock.fence)
+                await self._services.locks.release(key, self._session_id, self.lock.fence)
             except StoreUnavailable:
-                log.warning("lock not released", identity=identity.key)
+                log.warning("lock not released", identity=key)
 
 
 async def _acquire(claim: Claim, session_id: str, services: Services) -> Lock:

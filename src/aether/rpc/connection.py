@@ -326,8 +326,8 @@ class Driver:
         self._blocked = False
         self._unblocked: trio.Event | None = None
         self.nursery: trio.Nursery | None = None
-        self._reading = trio.CancelScope()
-        self._writing = trio.CancelScope()
+        self._reading: trio.CancelScope | None = None
+        self._writing: trio.CancelScope | None = None
 
     # ---- lifetime
 
@@ -338,12 +338,11 @@ class Driver:
         """
         self.nursery = nursery
         try:
-            with self._reading:
-                if self.poller is not None and self.transport.fd >= 0:
-                    await self._read_by_poller(self.poller)
-                else:
-                    self.flush()
-                    await self._read_loop()
+            if self.poller is not None and self.transport.fd >= 0:
+                await self._read_by_poller(self.poller)
+            else:
+                self.flush()
+                await self._read_loop()
             if self.http2.terminating and not self.lost:
                 await self._say_goodbye()
         except OSError as error:
@@ -357,16 +356,17 @@ class Driver:
         http2 = self.http2
         flush_all = self.flush_set.flush_all
         current_time = trio.current_time
-        while not http2.terminating:
-            data = await receive()
-            if not data:
-                return
-            self.last_received = now = current_time()
-            self._ping_sent = None
-            events = http2.receive_data(data, now)
-            if events:
-                self.dispatch(events)
-            flush_all()
+        with trio.CancelScope() as self._reading:
+            while not http2.terminating and not self.lost:
+                data = await receive()
+                if not data:
+                    return
+                self.last_received = now = current_time()
+                self._ping_sent = None
+                events = http2.receive_data(data, now)
+                if events:
+                    self.dispatch(events)
+                flush_all()
 
     async def _read_by_poller(self, poller: Poller) -> None:
         self._read_ended = trio.Event()
@@ -377,7 +377,8 @@ class Driver:
             self.on_readable()
             self.flush()
             self.flush_set.flush_all()
-            await self._read_ended.wait()
+            if not self.lost:
+                await self._read_ended.wait()
         finally:
             poller.remove(self.transport.fd)
 
@@ -403,21 +404,23 @@ class Driver:
             self.abort("internal error")
             return
         if events is None:
-            self._stop_polling()
-            self._read_ended.set()
+            self._stop_reading()
             return
         self.last_received = now
         self._ping_sent = None
         if events:
             self.dispatch(events)
         if http2.terminating:
-            self._stop_polling()
-            self._reading.cancel()
+            self._stop_reading()
 
-    def _stop_polling(self) -> None:
-        """At once: the end of a transport stays readable, and `run` may have to wait for its turn."""
-        if self.poller is not None:
+    def _stop_reading(self) -> None:
+        """Let `run` go on. From the poller at once: the end of a transport stays readable, and `run` may have to wait
+        for its turn."""
+        if self._read_ended is not None and self.poller is not None:
             self.poller.remove(self.transport.fd)
+            self._read_ended.set()
+        if self._reading is not None:
+            self._reading.cancel()
 
     async def _say_goodbye(self) -> None:
         """Give a final GOAWAY a moment to reach the peer: closing with unread data would turn it into a TCP reset."""
@@ -437,7 +440,8 @@ class Driver:
 
     def _connection_lost(self) -> None:
         self.lost = True
-        self._writing.cancel()
+        if self._writing is not None:
+            self._writing.cancel()
         self._leftover = None
         calls = self.http2.streams
         self.http2.close()
@@ -452,14 +456,14 @@ class Driver:
         if not self.close_reason:
             self.close_reason = reason
         self.lost = True
-        self._reading.cancel()
+        self._stop_reading()
 
     def terminate(self, reason: str, code: int = NO_ERROR) -> None:
         """End the connection with a final GOAWAY: `run` writes it and returns, live calls are told."""
         if not self.lost and not self.http2.terminating:
             self.close_reason = self.close_reason or reason
             self.http2.terminate(code)
-            self._reading.cancel()
+            self._stop_reading()
 
     # ---- events
 
@@ -540,7 +544,7 @@ class Driver:
         if http2.has_events:
             self.dispatch(http2.take_events())
         if http2.terminating:
-            self._reading.cancel()
+            self._stop_reading()
 
     def _block(self, leftover: memoryview) -> None:
         self._leftover = leftover

@@ -356,7 +356,15 @@ class Server:
         scope = call.cancel_scope
         try:
             with scope:
-                error = await _outcome(call, handler)
+                try:
+                    await handler(call)
+                    error = None
+                except Exception as failure:
+                    error = rpc_error_in(failure)
+                    if error is None:
+                        error = RpcError(StatusCode.INTERNAL, "internal error")
+                        if not call.gone:
+                            logger.exception("a handler failed", extra={"path": call.path})
             if scope.cancelled_caught:
                 if trio.current_time() >= scope.deadline:
                     error = RpcError(StatusCode.DEADLINE_EXCEEDED, "deadline exceeded")
@@ -425,17 +433,3 @@ def peer_name(address: Any) -> str:
         return "unix"
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-async def _outcome(call: IncomingCall, handler: Handler) -> RpcError | None:
-    """Run the handler; returns the status it ended with, None for OK."""
-    try:
-        await handler(call)
-    except Exception as failure:
-        error = rpc_error_in(failure)
-        if error is not None:
-            return error
-        if not call.gone:
-            logger.exception("a handler failed", extra={"path": call.path})
-        return RpcError(StatusCode.INTERNAL, "internal error")
-    return None
