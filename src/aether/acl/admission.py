@@ -46,7 +46,7 @@ class Admission:
         ask = functools.partial(rights.check, "admin", "admin/acl", level, "admin_op_acl", workspace or "")
         if ask(tentative=True).allowed:
             return rights
-        if operation.op in _DELEGATED and workspace is not None:
+        if operation.op in _DELEGATED and workspace is not None and self._may_know(rights, operation, workspace):
             self._admit_manager(caller, rights, operation, workspace)
             return rights
         ask()  # the refusal is recorded
@@ -55,6 +55,13 @@ class Admission:
         if operation.op in _ADMIN_ONLY:
             raise refused("this ACL operation requires global admin privileges")
         raise refused("ACL operations on non-workspace resources require an admin_acl grant")
+
+    def _may_know(self, rights: Rights, operation: pb.ACLOperation, workspace: str) -> bool:
+        """Whether a caller may be told which workspace a rule is for: who named no more than the rule's id and may not
+        read the workspace is refused as if there were no such rule."""
+        if any(map(names_rule, (operation.rule_filter, operation.grant_request))):
+            return True
+        return rights.check("workspace", workspace, Level.READ, "acl_manage", workspace, tentative=True).allowed
 
     def _workspace_of(self, operation: pb.ACLOperation) -> str | None:
         """The workspace an operation is about; None when it is about something else."""
@@ -71,24 +78,40 @@ class Admission:
 
     def _admit_manager(self, caller: Caller, rights: Rights, operation: pb.ACLOperation, workspace: str) -> None:
         """Delegated administration of one workspace: nobody gives or takes more than readers and writers have,
-        unless it administrates the workspace."""
+        unless it administrates the workspace.
+
+        Which rules there are counts only once the caller may do as much by itself: others would learn of them from
+        what they are told they need.
+        """
         match operation.op:
             case Op.GRANT:
-                # What is replaced counts as well, or a manager could take an administrator's rule away.
-                existing = self._engine.rule_for(*key_of(operation.grant_request))
-                touched = max(operation.grant_request.access_level, existing.level if existing else 0)
-                # So does what others hold by a rule for more: the new one would be looked at before that.
-                request = operation.grant_request
-                held = self._engine.evaluate(
-                    request.principal_type, request.principal_id, "workspace", workspace, Level.NONE
-                )
-                if held.by_rule and subject(request.principal_type, request.principal_id) != stamp(caller):
-                    touched = max(touched, held.level)
-                need = Level.MANAGE if touched <= Level.READWRITE else Level.ADMIN
+                asked = _to_handle(operation.grant_request.access_level)
+                there = _to_handle(self._held(caller, operation.grant_request, workspace))
             case Op.REVOKE:
                 rule = find_rule(self._engine, operation)
-                need = Level.MANAGE if rule is None or rule.level <= Level.READWRITE else Level.ADMIN
+                asked, there = Level.MANAGE, _to_handle(rule.level if rule is not None else Level.NONE)
             case _:
-                need = Level.READ
-        if not rights.check("workspace", workspace, need, "acl_manage", workspace).allowed:
-            raise refused(f'insufficient access on workspace "{workspace}" for this ACL operation (need {need.name})')
+                asked = there = Level.READ
+        _require(rights, workspace, asked)
+        if there > asked:
+            _require(rights, workspace, there)
+
+    def _held(self, caller: Caller, request: pb.ACLGrantRequest, workspace: str) -> int:
+        """The level that a new rule would take the place of."""
+        # What is replaced counts, or a manager could take an administrator's rule away.
+        existing = self._engine.rule_for(*key_of(request))
+        held = self._engine.evaluate(request.principal_type, request.principal_id, "workspace", workspace, Level.NONE)
+        # So does what others hold by a rule for more: the new one would be looked at before that.
+        by_others = held.by_rule and subject(request.principal_type, request.principal_id) != stamp(caller)
+        return max(existing.level if existing else 0, held.level if by_others else 0)
+
+
+def _to_handle(level: int) -> Level:
+    """What it takes to give or take away a level."""
+    return Level.MANAGE if level <= Level.READWRITE else Level.ADMIN
+
+
+def _require(rights: Rights, workspace: str, need: Level) -> None:
+    """:raises Refusal: the caller holds less."""
+    if not rights.check("workspace", workspace, need, "acl_manage", workspace).allowed:
+        raise refused(f'insufficient access on workspace "{workspace}" for this ACL operation (need {need.name})')

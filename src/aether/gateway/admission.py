@@ -51,7 +51,7 @@ def _access_denied(identity: Identity, session_id: str, services: Services) -> R
     if decision.allowed:
         return None
     tier = decision.reason.partition(": ")[0]  # what follows names rules and groups, which is for the audit log
-    text = f"access denied: {tier}: no right to read workspace {identity.workspace}"
+    text = f"access denied: {tier}: no right to read workspace {identity.workspace or 'without a name'}"
     return RpcError(StatusCode.PERMISSION_DENIED, text)
 
 

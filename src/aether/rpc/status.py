@@ -59,11 +59,17 @@ _UNRESERVED = frozenset(range(0x20, 0x7F)) - {ord("%")}
 
 
 def encode_message(message: str) -> bytes:
-    """`grpc-message` as it goes on the wire: UTF-8, everything but printable ASCII percent-encoded."""
+    """`grpc-message` as it goes on the wire: UTF-8, everything but printable ASCII percent-encoded.
+
+    A space at either end is, too: HTTP/2 allows none there, and the whole stream would be malformed.
+    """
     raw = message.encode("utf-8", "replace")
     if raw.isascii() and b"%" not in raw and raw.isalnum():
         return raw
-    return b"".join(bytes((c,)) if c in _UNRESERVED else b"%%%02X" % c for c in raw)
+    text = b"".join(bytes((c,)) if c in _UNRESERVED else b"%%%02X" % c for c in raw)
+    if text.startswith(b" "):
+        text = b"%20" + text[1:]
+    return text[:-1] + b"%20" if text.endswith(b" ") else text
 
 
 def decode_message(raw: bytes) -> str:

@@ -13,6 +13,7 @@ from aether.answers import Answer, Caller
 from aether.audit.events import Event, Lineage, Recorder, actor_of
 from aether.errors import AetherError, Code, StoreUnavailable
 from aether.identity import InvalidIdentity, PrincipalType, check_identifier, parse_identity
+from aether.messaging.permissions import rule_for_user
 from aether.proto import aether_pb2 as pb
 from aether.tasks import machine, wire
 from aether.tasks.book import TaskBook
@@ -213,12 +214,28 @@ class CreateService:
         except InvalidAuthority:
             raise Rejected(Code.PERMISSION_DENIED, "invalid authorization context") from None
         if caller.identity.kind is not PrincipalType.WORKFLOW_ENGINE or rights.lineage is not None:
-            decision = rights.check("workspace", workspace, Level.READWRITE, "task_create", workspace)
-            if not decision.allowed:
-                raise Rejected(Code.PERMISSION_DENIED, f"not authorized to create tasks in workspace {workspace}")
+            self._check_workspace(rights, workspace)
+            if request.assignment_mode == pb.TARGETED:
+                self._check_target(rights, request.target_agent_id, workspace)
         if rights.lineage is None and self._authority is not None:
             return self._authority.inherited(caller, parent)
         return rights.lineage
+
+    def _check_workspace(self, rights: Rights, workspace: str) -> None:
+        if not rights.check("workspace", workspace, Level.READWRITE, "task_create", workspace).allowed:
+            raise Rejected(Code.PERMISSION_DENIED, f"not authorized to create tasks in workspace {workspace}")
+
+    def _check_target(self, rights: Rights, target_id: str, workspace: str) -> None:
+        """An assignment reaches its target, and may start it, like a message: so it takes the same right."""
+        try:
+            target = parse_identity(target_id)
+        except InvalidIdentity:
+            return  # which is told as what it is, once everything else has been looked at
+        if target.workspace and target.workspace != workspace:
+            self._check_workspace(rights, target.workspace)
+        is_user = target.kind is PrincipalType.USER
+        if is_user and rule_for_user(rights, target.id, "task_create", workspace) is False:
+            raise Rejected(Code.PERMISSION_DENIED, f"not authorized to create tasks for user {target.id}")
 
     def _build(self, caller: Caller, request: pb.CreateTaskRequest, workspace: str, parent: Task | None) -> Task:
         policy = wire.retry_policy(request)

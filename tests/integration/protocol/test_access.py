@@ -448,6 +448,15 @@ async def test_managers_give_and_take_what_is_below_them(wire: Wire, admin: Admi
         principal_type="agent", principal_id=ME, resource_type="admin", resource_id="admin/*", access_level=40
     )
     assert not (await ask(manager, Op.GRANT, grant_request=other)).success
+    # What others hold is not told to who may not even manage.
+    outsider = await wire.connect(agent(workspace="ws2"))
+    await admin.grant(("agent", "ag::ws2::i::s"), ("workspace", "ws1"), 0)
+    told = {(await ask(outsider, Op.REVOKE, rule_id=rule_id)).error for rule_id in (strong.rule_id, "unknown")}
+    assert told == {"ACL operations on non-workspace resources require an admin_acl grant"}
+    for who in ("root", "nobody"):
+        named = pb.ACLRuleFilter(principal_type="user", principal_id=who, resource_type="workspace", resource_id="ws1")
+        refusal = 'insufficient access on workspace "ws1" for this ACL operation (need MANAGE)'
+        assert (await ask(outsider, Op.REVOKE, rule_filter=named)).error == refusal
 
 
 async def test_missing_parts_are_named(wire: Wire, admin: Admin) -> None:

@@ -71,6 +71,35 @@ async def test_10_creating_needs_write_access(admin: Admin, boss: Desk) -> None:
     assert (await boss.create()).success
 
 
+@pytest.mark.parametrize("task_type", ["work", "agent_startup"])
+async def test_an_assignment_takes_the_right_of_a_message(
+    admin: Admin, boss: Desk, connect: Connect, task_type: str
+) -> None:
+    """It reaches whoever it is for, and starts who is not there: not from another workspace without a rule."""
+    target = await connect(agent("target", workspace="elsewhere"))
+    await admin.grant(("agent", "ag::elsewhere::i::target"), ("workspace", "elsewhere"), 20)
+    await admin.grant(BOSS, WORKSPACE, 20)
+    await admin.fallback("agent_workspace", 0)
+    for name in ("target", "nobody"):
+        wanted = {"assignment_mode": pb.TARGETED, "target_agent_id": f"ag::elsewhere::i::{name}"}
+        answer = await boss.create(task_type=task_type, **wanted)
+        assert answer.error_message == "not authorized to create tasks in workspace elsewhere"
+    assert await target.settled("task_assignment") == []
+    await admin.grant(BOSS, ("workspace", "elsewhere"), 20)
+    at_target = {"assignment_mode": pb.TARGETED, "target_agent_id": "ag::elsewhere::i::target"}
+    assert (await boss.create(task_type="work", **at_target)).success
+    await target.assigned()
+
+
+async def test_a_rule_for_a_user_decides_who_gives_it_tasks(admin: Admin, boss: Desk, connect: Connect) -> None:
+    """As of messages (routing, weakness 28)."""
+    await connect(user("alice"))
+    wanted = {"assignment_mode": pb.TARGETED, "target_agent_id": "us::alice::w1"}
+    assert (await boss.create(**wanted)).success
+    await admin.grant(BOSS, ("user", "alice"), 0)
+    assert (await boss.create(**wanted)).error_message == "not authorized to create tasks for user alice"
+
+
 async def test_11_the_workflow_engine_needs_no_rule(connect: Connect) -> None:
     watcher = await connect(engine())
     assert (await watcher.create(workspace="anywhere")).success

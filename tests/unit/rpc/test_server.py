@@ -77,8 +77,8 @@ async def test_large_streams_over_sockets(service: Service, path: str) -> None:
 
 async def test_status_and_text_reach_the_client(service: Service) -> None:
     async with in_memory(service.handlers) as (_, channel):
-        error = await failing(channel, "/t/Unary", "fail:7:nö 100%\n".encode())
-        assert (error.code, error.message) == (StatusCode.PERMISSION_DENIED, "nö 100%\n")
+        error = await failing(channel, "/t/Unary", "fail:7: nö 100%\n ".encode())
+        assert (error.code, error.message) == (StatusCode.PERMISSION_DENIED, " nö 100%\n ")
 
 
 async def test_unknown_path(service: Service) -> None:
