@@ -22,6 +22,7 @@ class Link:
         self._heard.set()
         self._last_words = b""
         self._transports: list[_Transport] = []
+        self._abandoned: list[_Transport] = []
 
     async def open_transport(self) -> Transport:
         if not self._mended.is_set():
@@ -45,6 +46,18 @@ class Link:
         self._mended = trio.Event()
         for transport in self._transports:
             transport.close()
+        for transport in self._abandoned:
+            transport.hang_up()
+        self._transports.clear()
+        self._abandoned.clear()
+        self._last_words = b""
+        self._heard.set()
+
+    def abandon(self) -> None:
+        """End what is open for the client; the gateway is not told, and hears nothing any more until :meth:`cut`."""
+        for transport in self._transports:
+            transport.abandon()
+        self._abandoned += self._transports
         self._transports.clear()
         self._last_words = b""
         self._heard.set()
@@ -74,16 +87,25 @@ class _Transport:
         self._inner = inner
         self._link = link
         self._closed = False
+        self._abandoned = False
+        self._receiving = trio.CancelScope()
 
     async def receive(self) -> bytes:
-        data = await self._inner.receive()
-        await self._link.wait_heard()
-        return b"" if self._closed else data
+        if self._closed:
+            return b""
+        self._receiving = trio.CancelScope()
+        with self._receiving:
+            data = await self._inner.receive()
+            await self._link.wait_heard()
+            return b"" if self._closed else data
+        return b""
 
     def receive_nowait(self) -> bytes | None:
         raise NotImplementedError("there is no descriptor")
 
     def send_nowait(self, data: bytes | memoryview) -> int:
+        if self._abandoned:
+            return len(data)
         self._link.saying(bytes(data))
         return self._inner.send_nowait(data)
 
@@ -91,8 +113,18 @@ class _Transport:
         await self._inner.wait_writable()
 
     def end_writing(self) -> None:
-        self._inner.end_writing()
+        if not self._abandoned:
+            self._inner.end_writing()
+
+    def abandon(self) -> None:
+        self._abandoned = self._closed = True
+        self._receiving.cancel()
 
     def close(self) -> None:
         self._closed = True
+        if not self._abandoned:
+            self._inner.close()
+
+    def hang_up(self) -> None:
+        """What is left of an abandoned one."""
         self._inner.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 import trio.testing
 
@@ -148,5 +149,20 @@ async def test_a_group_without_workers_keeps_what_was_given_back() -> None:
             log.topic(TOPIC).publish(b"%d" % number)
         first.confirm(1)
         first.group.leave(first)
+        call, _ = await join(groups)
+        assert call.frames == [b"1", b"2"]
+
+
+async def test_what_groups_without_workers_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held no longer is read from the log again."""
+    log = FakeLog()
+    async with running(log) as groups:
+        _, first = await join(groups)
+        for number in range(3):
+            log.topic(TOPIC).publish(b"%d" % number)
+        first.confirm(1)
+        monkeypatch.setattr("aether.messaging.groups.RESTING_BYTES_MAX", 0)
+        first.group.leave(first)
+        assert log.topic(TOPIC).group is None
         call, _ = await join(groups)
         assert call.frames == [b"1", b"2"]

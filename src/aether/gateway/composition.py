@@ -30,6 +30,7 @@ from aether.gateway.limits import Limits
 from aether.gateway.observe import Observer
 from aether.gateway.services import Services
 from aether.gateway.tasks import Tasks, compose_tasks
+from aether.gateway.unheard import Unheard
 from aether.gateway.values import ValueShortcuts
 from aether.kv.service import KVService
 from aether.kv.store import CachingKVStore
@@ -128,6 +129,7 @@ def compose(
         directory=base.directory,
         confirmations=confirmations,
         half_open=HalfOpen(settings.half_open_max),
+        unheard=Unheard(),
         heartbeat=heartbeat,
         groups=groups,
         router=Router(

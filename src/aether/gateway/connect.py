@@ -125,7 +125,8 @@ async def _keep_assigned_id(claim: Claim, services: Services) -> Claim:
     if not identity.is_pool_task or not claim.resume_session_id:
         return claim
     prefix = f"ta::{identity.workspace}::{identity.implementation}::"
+    resumed = services.unheard.latest(claim.resume_session_id)
     for lock in await services.locks.scan(prefix):
-        if lock.session_id == claim.resume_session_id:
+        if lock.session_id == resumed:
             return replace(claim, identity=parse_identity(lock.identity))
     return claim

@@ -42,6 +42,8 @@ class IdentityLock:
 
     async def __aenter__(self) -> IdentityLock:
         self.lock = await _acquire(self._claim, self._session_id, self._services)
+        if self.lock.resumed:
+            self._services.unheard.begin(self._claim.resume_session_id, self._session_id)
         predecessor = self._services.directory.holder(self._claim.identity.key)
         if predecessor is not None:
             self.displaced = True
@@ -62,8 +64,9 @@ async def _acquire(claim: Claim, session_id: str, services: Services) -> Lock:
     over another connection: so a held lock gets a moment to be given up before this is a duplicate."""
     identity = claim.identity
     for pause_s in (*DUPLICATE_PAUSES_S, None):
+        resumed = services.unheard.latest(claim.resume_session_id)
         try:
-            return await services.locks.acquire(identity.key, session_id, claim.resume_session_id, claim.client)
+            return await services.locks.acquire(identity.key, session_id, resumed, claim.client)
         except IdentityHeld:
             if pause_s is None:
                 break

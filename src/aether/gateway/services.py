@@ -21,6 +21,7 @@ from aether.gateway.live import LiveSession
 from aether.gateway.observe import Observer
 from aether.gateway.settings import Settings
 from aether.gateway.tasks import Tasks
+from aether.gateway.unheard import Unheard
 from aether.kv.store import KVStore
 from aether.messaging.groups import Groups
 from aether.messaging.log import TopicLog
@@ -54,6 +55,7 @@ class Services:
     directory: Directory
     confirmations: Confirmations
     half_open: HalfOpen
+    unheard: Unheard
     heartbeat: Heartbeat
     groups: Groups
     router: Router

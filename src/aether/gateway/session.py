@@ -152,6 +152,8 @@ class Session:
             # What is said after the client knows that it is connected is for it, although it follows nothing yet.
             tail = services.log.position
             self._call.send(ack)
+            if self.lock.resumed:
+                services.unheard.acknowledged(self.claim.resume_session_id, self.session_id, self._port)
             startups = services.tasks.startups
             context = startups.context(self.identity.key)
             by_identity = services.settings.exclusive_to_identities

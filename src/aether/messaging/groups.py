@@ -21,6 +21,10 @@ CONSUMER = "group"
 READ_BYTES = 256 * 1024
 RETRY_S = 1.0
 """Pause after a log that could not be read."""
+RESTING_BYTES_MAX = 8 * 1024 * 1024
+"""What groups without workers may hold, all together; the rest is read from the log again, with what was done since."""
+OVERHEAD_BYTES = 256
+"""Of a message that is held, and of a group."""
 
 
 class Worker:
@@ -103,6 +107,13 @@ class Group:
             self._groups.wake(self)
         elif not self._returned:
             self._groups.dissolve(self)
+        else:
+            self._groups.rest(self)
+
+    @property
+    def held_bytes(self) -> int:
+        """What came back, roughly; it does not change while there is no worker."""
+        return OVERHEAD_BYTES + sum(OVERHEAD_BYTES + len(frame) for _, frame in self._returned)
 
     def commit(self) -> None:
         """Move the shared cursor below the oldest message that is not done."""
@@ -178,6 +189,8 @@ class Groups:
         self._log = log
         self._groups: dict[str, Group] = {}
         self._opening: dict[str, trio.Lock] = {}
+        self._resting: dict[str, int] = {}
+        self._resting_bytes = 0
         self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
 
@@ -199,6 +212,7 @@ class Groups:
                     group = Group(topic, self._log, self, position or 0)
                     self._groups[name] = group
                     topic.group = group
+                self._resting_bytes -= self._resting.pop(name, 0)
                 return group.join(port)
         finally:
             if not lock.statistics().tasks_waiting:
@@ -210,8 +224,19 @@ class Groups:
             group.pumping = True
             self._nursery.start_soon(group.pump)
 
+    def rest(self, group: Group) -> None:
+        """The last worker left and messages came back: keep them for the next one, within a bound. Of those that have
+        rested longest the cursor is enough, which is below everything unfinished."""
+        self._announce()
+        self._resting[group.topic.name] = group.held_bytes
+        self._resting_bytes += group.held_bytes
+        while self._resting_bytes > RESTING_BYTES_MAX:
+            name = next(iter(self._resting))
+            self._resting_bytes -= self._resting.pop(name)
+            self.dissolve(self._groups[name])
+
     def dissolve(self, group: Group) -> None:
-        """The last worker left and nothing is unfinished: the committed cursor says it all."""
+        """The last worker left, and the committed cursor says it all."""
         self._announce()
         group.commit()
         group.topic.group = None

@@ -215,3 +215,41 @@ async def test_every_outage_is_told_once(target: str | Gateway) -> None:
             assert not me.outages
         assert [outage async for outage in me.outages] == []
     assert [type(outage) for outage in told] == [Lost, Regained] * 3
+
+
+@pytest.mark.parametrize("pool", [False, True], ids=["agent", "pool worker"])
+async def test_an_acknowledgement_that_got_lost(target: str | Gateway, pool: bool) -> None:
+    """connection 5.3: the client does not know of a session that holds its identity; it is not its own rival."""
+    link = Link(target)
+    quick = Options(backoff_initial_s=0.01, backoff_max_s=0.02)
+    place = {"workspace": "w", "implementation": "i"}
+    connecting = (
+        aether.connect_task(link, **place, options=quick)
+        if pool
+        else aether.connect_agent(link, **place, specifier="a", options=quick)
+    )
+    with trio.fail_after(PATIENCE_S):
+        async with (
+            connecting as me,
+            aether.connect_orchestrator(target, implementation="orc", specifier="1", profiles=["p"]) as operator,
+        ):
+            assigned, known = me.assigned_id, me.session_id
+            seen = {known}
+            link.cut()
+            link.mute_after(known.encode())
+            link.mend()
+            for attempt in range(3):
+                while not (ghosts := {item.session_id for item in await operator.sessions.list(workspace="w")} - seen):
+                    pass
+                seen |= ghosts
+                link.abandon()
+                if attempt < 2:
+                    link.mute_after(known.encode())
+            await me.checkpoints.save(b"still me")
+            assert me.resumed
+            assert me.assigned_id == assigned
+            sessions = await operator.sessions.list(workspace="w")
+            assert [item.session_id for item in sessions] == [me.session_id]
+            assert me.session_id not in seen
+            link.cut()
+            link.mend()

@@ -388,10 +388,14 @@ async def test_who_is_displaced_before_it_is_ready_takes_and_does_nothing(
     await (await wire.connect(agent("other"))).expect_nothing()
 
 
-async def test_only_the_current_session_can_be_resumed(wire: Wire) -> None:
-    """connection 27."""
+async def test_only_the_current_session_can_be_resumed(wire: Wire, gateway: Gateway) -> None:
+    """connection 27; the one before as long as nobody knows whether the client heard of this one."""
     first = await wire.connect(agent())
     second = await wire.connect(agent(resume_session_id=first.ack.session_id))
+    with trio.fail_after(PATIENCE_S):
+        while len(gateway.services.unheard):
+            await second.settle()
+    await wire.refused(agent(resume_session_id=first.ack.session_id), StatusCode.ALREADY_EXISTS)
     third = await wire.connect(agent(resume_session_id=second.ack.session_id))
     assert third.ack.reconnection_count == 2
     assert third.ack.initial_connection_unix_ms == first.ack.initial_connection_unix_ms

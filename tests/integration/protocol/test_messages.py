@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import trio
+from tests.support.link import Link
 from tests.support.wire import (
     PATIENCE_S,
+    Peer,
     Wire,
     agent,
     bridge,
@@ -26,7 +28,9 @@ from tests.unit.fakes import WallClock
 from aether import Config, Gateway
 from aether.errors import StoreUnavailable
 from aether.gateway import session
+from aether.gateway.gateway import CONNECT
 from aether.proto import aether_pb2 as pb
+from aether.rpc.client import connect_stream
 
 MIB = 1024 * 1024
 ME = "ag::w::i::s"
@@ -679,6 +683,37 @@ async def test_work_of_a_lost_worker_goes_to_another(wire: Wire, gateway: Gatewa
     other = await wire.connect(task())
     taken = work.index((await other.expect("msg")).payload)
     assert await other.expect_payloads(len(work) - taken - 1) == work[taken + 1 :]
+    await other.expect_nothing()
+
+
+@pytest.mark.parametrize(("init", "topic"), [(agent(), ME), (task(), "tb::w::i")], ids=["agent", "pool"])
+async def test_what_no_transport_confirmed_comes_again(
+    wire: Wire, gateway: Gateway, init: pb.InitConnection, topic: str
+) -> None:
+    """routing 71, ruling 1: the system took it, but nobody knows whether the client did."""
+    sender = await wire.connect(agent("sender"))
+    link = Link(f"127.0.0.1:{gateway.port}")
+    link.mute_after(b"last words")
+    work = [b"%02d" % index for index in range(50)]
+    async with (
+        connect_stream(await link.open_transport()) as channel,
+        channel.call(CONNECT) as call,
+    ):
+        deaf = Peer(call)
+        deaf.say(init=init)
+        await deaf.expect("connection_ack")
+        await deaf.expect("config")
+        deaf.send("ag::w::i::sender", b"last words")
+        assert await sender.expect_payloads(1) == [b"last words"]
+        for item in work:
+            sender.send(topic, item)
+        await sender.settle()
+        with trio.fail_after(PATIENCE_S):
+            while sum(session.port.delivered for session in gateway.services.directory) < len(work) + 1:
+                await sender.settle()
+        link.cut()
+    other = await wire.connect(init)
+    assert await other.expect_payloads(len(work)) == work
     await other.expect_nothing()
 
 
