@@ -262,3 +262,24 @@ async def test_a_key_that_is_written_again_after_its_life_counts_once(stores: St
             await stores.settle()
         assert await stores.kv.count(HERE) == 1
         stores.clock.advance(2)
+
+
+async def test_who_writes_without_a_pause_does_not_hold_up_a_purge(stores: Stores) -> None:
+    """What was there when it began is gone when it returns."""
+    for number in range(5):
+        await run(stores, Op.PUT, f"p{number}", b"old")
+
+    writing = trio.Event()
+
+    async def write() -> None:
+        while True:
+            await run(stores, Op.PUT, "p1", b"new")
+            writing.set()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            await writing.wait()
+            assert (await run(stores, Op.PURGE_IDENTITY, "p")).counter == 5
+            nursery.cancel_scope.cancel()
+    assert set((await run(stores, Op.LIST, "p")).keys) <= {"p1"}

@@ -17,7 +17,7 @@ from aether.topics import MATRIX, Prefix
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/protocol.md").read_text(encoding="utf-8")
 
-NEVER_SENT = {Code.CIRCUIT_OPEN, Code.BACKPRESSURE}
+NEVER_SENT = {Code.CIRCUIT_OPEN}
 """Reserved by the catalogue; the page leaves them out."""
 
 ALWAYS_OFFERED = {"init", "send", "switch_workspace", "progress"}

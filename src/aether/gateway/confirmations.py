@@ -68,6 +68,8 @@ class Confirmations:
     def settle(self, port: Port) -> None:
         """The peer closed in order: it has everything that left."""
         steps = self._ports.pop(port, deque())
+        if port.call.closed:  # reset right behind that: what was queued was dropped, which is not to have left
+            return
         if port.call.pending == 0:
             lanes = {id(tracked): tracked for _, marks in steps for tracked, _ in marks}
             lanes |= {id(tracked): tracked for tracked in port.dirty_lanes}

@@ -40,6 +40,11 @@ class ServerCall(Protocol):
         ...
 
     @property
+    def closed(self) -> bool:
+        """The stream is over: ended on both sides, reset, or lost with its connection."""
+        ...
+
+    @property
     def pending(self) -> int:
         """Bytes of frames queued by `send` that the transport has not accepted yet."""
         ...

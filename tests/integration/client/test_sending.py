@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from tests.support.cancelling import cancelled_at
 from tests.support.link import Link
 
 import aether
@@ -104,6 +105,55 @@ async def test_every_kind_of_principal_confirms(target: str | Gateway) -> None:
             with pytest.raises(RequestRefused):
                 await principal.confirm()
             await principal.confirm()
+
+
+@pytest.mark.parametrize("what", ["put", "list", "save", "load", "report", "send", "take"])
+async def test_cancellation_anywhere_costs_nothing_else(target: str | Gateway, what: str) -> None:
+    """No answer is taken for another one, and no message lost, told twice or out of order."""
+    async with agent(target, "a") as me:
+        sent, taken = 0, []
+        for number in range(150):
+            await me.kv.put(f"k{number:03}", b"v")
+
+        async def run() -> None:
+            nonlocal sent
+            match what:
+                case "put":
+                    await me.kv.put("k000", b"new")
+                case "list":
+                    assert len([key async for key, _ in me.kv.list("k")]) == 150
+                case "save":
+                    assert await me.checkpoints.save(b"state")
+                case "load":
+                    await me.checkpoints.load()
+                case "report":
+                    await me.progress.report("working")
+                case "send":
+                    sent += 1
+                    await me.send("ag::w::i::a", b"%d" % sent)
+                    await me.confirm()
+                case "take":
+                    taken.append((await anext(me)).payload)
+
+        step, cancelled = 0, True
+        while cancelled:
+            step += 1
+            if what == "take":
+                sent += 1
+                await me.send("ag::w::i::a", b"%d" % sent)
+                await me.confirm()
+            cancelled = await cancelled_at(step, run)
+            assert await me.kv.get("k149") == b"v"
+        await me.send("ag::w::i::a", b"last")
+        while not taken or taken[-1] != b"last":
+            taken.append((await anext(me)).payload)
+        numbers = [int(payload) for payload in taken[:-1]]
+        if what == "send":
+            assert numbers == sorted(set(numbers))
+            assert sent in numbers
+        else:
+            assert numbers == list(range(1, sent + 1))
+        assert len(me.errors) == 0
 
 
 async def test_messages_in_doubt_are_not_confirmed(target: str | Gateway) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import trio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 from tests.support.link import Link
 from tests.support.wire import (
     PATIENCE_S,
@@ -31,6 +33,7 @@ from aether.gateway import session
 from aether.gateway.gateway import CONNECT
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import connect_stream
+from aether.rpc.status import frame
 
 MIB = 1024 * 1024
 ME = "ag::w::i::s"
@@ -560,6 +563,41 @@ async def test_what_a_lost_receiver_was_not_handed_comes_after_its_return(wire: 
     first = (await again.expect("msg")).payload
     position = expected.index(first)
     assert await again.expect_payloads(len(expected) - position - 1) == expected[position + 1 :]
+
+
+async def test_a_half_close_with_a_reset_behind_it_confirms_nothing(wire: Wire, gateway: Gateway) -> None:
+    """routing 71: in one write, as of a client that is cancelled; what was queued for it has never left."""
+    sender = await wire.connect(agent("sender"))
+    expected = [b"%05d" % index + bytes(1024) for index in range(1000)]
+    client = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    async with await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream:
+        client.initiate_connection()
+        client.send_headers(
+            1,
+            [
+                (b":method", b"POST"),
+                (b":scheme", b"http"),
+                (b":path", CONNECT.encode()),
+                (b":authority", b"localhost"),
+                (b"te", b"trailers"),
+                (b"content-type", b"application/grpc"),
+            ],
+        )
+        client.send_data(1, frame(pb.UpstreamMessage(init=agent()).SerializeToString()))
+        await stream.send_all(client.data_to_send())
+        with trio.fail_after(PATIENCE_S):
+            while gateway.sessions < 2:
+                await sender.settle()
+        sender.write(*[pb.UpstreamMessage(send=pb.SendMessage(target_topic=ME, payload=item)) for item in expected])
+        await sender.settle()
+        client.end_stream(1)
+        client.reset_stream(1)
+        await stream.send_all(client.data_to_send())
+        with trio.fail_after(PATIENCE_S):
+            while gateway.sessions > 1:
+                await sender.settle()
+    again = await wire.connect(agent())
+    assert await again.expect_payloads(len(expected)) == expected
 
 
 async def test_what_is_older_than_the_retention_does_not_come(tmp_path: Path, engine: str) -> None:

@@ -13,6 +13,7 @@ import json
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import structlog
 import trio
@@ -158,16 +159,18 @@ class SqliteKV:
         return result
 
     async def _purge(self, command: Command) -> Result:
-        """Remove every key with the prefix, sets included."""
-        prefix = command.key.encode("utf-8", "surrogatepass")
+        """Remove every key with the prefix, sets included. A key that is written again behind the step that removed it
+        stays: whoever writes without a pause does not hold this up for ever."""
+        start = prefix = command.key.encode("utf-8", "surrogatepass")
         namespace = self._namespace_id(command.namespace, create=False)
         removed = 0
         while True:
             await self._settle(namespace)
             now_ms = self._wall_clock()
-            keys = await self._database.scan(lambda reader: _keys(reader, namespace, prefix))
+            keys = await self._database.scan(partial(_keys, namespace=namespace, prefix=prefix, start=start))
             if not keys:
                 return Result(counter=removed, applied=removed > 0)
+            start = keys[-1][0] + b"\0"
             self._database.check()
             for key, expires_ms in keys:
                 self.entries.staged[namespace, key] = None
@@ -351,9 +354,10 @@ def _page(
     return rows, False
 
 
-def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes) -> list[tuple[bytes, int]]:
+def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes, start: bytes) -> list[tuple[bytes, int]]:
+    """Keys with the prefix from ``start`` on, in order, and when they expire. In a worker thread."""
     bound = upper_bound(prefix)
     query = f"""SELECT key, expires_ms FROM kv WHERE namespace = ? AND key >= ?
-    {"AND key < ?" if bound is not None else ""} LIMIT {PURGE_PAGE}"""
-    parameters = (namespace, prefix, *([bound] if bound is not None else []))
+    {"AND key < ?" if bound is not None else ""} ORDER BY key LIMIT {PURGE_PAGE}"""
+    parameters = (namespace, start, *([bound] if bound is not None else []))
     return list(reader.execute(query, parameters))
