@@ -92,7 +92,7 @@ async def main():
     completed = await asyncio.to_thread(sync.complete_task, third.task_id)
     seen["sync_completed"] = completed.task.status
     seen["story"] = []
-    while COMPLETED not in seen["story"]:
+    while not {COMPLETED, "working"} <= set(seen["story"]):
         event = await asyncio.wait_for(events.get(), 10)
         if event.subscription_id == subscription.subscription_id:
             progress = event.HasField("progress")
