@@ -10,6 +10,8 @@ PY = .venv/bin/python
 NATIVE ?= 1
 BUILT = .venv/.built$(if $(filter 0,$(NATIVE)),-pure)
 ARGS ?=
+# Test processes at a time; a file's tests stay together. 0: one after another in the process that pytest starts in.
+JOBS ?= auto
 export NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -25,8 +27,8 @@ serve: $(BUILT)  ## set up what is missing and start a development gateway on th
 demo: $(BUILT)  ## a gateway and two agents that talk, in one process
 	$(PY) -m aether demo
 
-test: $(BUILT) .venv-official/.installed  ## set up what is missing and run all tests (ARGS="-k kv -x")
-	$(PY) -m pytest $(ARGS)
+test: $(BUILT) .venv-official/.installed  ## set up what is missing and run all tests (ARGS="-k kv -x", JOBS=0 for one process)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: .venv/.installed  ## ruff: rules and formatting
 	$(PY) -m ruff check .
