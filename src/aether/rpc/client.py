@@ -18,7 +18,8 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from aether.rpc.connection import Call, Driver, FlushSet
+from aether.rpc.call import Call
+from aether.rpc.connection import Driver, FlushSet
 from aether.rpc.engine import implementation
 from aether.rpc.http2 import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, REFUSED_STREAM, Http2
 from aether.rpc.limits import Limits

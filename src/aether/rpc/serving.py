@@ -19,7 +19,8 @@ from typing import Any
 import trio
 
 from aether.rpc import poller
-from aether.rpc.connection import Call, Driver, FlushSet
+from aether.rpc.call import Call
+from aether.rpc.connection import Driver, FlushSet
 from aether.rpc.http2 import CANCEL, REFUSED_STREAM, Http2
 from aether.rpc.limits import Limits
 from aether.rpc.listener import Listener, TlsSource
