@@ -189,7 +189,7 @@ def _read_keys(document: dict[str, Any]) -> tuple[tuple[str, PublicKey], ...]:
                 continue  # the library would warn of it
             key = import_key(public)
             weak = isinstance(key, RSAKey) and key.public_key.key_size < RSA_BITS_MIN
-        except (JoseError, UnsupportedAlgorithm, ValueError, TypeError):
+        except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError):  # the last for an unknown curve
             continue
         if isinstance(key, RSAKey | ECKey) and not weak:
             keys.append((str(member.get("kid", "")), key))
