@@ -206,6 +206,8 @@ def compose_tasks(
             startups.on_grace(task)
         else:
             upkeep.fire(task, due)
+        if due is Due.STALE and task.is_startup:
+            dispatcher.start_target(task.target)  # nobody served its profile, but it is still needed
 
     timers = Timers(book, fire, wall_clock, configured.task_lifetimes(config), flush=flush)
     outcome = requests.outcome if requests is not None else (lambda _: None)
@@ -253,6 +255,7 @@ def compose_tasks(
         wall_clock,
         chooser,
         new_id,
+        startups.check_retry,
     )
     handlers: dict[str, Handler] = {
         "create_task": creation.handle,

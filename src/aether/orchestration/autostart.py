@@ -1,8 +1,9 @@
-"""Workers for pools that have none: agents that are started because tasks wait (tasks 19, weakness 31).
+"""Agents that are started because tasks wait: workers for pools that have none (tasks 19, weakness 31), and agents that
+tasks are for and that are not there, or not any more (tasks 3.4, 11.4).
 
-An implementation asks for it by the launch parameter ``pool_autostart`` of its registration: how many of its agents may
-be there at once in a workspace, by the names ``pool-1``, ``pool-2`` and so on. They end when they like; the next task
-that waits starts one again.
+An implementation asks for workers by the launch parameter ``pool_autostart`` of its registration: how many of its
+agents may be there at once in a workspace, by the names ``pool-1``, ``pool-2`` and so on. They end when they like; the
+next task that waits starts one again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from aether.errors import StoreUnavailable
 from aether.identity import Identity, PrincipalType
 from aether.orchestration.startups import Startups
 from aether.registry.registry import Registry
+from aether.tasks.model import Task
 
 __all__ = ["Autostart"]
 
@@ -57,3 +59,16 @@ class Autostart:
             self._startups.start(absent, {}, creator=self._startups.creator)
         except (ValueError, StoreUnavailable) as error:
             log.warning("no worker started for a pool", agent=absent, error=str(error))
+
+    def start_target(self, task: Task) -> bool:
+        """A task waits for an agent that is not there; False when the store takes nothing now.
+
+        One that cannot be started is left alone: the task is there when it comes, and a registration asks again.
+        """
+        try:
+            self._startups.start(task.target, task.launch_params, creator=task.creator)
+        except StoreUnavailable:
+            return False
+        except ValueError as error:
+            log.debug("the target of a task is not started", agent=task.target, error=str(error))
+        return True

@@ -128,8 +128,20 @@ class Startups:
         """
         return self.started_by(target) or self._create(target, overrides, creator)
 
-    def start_new(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
-        """As :meth:`start`, but an error where the agent is connected or being started."""
+    def start_new(self, target: str, overrides: dict[str, str], *, creator: str, idempotency: str = "") -> Task:
+        """As :meth:`start`, but an error where the agent is connected or being started.
+
+        :param idempotency: hash that the task is found by when it is asked for again.
+        """
+        self._check_absent(target)
+        return self._create(target, overrides, creator, idempotency=idempotency)
+
+    def check_retry(self, task: Task) -> None:
+        """:raises ValueError: it is the start of an agent that is connected, or being started, by now."""
+        if task.is_startup:
+            self._check_absent(task.target)
+
+    def _check_absent(self, target: str) -> None:
         if self._is_connected(target):
             raise ValueError(f"agent {target} is already online")
         if (known := self.started_by(target)) is not None:
@@ -137,7 +149,6 @@ class Startups:
                 f"startup task {known.task_id} already exists for {known.implementation}/{known.specifier} "
                 f"in workspace {known.workspace}"
             )
-        return self._create(target, overrides, creator)
 
     def launch(self, target: str, overrides: dict[str, str], *, creator: str) -> str:
         """As :meth:`start_new`; the id of the task."""
@@ -165,7 +176,14 @@ class Startups:
         else:
             self._on_trigger("started" if task.assigned_to else "no_orchestrator", workspace)
 
-    def _create(self, target: str, overrides: dict[str, str], creator: str, sender: Caller | None = None) -> Task:
+    def _create(
+        self,
+        target: str,
+        overrides: dict[str, str],
+        creator: str,
+        sender: Caller | None = None,
+        idempotency: str = "",
+    ) -> Task:
         identity = parse_identity(target)
         if identity.kind not in (PrincipalType.AGENT, PrincipalType.TASK) or not identity.specifier:
             raise ValueError(f"{target} is neither an agent nor a unique task")
@@ -191,6 +209,7 @@ class Startups:
             launch_params=params,
             queued=True,
             root_task_id=task_id,
+            idempotency=idempotency,
             metadata={TRIGGERED_AT: str(now_ms)},
         )
         if (before := self._attempts.get(target)) is not None:
@@ -234,7 +253,7 @@ class Startups:
     def _judge(self, task: Task) -> None:
         """Remember a start that came to nothing, for the next one to come later and yet to find every message."""
         ran_ms = self._wall_clock() - task.started_ms if task.started_ms else 0
-        is_failure = task.status is Status.FAILED and ran_ms < STABLE_MS
+        is_failure = task.status in (Status.FAILED, Status.REJECTED) and ran_ms < STABLE_MS
         if not is_failure and task.status is not Status.CANCELLED:
             self._attempts.delete(task.target)
             return
@@ -296,7 +315,7 @@ class Startups:
         self._orchestrators.connect(session, known)
         for task in held:
             if task.task_id not in known:
-                self._lose(task)
+                self._try_to_lose(task)
         for profile in session.profiles:
             self._serve(profile)
 
@@ -306,7 +325,7 @@ class Startups:
             return
         for task in self._book.held_by(session.identity.key):
             if task.awaits_start:
-                self._lose(task)
+                self._try_to_lose(task)
 
     def on_grace(self, task: Task) -> None:
         """The orchestrator that a startup was with has not come back since the gateway started.
@@ -345,14 +364,15 @@ class Startups:
         return int(text) if text.isdecimal() else 0
 
     def _lose(self, task: Task) -> None:
+        if task.losses >= LOSSES_MAX:
+            reason = f"orchestrator disconnected before agent started ({task.losses + 1} times)"
+            self._book.change(task, machine.fail(task, self._wall_clock(), reason, _no_jitter), reason)
+        elif task.status is Status.ASSIGNED:
+            self._book.change(task, {**machine.give_back(task), "losses": task.losses + 1}, "orchestrator disconnected")
+
+    def _try_to_lose(self, task: Task) -> None:
         try:
-            if task.losses >= LOSSES_MAX:
-                reason = f"orchestrator disconnected before agent started ({task.losses + 1} times)"
-                self._book.change(task, machine.fail(task, self._wall_clock(), reason, _no_jitter), reason)
-            elif task.status is Status.ASSIGNED:
-                self._book.change(
-                    task, {**machine.give_back(task), "losses": task.losses + 1}, "orchestrator disconnected"
-                )
+            self._lose(task)
         except StoreUnavailable:
             log.warning("startup stays with an orchestrator that is gone, until its time is over", task=task.task_id)
 

@@ -24,6 +24,7 @@ class Backlog:
     Starts of agents are not in it: they are for orchestrators.
 
     :ivar pools: those with a queue: tasks wait there, or did a moment ago.
+    :ivar identities: those for whom tasks wait.
     """
 
     def __init__(self, book: TaskBook) -> None:
@@ -33,6 +34,7 @@ class Backlog:
         self._queued: dict[str, int] = {}
         self._pools_of: dict[str, dict[str, None]] = {}
         self._for_identity: dict[str, dict[str, None]] = {}
+        self.identities: Collection[str] = self._for_identity
 
     def __contains__(self, task: Task) -> bool:
         if task.mode is Mode.POOL:

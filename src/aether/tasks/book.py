@@ -155,8 +155,8 @@ class TaskBook:
     def forget(self, task_ids: Iterable[str]) -> None:
         """The store has removed some tasks that ended."""
         for task_id in task_ids:
-            if (task := self._ended.pop(task_id, None)) is not None and task.idempotency:
-                self._idempotent.pop(task.idempotency, None)
+            if (task := self._ended.pop(task_id, None)) is not None:
+                self._forget_key(task)
 
     def _write(self, task: Task) -> None:
         task.version += 1
@@ -202,8 +202,12 @@ class TaskBook:
         self._ended.move_to_end(task.task_id)
         if len(self._ended) > ENDED_KEPT:
             _, old = self._ended.popitem(last=False)
-            if old.idempotency:
-                self._idempotent.pop(old.idempotency, None)
+            self._forget_key(old)
+
+    def _forget_key(self, task: Task) -> None:
+        """A newer task may have the key by now."""
+        if self._idempotent.get(task.idempotency) == task.task_id:
+            del self._idempotent[task.idempotency]
 
 
 def _drop(index: dict[str, dict[str, Any]], key: str, task_id: str) -> None:

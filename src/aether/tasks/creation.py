@@ -61,8 +61,11 @@ class Startups(Protocol):
         :raises ValueError: it cannot be started; the text is fit for clients.
         """
 
-    def start_new(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
-        """As :meth:`start`, but not one that is under way or connected already."""
+    def start_new(self, target: str, overrides: dict[str, str], *, creator: str, idempotency: str = "") -> Task:
+        """As :meth:`start`, but not one that is under way or connected already.
+
+        :param idempotency: hash that the task is found by when it is asked for again.
+        """
 
 
 class TokenIssuer(Protocol):
@@ -188,8 +191,7 @@ class CreateService:
                 f"task payload size {size} exceeds maximum {self._limits.payload_max} bytes",
                 response_first=True,
             )
-        beside = sum(len(key) + len(value) for key, value in request.metadata.items())
-        beside += sum(len(key) + len(value) for key, value in request.launch_param_overrides.items())
+        beside = request.ByteSize() - size  # metadata most of all, but all of it is kept
         if beside > self._limits.metadata_max:
             raise Rejected(
                 Code.INVALID_ARGUMENT, f"task metadata size {beside} exceeds maximum {self._limits.metadata_max} bytes"
@@ -272,13 +274,13 @@ class CreateService:
     ) -> tuple[Task, pb.CreateTaskResponse, Lineage | None]:
         status = self._plan(request, task)
         if status is None:  # the start of an agent was asked for, not work
-            started = self._start(request, caller, new=True)
+            started = self._start_new(request, caller, task.idempotency)
             response = pb.CreateTaskResponse(success=True, task_id=started.task_id, status="orchestration_triggered")
             return started, response, lineage
         if lineage is not None:
             self._entrust(caller, lineage, task, request.required_downstream_authority_hops)
         if status == "orchestration_triggered":
-            self._start(request, caller, new=False)
+            self._start(request, caller)
         self._book.add(task, request.payload)
         if task.mode is Mode.SELF_ASSIGN:
             self._book.change(task, machine.assign(task, caller.identity.key, self._wall_clock()))
@@ -313,6 +315,9 @@ class CreateService:
             return None
         task.implementation = task.implementation or target.implementation
         task.queued = True
+        if request.target_offline_policy not in (pb.TARGET_OFFLINE_POLICY_QUEUE, pb.TARGET_OFFLINE_POLICY_REJECT):
+            task.starts_target = True
+            task.launch_params = dict(request.launch_param_overrides)
         if self._is_connected(task.target):
             return "assigned"
         match request.target_offline_policy:
@@ -324,10 +329,19 @@ class CreateService:
             raise _impossible(f"target agent implementation '{target.implementation}' not found in registry")
         return "orchestration_triggered"
 
-    def _start(self, request: pb.CreateTaskRequest, caller: Caller, *, new: bool) -> Task:
-        start = self._startups.start_new if new else self._startups.start
+    def _start(self, request: pb.CreateTaskRequest, caller: Caller) -> None:
+        overrides = dict(request.launch_param_overrides)
         try:
-            return start(request.target_agent_id, dict(request.launch_param_overrides), creator=caller.identity.key)
+            self._startups.start(request.target_agent_id, overrides, creator=caller.identity.key)
+        except ValueError as error:
+            raise _impossible(str(error)) from None
+
+    def _start_new(self, request: pb.CreateTaskRequest, caller: Caller, idempotency: str) -> Task:
+        overrides, creator = dict(request.launch_param_overrides), caller.identity.key
+        try:
+            return self._startups.start_new(
+                request.target_agent_id, overrides, creator=creator, idempotency=idempotency
+            )
         except ValueError as error:
             raise _impossible(str(error)) from None
 

@@ -64,7 +64,8 @@ class Dependencies:
 
     def _is_satisfied(self, wait: WaitSpec) -> bool:
         """Any way to end counts, and so does having been forgotten."""
-        ended = [(found := self._book.get(name)) is None or found.is_final for name in wait.depends_on if name]
-        if not ended:
+        names = [name for name in wait.depends_on if name]
+        if not names:
             return True
+        ended = ((found := self._book.get(name)) is None or found.is_final for name in names)
         return any(ended) if wait.wake_on_any else all(ended)

@@ -39,6 +39,9 @@ class Autostart(Protocol):
 
     def start_one(self, workspace: str, implementation: str) -> None: ...
 
+    def start_target(self, task: Task) -> bool:
+        """Start the agent that a task is for; False when the store takes nothing now."""
+
 
 class Dispatcher:
     """An observer of the book that gives every pending task to a worker, one at a time.
@@ -47,7 +50,7 @@ class Dispatcher:
     :param prepare: makes what a worker needs for a task, such as authority; False when it cannot have the task now.
     :param open_max: how many open tasks a worker of an implementation may have; 0: any number.
     :param flush: sends what was put into the queues of sessions.
-    :ivar autostart: brings up workers of pools that have none.
+    :ivar autostart: brings up workers of pools that have none, and agents that are wanted and not there.
     """
 
     def __init__(
@@ -118,6 +121,8 @@ class Dispatcher:
         if transition.before in WORKED_ON and transition.is_new_status:
             self.confirm(transition.worker_before, task.task_id)
             self._refill(transition.worker_before)
+        if task.is_startup and task.is_final and task.status is not Status.CANCELLED:
+            self.start_target(task.target)  # it may be needed again, or still
 
     def _hand_out(self, task: Task) -> None:
         """Give a pending task to its worker, or keep it until there is one."""
@@ -126,6 +131,7 @@ class Dispatcher:
         if task.mode is not Mode.POOL:
             self._backlog.add(task)
             self._serve_identity(addressee(task))
+            self.start_target(addressee(task))
             return
         pool = (task.workspace, task.implementation)
         urgent = task.priority >= PREEMPT
@@ -145,6 +151,14 @@ class Dispatcher:
             if not worker.has_room or not self._give(task, worker):
                 self._later(identity)
                 return
+
+    def start_target(self, identity: str) -> None:
+        """Have an agent started that is not there and that tasks wait for."""
+        if self.autostart is None or self._workers.get(identity) is not None:
+            return
+        task = next((task for task in self._backlog.of(identity) if task.starts_target), None)
+        if task is not None and not self.autostart.start_target(task):
+            self._later(identity)
 
     def _serve(self, pool: Pool) -> None:
         """Hand out the backlog of a pool as far as its workers may have more."""
@@ -216,6 +230,8 @@ class Dispatcher:
         """Give more to workers that said nothing, for ever."""
         for pool in self._backlog.pools:
             self._later(pool)
+        for identity in self._backlog.identities:
+            self._later(identity)
         task_status.started()
         while True:
             await self._wake.wait()
@@ -230,6 +246,7 @@ class Dispatcher:
         for whom in hungry:
             if isinstance(whom, str):
                 self._serve_identity(whom)
+                self.start_target(whom)
                 continue
             for seat in self._workers.seats(whom):
                 seat.credit = BATCH
@@ -240,6 +257,9 @@ class Dispatcher:
         """The registration of an implementation changed: its tasks may now have workers started."""
         for pool in self._backlog.pools_of(implementation):
             self._later(pool)
+        for identity in self._backlog.identities:
+            if f"::{implementation}::" in identity:
+                self._later(identity)
 
     def _is_started_for(self, pool: Pool) -> bool:
         return self.autostart is not None and self.autostart.limit(pool[1]) > 0

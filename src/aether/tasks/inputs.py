@@ -15,7 +15,7 @@ from aether.messaging.log import TopicLog
 from aether.proto import aether_pb2 as pb
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
-from aether.tasks.model import Status, Task
+from aether.tasks.model import Status, Task, WaitSpec
 from aether.tasks.participants import lane_of
 
 __all__ = ["Inputs"]
@@ -36,7 +36,7 @@ class Inputs:
         self._log = log
         self._flush = flush
         self._ears: dict[str, list[Lane]] = {}
-        self._heard: deque[tuple[str, int]] = deque()
+        self._heard: deque[tuple[str, WaitSpec | None]] = deque()
         self._wake = trio.Event()
         for task in book:
             self._listen(task)
@@ -60,12 +60,12 @@ class Inputs:
     def _ear(self, task: Task, name: str) -> Lane:
         """A lane at the tail that takes nothing."""
         topic = self._log.topic(name)
-        version, task_id = task.version, task.task_id
+        wait, task_id = task.wait, task.task_id
 
         def accepts(frame: bytes) -> bool:
             if self._is_awaited(task, frame):
                 # Not here: whoever publishes is in the middle of it.
-                self._heard.append((task_id, version))
+                self._heard.append((task_id, wait))
                 self._wake.set()
             return False
 
@@ -96,9 +96,10 @@ class Inputs:
             self._wake = trio.Event()
             try:
                 while self._heard:
-                    task_id, version = self._heard[0]
+                    task_id, wait = self._heard[0]
                     task = self._book.get(task_id)
-                    if task is not None and task.version == version and task.status is Status.WAITING_INPUT:
+                    # The wait it was heard for: other changes of the record, such as a sign of life, do not end it.
+                    if task is not None and task.wait is wait and task.status is Status.WAITING_INPUT:
                         self._book.change(task, machine.resume(task), "input")
                     self._heard.popleft()
             except StoreUnavailable:

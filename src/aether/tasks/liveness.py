@@ -182,10 +182,10 @@ class Liveness:
         if self._dispatcher.worker(task.worker) is not None:
             self._book.change(task, machine.unmark_gone(task))
             return
-        if task.mode is Mode.POOL and not task.is_startup and task.losses < LOSSES_MAX:
+        is_pool = task.mode is Mode.POOL and not task.is_startup
+        is_untouched = task.mode is Mode.TARGETED and task.status is Status.ASSIGNED
+        if (is_pool or is_untouched) and task.losses < LOSSES_MAX:
             self._book.change(task, {**machine.give_back(task), "losses": task.losses + 1}, "worker gone")
-        elif task.mode is Mode.TARGETED and task.status is Status.ASSIGNED:
-            self._book.change(task, machine.give_back(task), "worker gone")
         else:
             reason = f"worker disconnected and did not reconnect within grace window ({task.grace_ms}ms)"
             self._book.change(task, machine.fail(task, self._wall_clock(), reason, self._random.uniform), reason)

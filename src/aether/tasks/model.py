@@ -154,6 +154,8 @@ class Task:
     :ivar version: grows with every change; a change is made to the version it was decided on.
     :ivar queued: still to be handed out (``queued_for_startup`` in the specification).
     :ivar target: identity that a targeted task is for.
+    :ivar starts_target: the target is started whenever the task waits for it; ``launch_params`` are then what overrides
+        its registration.
     :ivar bound: worker that a startup task brought up: it acts for the task, while ``assigned_to`` is the orchestrator.
     :ivar attempts: failed attempts so far.
     :ivar former: workers that lost the task; what they say of it later does not count.
@@ -175,6 +177,7 @@ class Task:
     mode: Mode = Mode.SELF_ASSIGN
     category: Category = Category.REGULAR
     target: str = ""
+    starts_target: bool = False
     implementation: str = ""
     specifier: str = ""
     profile: str = ""

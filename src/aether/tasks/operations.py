@@ -28,6 +28,7 @@ from aether.tasks.watches import Follower, Watch, Watches
 __all__ = ["TaskService"]
 
 WATCHES_MAX = 10_000
+WAIT_BYTES_MAX = 256 * 1024
 NOT_FOUND = "task not found"
 UNAVAILABLE = "the task store is unavailable, try again"
 
@@ -47,6 +48,7 @@ class TaskService:
 
     :param wall_clock: current Unix time in milliseconds.
     :param chooser: of the jitter of retries.
+    :param check_retry: raises ValueError, with a text fit for clients, for a task that cannot be tried again now.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class TaskService:
         wall_clock: Callable[[], int],
         chooser: random.Random,
         new_id: Callable[[], str],
+        check_retry: Callable[[Task], None] = lambda _: None,
     ) -> None:
         self._book = book
         self._parties = parties
@@ -74,9 +77,10 @@ class TaskService:
         self._wall_clock = wall_clock
         self._random = chooser
         self._new_id = new_id
+        self._check_retry = check_retry
         self._changes: Mapping[int, tuple[str, Callable[[Caller, Task, pb.TaskOperation], Change]]] = {
             Op.CANCEL: ("task cancelled", lambda _, task, op: machine.cancel(task, wall_clock(), op.reason)),
-            Op.RETRY: ("task queued for retry", lambda _, task, __: machine.retry(task)),
+            Op.RETRY: ("task queued for retry", self._retry),
             Op.COMPLETE: ("task completed", self._complete),
             Op.FAIL: ("task marked as failed", self._fail),
             Op.PAUSE: ("task paused", self._pause),
@@ -108,6 +112,8 @@ class TaskService:
             raise _Refused("invalid request: wait_spec required for PAUSE")
         if operation.op == Op.WAIT_FOR and not any(operation.wait_spec.depends_on):
             raise _Refused("invalid request: wait_spec.depends_on required for WAIT_FOR")
+        if operation.wait_spec.ByteSize() > WAIT_BYTES_MAX:
+            raise _Refused(f"invalid request: wait_spec must not exceed {WAIT_BYTES_MAX} bytes")
         return self._find(caller, operation.task_id)
 
     def _find(self, caller: Caller, task_id: str) -> Task:
@@ -149,6 +155,15 @@ class TaskService:
     def _fail(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
         self._check_holder(caller, task)
         return machine.fail(task, self._wall_clock(), operation.reason, self._random.uniform)
+
+    def _retry(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
+        del caller, operation
+        change = machine.retry(task)
+        try:
+            self._check_retry(task)
+        except ValueError as error:
+            raise _Refused(str(error)) from None
+        return change
 
     def _claim(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
         identity = caller.identity.key

@@ -13,6 +13,7 @@ from tests.support.wire import Wire, agent, open_wire, orchestrator, task, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.errors import StoreUnavailable
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
 
@@ -304,6 +305,159 @@ async def test_8_9_work_for_an_agent_that_is_started(admin: Desk, boss: Desk, co
     assert [(await lazy.assigned()).task_id for _ in work] == work
 
 
+async def work_for_target(boss: Desk, **fields: Any) -> str:
+    return await boss.created(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **fields)
+
+
+async def test_a_start_that_failed_is_tried_again_while_work_waits(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin, "lazy", image="usual")
+    orchestrator = await connect(starter())
+    work = await work_for_target(boss, launch_param_overrides={"image": "special"})
+    for wait_s in (2, 4):
+        start = await orchestrator.assigned()
+        assert start.launch_params["image"] == "special"
+        await orchestrator.do(Op.FAIL, start.task_id, "cannot")
+        advance(gateway, clock, wait_s - 1)
+        assert await orchestrator.settled("task_assignment") == []
+        advance(gateway, clock, 1)
+    lazy = await connect(started(await orchestrator.assigned()))
+    assert (await lazy.assigned()).task_id == work
+
+
+async def test_work_that_an_agent_left_starts_it_again(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    work = await work_for_target(boss)
+    lazy = await connect(started(await orchestrator.assigned()))
+    assert (await lazy.assigned()).task_id == work
+    await lazy.peer.abort()
+    await boss.settled("error")
+    advance(gateway, clock, 31)  # the agent is gone, and its work with nobody
+    advance(gateway, clock, 3)
+    lazy = await connect(started(await orchestrator.assigned()))
+    assert (await lazy.assigned()).task_id == work
+    await lazy.do(Op.COMPLETE, work)
+    await lazy.peer.abort()
+    await boss.settled("error")
+    advance(gateway, clock, 31)
+    advance(gateway, clock, 300)
+    assert await orchestrator.settled("task_assignment") == []  # nothing waits for it
+
+
+async def test_work_to_be_done_again_starts_its_agent(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    """Also an agent that was there when the work came, and was registered later."""
+    lazy = await connect(agent("1", implementation="lazy"))
+    orchestrator = await connect(starter())
+    work = await work_for_target(boss)
+    await lazy.assigned()
+    await lazy.do(Op.FAIL, work)
+    await lazy.peer.close()
+    await boss.settled("error")
+    await boss.do(Op.RETRY, work)
+    assert await boss.status(work) == "QUEUED"
+    assert await orchestrator.settled("task_assignment") == []
+    await register(admin)
+    gateway.services.tasks.dispatcher.refill()
+    gateway.services.flush_all()
+    lazy = await connect(started(await orchestrator.assigned()))
+    assert (await lazy.assigned()).task_id == work
+
+
+async def test_work_that_waits_for_an_agent_to_come_by_itself_starts_none(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    work = await work_for_target(boss, target_offline_policy=pb.TARGET_OFFLINE_POLICY_QUEUE)
+    await boss.do(Op.CANCEL, work)
+    await boss.do(Op.RETRY, work)
+    gateway.services.tasks.dispatcher.refill()
+    assert await orchestrator.settled("task_assignment") == []
+    lazy = await connect(agent("1", implementation="lazy"))
+    assert (await lazy.assigned()).task_id == work
+
+
+async def test_128_work_outlasts_the_patience_with_a_start(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    work = await work_for_target(boss, task_class=pb.TASK_CLASS_BACKGROUND)
+    [first] = await admin.listed(task_type="agent_startup", workspace="w")
+    advance(gateway, clock, 1801)
+    assert await admin.status(first) == "CANCELLED"
+    orchestrator = await connect(starter())
+    start = await orchestrator.assigned()
+    assert start.task_id != first
+    await admin.do(Op.CANCEL, start.task_id)  # somebody does not want it
+    assert await orchestrator.settled("task_assignment") == []
+    assert await boss.status(work) == "QUEUED"
+
+
+async def test_an_agent_that_leaves_its_work_again_and_again(
+    boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    lazy = await connect(agent("1", implementation="lazy"))
+    work = await work_for_target(boss)
+    for _ in range(11):
+        assert (await lazy.assigned()).task_id == work
+        await lazy.peer.abort()
+        await boss.settled("error")
+        advance(gateway, clock, 31)
+        lazy = await connect(agent("1", implementation="lazy"))
+    assert await boss.status(work) == "FAILED"
+
+
+async def test_a_start_that_is_asked_for_twice_is_one(admin: Desk, boss: Desk) -> None:
+    await register(admin)
+    wanted = {"task_type": "agent_startup", "idempotency_key": "k"}
+    first = await work_for_target(boss, **wanted)
+    again = await boss.create(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **wanted)
+    assert (again.success, again.task_id, again.status) == (True, first, "")
+
+
+async def test_an_old_start_is_not_tried_again_beside_another(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"1")
+    first = await orchestrator.assigned()
+    await orchestrator.do(Op.FAIL, first.task_id, "cannot")
+    boss.peer.send(TARGET, b"2")
+    await boss.settled("error")
+    assert "already exists" in await orchestrator.refused(Op.RETRY, first.task_id)
+    advance(gateway, clock, 3)
+    second = await orchestrator.assigned()
+    lazy = await connect(started(second))
+    await orchestrator.do(Op.CANCEL, second.task_id)
+    assert "already online" in await orchestrator.refused(Op.RETRY, first.task_id)
+    await lazy.peer.close()
+    await boss.settled("error")
+    await orchestrator.do(Op.RETRY, first.task_id)
+    assert (await orchestrator.assigned()).task_id == first.task_id
+
+
+async def test_an_orchestrator_that_declines_loses_no_message(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"1")
+    await orchestrator.do(Op.REJECT, (await orchestrator.assigned()).task_id)
+    clock.advance(1000)
+    boss.peer.send(TARGET, b"2")
+    await boss.settled("error")
+    advance(gateway, clock, 2)
+    lazy = await connect(started(await orchestrator.assigned()))
+    assert [(await lazy.next("msg")).payload for _ in range(2)] == [b"1", b"2"]
+
+
 async def test_111_an_orchestrator_that_dies(admin: Desk, boss: Desk, connect: Connect) -> None:
     await register(admin)
     first, second = await connect(starter("a")), await connect(starter("b"))
@@ -537,6 +691,37 @@ async def test_a_worker_of_a_gateway_that_goes_has_not_finished(tmp_path: Path, 
             await wire.connect(started(start))
             advance(gateway, clock, 60)
             assert await admin.status(start.task_id) == "RUNNING"
+
+
+async def test_a_start_is_taken_from_an_orchestrator_that_is_gone_once_that_can_be_stored(
+    tmp_path: Path, clock: WallClock, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable() -> None:
+        raise StoreUnavailable("disk full")
+
+    config = Config.development(tmp_path / "kept", gateway={"engine": engine})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            admin = Desk(await wire.connect(starter("admin", "other")))
+            await register(admin)
+            lost = Desk(await wire.connect(starter("lost")))
+            admin.peer.send(TARGET, b"")
+            await lost.assigned()
+            gateway.services.tasks.startups.disconnect = lambda _: None  # type: ignore[method-assign]  # it crashes
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            other = Desk(await wire.connect(starter("other")))
+            store = gateway.services.tasks.book.store
+            clock.advance(31)
+            with monkeypatch.context() as patch:
+                patch.setattr(store, "check", unavailable)
+                with pytest.raises(StoreUnavailable):
+                    gateway.services.tasks.timers.fire_due()
+            assert await other.settled("task_assignment") == []
+            advance(gateway, clock, 0)
+            assert await other.assigned()
 
 
 async def test_a_registration_and_a_start_survive_the_gateway(tmp_path: Path, clock: WallClock, engine: str) -> None:

@@ -454,6 +454,18 @@ async def test_54_a_message_is_the_input(boss: Desk, worker: Desk, connect: Conn
     assert event.status_changed.reason == "input"
 
 
+async def test_54_signs_of_life_do_not_end_a_wait(boss: Desk, worker: Desk) -> None:
+    task_id = await boss.pool()
+    await worker.do(Op.CLAIM, task_id)
+    await worker.operate(Op.PAUSE, task_id, expected_principal="", timeout_ms=0)
+    worker.peer.say(progress=pb.ProgressReport(task_id=task_id, state="waiting for an answer"))
+    await worker.settled("error")
+    watched = await boss.subscribe(task_id)
+    assert watched.success
+    boss.peer.send("ag::w::pool::1", b"answer")
+    assert (await boss.next("task_event")).status_changed.to_status == pb.TASK_STATUS_RUNNING
+
+
 # ---------------------------------------------------------------------------------------------------------- retry
 
 
@@ -1043,6 +1055,11 @@ async def test_sizes_have_limits(tmp_path: Path, engine: str) -> None:
         assert (await boss.create(payload=b"x" * 11)).error_code == "TASK_PAYLOAD_TOO_LARGE"
         large = await boss.create(metadata={"k": "v" * 65_536})
         assert (large.error_code, "metadata" in large.error_message) == ("ERR_INVALID_ARGUMENT", True)
+        for fields in ({"metadata": {"k": "ß" * 32_768}}, {"correlation_id": "c" * 65_536}):
+            assert (await boss.create(**fields)).error_code == "ERR_INVALID_ARGUMENT"
+        task_id = await boss.created()
+        await boss.do(Op.CLAIM, task_id)
+        assert "262144 bytes" in await boss.refused(Op.PAUSE, task_id, input_match={"k": "v" * 262_144})
 
 
 async def test_127_nobody_cares(boss: Desk, gateway: Gateway, clock: WallClock) -> None:
