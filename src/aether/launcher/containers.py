@@ -9,11 +9,15 @@ from typing import Any
 from urllib.parse import quote
 
 import h11
+import structlog
 import trio
 
 from aether.errors import AetherError
+from aether.launcher.processes import LINE_BYTES_MAX
 
 __all__ = ["EngineRefused", "run_container"]
+
+log = structlog.get_logger("aether.launcher")
 
 API = "/v1.41"
 RECEIVE_BYTES = 65_536
@@ -57,10 +61,11 @@ async def run_container(
         return int((await _ask(socket, "POST", f"{path}/wait"))["StatusCode"])
     finally:
         with trio.move_on_after(stop_timeout_s + GOODBYE_S, shield=True):
-            try:
-                await _ask(socket, "POST", f"{path}/stop?t={int(stop_timeout_s)}")
-            finally:
-                await _ask(socket, "DELETE", f"{path}?force=1")
+            for method, what in (("POST", f"{path}/stop?t={int(stop_timeout_s)}"), ("DELETE", f"{path}?force=1")):
+                try:
+                    await _ask(socket, method, what)
+                except (OSError, EngineRefused) as error:  # somebody else may have removed it
+                    log.warning("container not cleaned up", container=made["Id"], request=method, error=str(error))
 
 
 async def _ask(socket: str, method: str, path: str, body: Any = None) -> Any:
@@ -100,6 +105,9 @@ async def _follow(socket: str, path: str, on_line: Callable[[str], None]) -> Non
             del raw[: STREAM_HEADER.size + size]
             for line in lines:
                 on_line(line.decode(errors="replace"))
+            if len(rest) > LINE_BYTES_MAX:
+                on_line(rest.decode(errors="replace"))
+                rest = b""
 
     status = await _exchange(socket, "GET", path, None, take)
     if status >= 400:
@@ -115,6 +123,21 @@ async def _exchange(socket: str, method: str, path: str, body: Any, take: Callab
     if content:
         headers.append(("content-type", "application/json"))
     http = h11.Connection(h11.CLIENT)
+    try:
+        return await _talk(socket, http, method, path, headers, content, take)
+    except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
+        raise EngineRefused(f"the engine cut its answer off: {error}") from None
+
+
+async def _talk(
+    socket: str,
+    http: h11.Connection,
+    method: str,
+    path: str,
+    headers: list[tuple[str, str]],
+    content: bytes,
+    take: Callable[[bytes], None],
+) -> int:
     async with await trio.open_unix_socket(socket) as stream:
         request = http.send(h11.Request(method=method, target=API + path, headers=headers)) or b""
         request += http.send(h11.Data(data=content)) or b""

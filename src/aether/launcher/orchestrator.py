@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 import trio
 
 from aether.client import Connection
-from aether.client.errors import ClientError
+from aether.client.errors import ClientError, ConnectionLost, RequestRefused
 from aether.launcher.containers import EngineRefused, run_container
 from aether.launcher.processes import run_process
 from aether.launcher.profiles import ContainerProfile, ProcessProfile, environment, fill
@@ -22,6 +24,9 @@ log = structlog.get_logger("aether.launcher")
 
 LAST_LINES = 20
 NANOCPUS = 1_000_000_000
+RETRY_S = 1.0
+NAME_BYTES_MAX = 200
+"""File names may be 255 bytes long; three names of an agent can be longer."""
 
 Run = Callable[[pb.TaskAssignment, Callable[[str], None]], Awaitable[int]]
 
@@ -68,19 +73,30 @@ class Orchestrator:
     async def _start(self, start: pb.TaskAssignment) -> None:
         agent = f"ag::{start.workspace}::{start.target_implementation}::{start.specifier}"
         last: deque[str] = deque(maxlen=LAST_LINES)
-        note, close = self._output(agent, last)
         try:
-            log.info("starting", agent=agent, profile=start.profile)
-            code = await self._runner(start)(start, note)
+            with self._output(agent, last) as note:
+                log.info("starting", agent=agent, profile=start.profile)
+                code = await self._runner(start)(start, note)
         except (OSError, ValueError, EngineRefused) as error:
             await self._fail(start, f"cannot be started: {error}")
+        except Exception as error:  # what goes wrong with one agent is nothing to the others
+            log.exception("failed", agent=agent)
+            await self._fail(start, f"{type(error).__name__}: {error}")
         else:
             log.info("ended", agent=agent, code=code)
             if code != 0:
                 await self._fail(start, "\n".join([f"ended with code {code}", *last]))
+            elif await self._is_waited_for(start):
+                await self._fail(start, "\n".join(["ended before it was connected", *last]))
         finally:
-            close()
             self._running.discard(start.task_id)
+
+    async def _is_waited_for(self, start: pb.TaskAssignment) -> bool:
+        """Whether the gateway has not seen the agent yet."""
+        try:
+            return (await self._me.tasks.get(start.task_id)).status == pb.TASK_STATUS_QUEUED
+        except ClientError:
+            return False
 
     def _runner(self, start: pb.TaskAssignment) -> Run:
         profile = self._profiles.get(start.profile)
@@ -114,28 +130,52 @@ class Orchestrator:
                 return container
         raise ValueError(f"no profile {start.profile}")
 
-    def _output(self, agent: str, last: deque[str]) -> tuple[Callable[[str], None], Callable[[], None]]:
-        """Where the lines of an agent go, and what closes that."""
+    @contextmanager
+    def _output(self, agent: str, last: deque[str]) -> Iterator[Callable[[str], None]]:
+        """Where the lines of an agent go.
+
+        :raises OSError: they cannot be written.
+        """
         if self._log_directory is None:
 
             def note(line: str) -> None:
                 last.append(line)
                 log.info(line, agent=agent)
 
-            return note, lambda: None
-        name = agent.replace("::", ".").replace("/", "_")
-        file = (self._log_directory / f"{name}.log").open("a", encoding="utf-8", buffering=1)
+            yield note
+            return
+        with (self._log_directory / f"{_file_name(agent)}.log").open("ab", buffering=0) as file:
 
-        def write(line: str) -> None:
-            last.append(line)
-            file.write(line + "\n")
+            def write(line: str) -> None:
+                last.append(line)
+                try:
+                    file.write(f"{line}\n".encode())
+                except OSError as error:  # a full disk does not end agents
+                    log.warning("output is lost", agent=agent, error=str(error))
 
-        return write, file.close
+            yield write
 
     async def _fail(self, start: pb.TaskAssignment, reason: str) -> None:
         """Tell the gateway, unless the agent's own end has told it already."""
         log.warning("failed", task=start.task_id, reason=reason)
-        try:
-            await self._me.tasks.fail(start.task_id, reason)
-        except ClientError as error:
-            log.debug("the start has ended otherwise", task=start.task_id, error=str(error))
+        while True:
+            try:
+                await self._me.tasks.fail(start.task_id, reason)
+            except ConnectionLost:  # once more: failing twice is failing once
+                await trio.lowlevel.checkpoint()
+            except ClientError as error:
+                if isinstance(error, RequestRefused) and error.retryable:
+                    await trio.sleep(max(RETRY_S, error.retry_after_ms / 1000))
+                    continue
+                log.debug("the start has ended otherwise", task=start.task_id, error=str(error))
+                return
+            else:
+                return
+
+
+def _file_name(agent: str) -> str:
+    name = agent.replace("::", ".").replace("/", "_")
+    encoded = name.encode()
+    if len(encoded) <= NAME_BYTES_MAX:
+        return name
+    return f"{encoded[:NAME_BYTES_MAX].decode(errors='ignore')}-{hashlib.sha256(agent.encode()).hexdigest()[:8]}"

@@ -128,3 +128,52 @@ async def test_what_the_engine_refuses(engine: tuple[Engine, str], tmp_path: Pat
         await run_container(engine[1], "unknown", [], RUN, {}, 3, lambda _: None)
     with pytest.raises(OSError):
         await run_container(str(tmp_path / "nobody.sock"), "image", [], RUN, {}, 3, lambda _: None)
+
+
+async def test_an_engine_that_goes_away(tmp_path: Path) -> None:
+    """In the middle of an answer, or of everything: an error of the engine, and nothing else."""
+
+    async def hang_up(stream: trio.SocketStream) -> None:
+        await stream.receive_some(65536)
+        await stream.send_all(b"HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\n{")
+
+    engine, path = Engine(), str(tmp_path / "engine.sock")
+    engine.serve = hang_up  # type: ignore[method-assign]
+    async with listening(engine, path):
+        with pytest.raises(EngineRefused, match="cut its answer off"):
+            await run_container(path, "image", [], RUN, {}, 1.0, print)
+
+
+async def test_a_container_that_somebody_removed_has_ended_all_the_same(tmp_path: Path) -> None:
+    class Gone(Engine):
+        async def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+            status, content = await super().answer(method, path, body)
+            return (
+                (404, b'{"message": "No such container: c1"}')
+                if status == 204 and "start" not in path
+                else (
+                    status,
+                    content,
+                )
+            )
+
+    engine, path = Gone(), str(tmp_path / "engine.sock")
+    engine.ends.set()
+    engine.exit_code = 3
+    async with listening(engine, path):
+        assert await run_container(path, "image", [], RUN, {}, 1.0, print) == 3
+    assert [method for method, _ in engine.asked][-2:] == ["POST", "DELETE"]
+
+
+async def test_a_line_without_end_comes_in_pieces(tmp_path: Path) -> None:
+    class Endless(Engine):
+        async def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+            if path.startswith("c1/logs"):
+                text = b"x" * 60_000
+                return 200, (struct.pack(">BxxxI", 1, len(text)) + text) * 3
+            return await super().answer(method, path, body)
+
+    lines: list[str] = []
+    async with listening(Endless(), path := str(tmp_path / "engine.sock")):
+        await run_container(path, "image", [], RUN, {}, 1.0, lines.append)
+    assert [len(line) for line in lines] == [120_000, 60_000]
