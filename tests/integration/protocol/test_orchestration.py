@@ -516,6 +516,7 @@ async def test_113_who_comes_without_its_token_is_started_all_the_same(
     boss.peer.send(TARGET, b"")
     start = await orchestrator.assigned()
     lazy = await connect(agent("1", implementation="lazy"))
+    await lazy.settled("error")
     assert await admin.status(start.task_id) == "RUNNING"
     await lazy.peer.close()
     assert await admin.status(start.task_id) == "COMPLETED"
