@@ -576,9 +576,8 @@ cdef class Lane:
     def attach(self):
         """Join the topic; live at once when nothing is waiting in the log."""
         self.topic.lanes.append(self)
-        if self.sent >= self.topic.last:
-            self.live = True
-        else:
+        self.live = self.sent >= self.topic.last
+        if not self.live:
             self.port.outbound.on_lane_behind(self)
 
     @property

@@ -166,3 +166,16 @@ async def test_what_groups_without_workers_hold_is_bounded(monkeypatch: pytest.M
         assert log.topic(TOPIC).group is None
         call, _ = await join(groups)
         assert call.frames == [b"1", b"2"]
+
+
+async def test_a_group_whose_messages_are_too_old_waits_for_the_next_one() -> None:
+    """It does not look for them over and over."""
+    log = FakeLog()
+    async with running(log) as groups:
+        for number in range(3):
+            log.topic(TOPIC).publish(b"%d" % number)
+        log.topic(TOPIC).staged.clear()
+        with trio.fail_after(5):
+            call, _ = await join(groups)
+        log.topic(TOPIC).publish(b"young")
+        assert call.frames == [b"young"]

@@ -48,8 +48,10 @@ class CatchUp:
             self.running = False
 
     async def _feed(self, lane: Lane) -> bool:
-        """One page of one lane; True when the lane has joined the tail."""
+        """One page of one lane; True when the lane has joined the tail, or was left."""
         await self._call.wait_pending_below(max(1, self._port.high_water // 2))
+        if lane not in lane.topic.lanes:
+            return True
         last = lane.topic.last
         if lane.sent < last:
             try:

@@ -152,11 +152,14 @@ class Group:
             self.pumping = False
 
     async def _read(self) -> None:
+        last = self.topic.last
         try:
             page = await self._log.read(self.topic.name, self._position, READ_BYTES)
         except StoreUnavailable:
             await trio.sleep(RETRY_S)
             return
+        if not page:
+            self._position = max(self._position, last)  # retention took everything up to there
         for position, frame in page:
             worker = self._choose()
             if worker is None:

@@ -47,16 +47,16 @@ async def open_local(config: Config, wall_clock: Callable[[], int]) -> AsyncIter
             await database.maintain(lambda writer: writer.execute("SELECT 1").fetchone())
 
         async def retention(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-            """Trim the log by age and size."""
+            """Trim the log by age and size, at first what became too old while no gateway ran."""
             task_status.started()
             while True:
-                await trio.sleep(TRIM_S)
                 try:
                     await messages.trim(
                         max_age_ms=int(storage.message_retention * 1000), max_bytes=storage.message_retention_bytes
                     )
                 except StoreUnavailable:
                     log.warning("log not trimmed")
+                await trio.sleep(TRIM_S)
 
         yield Tier(
             name="local",

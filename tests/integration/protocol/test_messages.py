@@ -621,6 +621,19 @@ async def test_what_is_older_than_the_retention_does_not_come(tmp_path: Path, en
             await (await wire.connect(agent())).expect_nothing()
 
 
+async def test_what_became_too_old_while_no_gateway_ran_goes_at_the_start(tmp_path: Path, engine: str) -> None:
+    """routing 77."""
+    clock = WallClock()
+    config = Config.development(tmp_path / "d", storage={"message_retention": "1h"})
+    async with Gateway(config, wall_clock=clock) as gateway:
+        gateway.services.log.append("ag::w::i::s", b"old")
+    clock.advance(7200)
+    async with Gateway(config, wall_clock=clock) as gateway:
+        with trio.fail_after(PATIENCE_S):
+            while await gateway.services.log.read("ag::w::i::s", 0, 1):
+                pass
+
+
 async def test_who_reads_so_slowly_that_messages_are_gone_is_told(tmp_path: Path, engine: str) -> None:
     """routing 97: the retention is the only thing that takes messages from a reader."""
     clock = WallClock()
