@@ -16,6 +16,7 @@ import trio
 from aether._version import __version__
 from aether.client.acl import AccessRules
 from aether.client.agents import Agents
+from aether.client.audit import Audit
 from aether.client.authority import Authority
 from aether.client.checkpoints import Checkpoints
 from aether.client.coordination import Coordinating
@@ -56,6 +57,7 @@ class Connection(Coordinating):
         self.errors: Recent[RequestRefused] = link.errors
         self.acl = AccessRules(link)
         self.agents = Agents(link)
+        self.audit = Audit(link)
         self.authority = Authority(link)
         self.kv = KV(link)
         self.checkpoints = Checkpoints(link)
