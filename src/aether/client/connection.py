@@ -198,6 +198,20 @@ class Connection(Coordinating):
             inbox.close()
 
 
+class _Started:
+    """Once a connection is there it is the block that ends it: what is said when that is cancelled, such as that a lock
+    is given up, has a connection to be said on. From one moment to the other: a cancellation in between would end the
+    stream without ending the connection."""
+
+    def __init__(self, task_status: trio.TaskStatus[None], lifetime: trio.CancelScope) -> None:
+        self._task_status = task_status
+        self._lifetime = lifetime
+
+    def started(self, value: None = None) -> None:
+        self._task_status.started(value)
+        self._lifetime.shield = True
+
+
 @asynccontextmanager
 async def open_connection(target: Target, init: pb.InitConnection, options: Options) -> AsyncIterator[Connection]:
     """Connect as ``init`` says; see :class:`Connection`.
@@ -214,12 +228,9 @@ async def open_connection(target: Target, init: pb.InitConnection, options: Opti
 
         async def live(*, task_status: trio.TaskStatus[None]) -> None:
             with lifetime:
-                await link.run(task_status=task_status)
+                await link.run(task_status=_Started(task_status, lifetime))
 
         await nursery.start(live)
-        # From here on it is the block that ends it: what is said when that is cancelled, such as that a lock is given
-        # up, has a connection to be said on.
-        lifetime.shield = True
         link.background = nursery
         try:
             yield connection

@@ -327,6 +327,7 @@ class Link:
                     failures = 0
                     if not started:
                         started = True
+                        await trio.lowlevel.checkpoint_if_cancelled()  # then nobody would ever close it
                         task_status.started()
                     else:
                         self.outages.put(Regained(trio.current_time() - lost_at, self.resumed))

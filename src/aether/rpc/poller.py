@@ -54,6 +54,9 @@ class Poller:
         self._readers: dict[int, Readable] = {}
 
     def add(self, fd: int, reader: Readable) -> None:
+        """Serve a descriptor; one that comes when this has ended is never readable, as its connection ends too."""
+        if self._epoll.closed:
+            return
         self._readers[fd] = reader
         self._epoll.register(fd, select.EPOLLIN)
 

@@ -347,9 +347,9 @@ class Server:
 
     async def open_in_process(self, nursery: trio.Nursery) -> MemoryTransport:
         """The client's end of a connection without a socket, served by a task in `nursery`."""
+        await trio.lowlevel.checkpoint()
         ours, theirs = memory_pair()
         nursery.start_soon(self.serve_stream, ours, Peer("in-process", in_process=True))
-        await trio.lowlevel.checkpoint()
         return theirs
 
     async def run_call(self, driver: _ServerDriver, call: IncomingCall, handler: Handler) -> None:

@@ -77,8 +77,13 @@ class SocketTransport:
         self.fd = sock.fileno()
         self._closed = False
 
+    def _check_open(self) -> None:
+        if self._closed:  # trio has no good answer to a descriptor that is none any more
+            raise OSError(errno.EBADF, "transport closed")
+
     async def receive(self) -> bytes:
         while True:
+            self._check_open()
             try:
                 await trio.lowlevel.wait_readable(self.socket)
                 return self.socket.recv(RECEIVE_SIZE)
@@ -100,6 +105,7 @@ class SocketTransport:
             return 0
 
     async def wait_writable(self) -> None:
+        self._check_open()
         try:
             await trio.lowlevel.wait_writable(self.socket)
         except trio.ClosedResourceError:

@@ -105,3 +105,15 @@ async def test_other_tasks_are_not_starved() -> None:
                     await trio.to_thread.run_sync(lambda: None)
                     assert echo.calls > before
             nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_comes_when_it_ended_is_no_error() -> None:
+    """A server that is cancelled may have accepted it just before."""
+    with quick_peer() as echo:
+        served = poller.Poller(lambda: None)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(served.run)
+            nursery.cancel_scope.cancel()
+        served.add(echo.sock.fileno(), echo)
+        served.remove(echo.sock.fileno())
+        assert echo.calls == 0

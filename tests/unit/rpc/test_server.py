@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from aether.rpc.limits import Limits
 from aether.rpc.server import Peer, ServerCall
 from aether.rpc.serving import Server
 from aether.rpc.status import RpcError, StatusCode, frame
-from aether.rpc.transport import MemoryTransport, memory_pair
+from aether.rpc.transport import MemoryTransport, SocketTransport, memory_pair
 
 pytestmark = pytest.mark.usefixtures("engines")
 
@@ -693,3 +694,22 @@ async def test_reset_ends_the_wait_for_a_slow_peer(service: Service) -> None:
             with pytest.raises(RpcError) as caught:
                 await call.receive()
         assert caught.value.code is StatusCode.ABORTED
+
+
+async def test_a_closed_transport_says_so() -> None:
+    """Whoever closes it, and whether somebody waits on it by then."""
+    one, other = socket.socketpair()
+    with other:
+        transport = SocketTransport(one)
+
+        async def wait() -> None:
+            with pytest.raises(OSError, match="transport closed"):
+                await transport.receive()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            transport.close()
+        await wait()
+        with pytest.raises(OSError, match="transport closed"):
+            await transport.wait_writable()

@@ -132,6 +132,8 @@ class Writer:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Owns the thread: the task ends when the thread has, after :meth:`close`."""
         self._token = trio.lowlevel.current_trio_token()
+        # Whoever is cancelled before this returns to it never gets to close: then there must be no thread either.
+        await trio.lowlevel.checkpoint_if_cancelled()
         task_status.started()
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._work, limiter=trio.CapacityLimiter(1))
