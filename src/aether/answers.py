@@ -62,7 +62,7 @@ class Answer(NamedTuple):
     frames: tuple[bytes, ...]
     ticket: int = 0
     in_doubt: Callable[[], tuple[bytes, ...]] | None = None
-    """Frames to send instead when that commit fails; None: keep waiting, it is tried again."""
+    """Frames to send instead when that commit fails; None: say in general that the outcome is open."""
     on_sent: Callable[[], None] | None = None
     """Called when the frames were given to the transport."""
 

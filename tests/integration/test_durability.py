@@ -10,7 +10,10 @@ import pytest
 import trio
 from tests.chaos.wire import Agent, agent
 
+import aether
 from aether import Config, Gateway
+from aether.client import RequestRefused
+from aether.gateway.refusals import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
 from aether.storage.sqlite import writer
 from aether.storage.sqlite.writer import Writer
@@ -78,26 +81,113 @@ async def test_an_ok_after_a_half_close_says_that_messages_are_durable(config: C
             assert await client.receive(1) == [b"safe"]
 
 
+class Disk:
+    """Of all gateways in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._commit = Writer.commit
+        monkeypatch.setattr(writer, "RETRY_S", 0.02)
+
+    def fill(self) -> None:
+        def fail(*_: Any) -> None:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+        self._monkeypatch.setattr(Writer, "commit", fail)
+
+    def empty(self) -> None:
+        self._monkeypatch.setattr(Writer, "commit", self._commit)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+async def test_answers_do_not_wait_for_a_full_disk(config: Config, disk: Disk) -> None:
+    """Whatever is asked behind a message that is not safe, and whether or not it changes anything: it may be tried
+    again. Only an OK at the end has to wait, and what is wrong with a message is told anyway."""
+    who = pb.PrincipalRef(principal_type="agent", principal_id="ag::chaos::chaos::sender")
+    asked: list[tuple[dict[str, Any], str]] = [
+        ({"kv_op": PUT}, "KV_ERROR_UNAVAILABLE"),
+        ({"kv_op": GET}, "KV_ERROR_UNAVAILABLE"),
+        (
+            {"connection_status_request": pb.ConnectionStatusRequest(principal=who, request_id="r")},
+            "ERR_PUBLISH_FAILED",
+        ),
+        (
+            {"checkpoint_op": pb.CheckpointOperation(op=pb.CheckpointOperation.LIST, request_id="r")},
+            "ERR_PUBLISH_FAILED",
+        ),
+        (
+            {"create_task": pb.CreateTaskRequest(task_type="t", workspace="chaos", request_id="r")},
+            "ERR_TASK_CREATE_FAILED",
+        ),
+        ({"task_query": pb.TaskQuery(op=pb.TaskQuery.LIST, request_id="r")}, "ERR_PUBLISH_FAILED"),
+        ({"token_op": pb.TokenOperation(op=99, request_id="r")}, "ERR_PUBLISH_FAILED"),  # type: ignore[arg-type]
+    ]
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with agent(gateway.port, "sender") as sender:
+            await sender.settle()
+            disk.fill()
+            for message, code in asked:
+                sender.send("ag::chaos::chaos::receiver", b"waits")
+                sender.put(pb.UpstreamMessage(**message))
+                sender.flush()
+                error = (await sender.next()).error
+                assert (error.code, error.retryable) == (code, True)
+                [kind] = message
+                answer = await sender.next()
+                assert answer.WhichOneof("payload") == ANSWERED_BY[kind]
+                response = getattr(answer, ANSWERED_BY[kind])
+                assert (response.request_id, getattr(response, "success", False)) == ("r", False)
+            sender.send("nowhere", b"")
+            sender.flush()
+            assert (await sender.next()).error.code == "ERR_INVALID_TOPIC"
+            sender.call.half_close()
+            sender.flush()
+            with trio.move_on_after(0.1):
+                await sender.next()
+            assert gateway.sessions == 1
+            disk.empty()
+            assert await last_messages(sender) == []
+        async with agent(gateway.port, "receiver") as receiver:
+            assert await receiver.receive(len(asked)) == [b"waits"] * len(asked)
+
+
+async def test_nothing_is_confirmed_while_the_disk_is_full(config: Config, disk: Disk) -> None:
+    """By the client, whether the disk is found full now or was before."""
+    async with (
+        Gateway(config) as gateway,
+        aether.connect_agent(gateway, workspace="w", implementation="i", specifier="s") as me,
+    ):
+        disk.fill()
+        for _ in range(2):
+            await me.send("ag::w::i::receiver", b"x")
+            with pytest.raises(RequestRefused) as refusal:
+                await me.confirm()
+            assert refusal.value.retryable
+        disk.empty()
+        await me.confirm()
+        topic = gateway.services.log.topic("ag::w::i::receiver")
+        assert topic.durable == topic.last > 0
+
+
 @pytest.mark.parametrize("durability", ["batch", "os"])
 async def test_whoever_sends_more_than_may_be_staged_waits_for_the_disk(
-    tmp_path: Path, durability: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, durability: str, disk: Disk
 ) -> None:
     """However long it is full: the session lives, and all of it arrives, once, in order."""
     config = Config.development(tmp_path, storage={"durability": durability, "staging_bytes": 200_000})
-    commit = Writer.commit
-
-    def fail(*_: Any) -> None:
-        error = sqlite3.OperationalError("database or disk is full")
-        error.sqlite_errorcode = sqlite3.SQLITE_FULL
-        raise error
-
-    monkeypatch.setattr(writer, "RETRY_S", 0.02)
     payloads = [b"%d" % number + bytes(10_000) for number in range(300)]
     async with Gateway(config) as gateway:
         assert gateway.port is not None
         async with agent(gateway.port, "sender") as sender:
             await sender.settle()
-            monkeypatch.setattr(Writer, "commit", fail)
+            disk.fill()
             for payload in payloads:
                 sender.send("ag::chaos::chaos::receiver", payload)
             sender.flush()
@@ -107,7 +197,7 @@ async def test_whoever_sends_more_than_may_be_staged_waits_for_the_disk(
             failures = trio.Event()  # of attempts from here on
             gateway.services.tier.durability.on_failure.append(failures.set)
             await failures.wait()
-            monkeypatch.setattr(Writer, "commit", commit)
+            disk.empty()
             await sender.settle()
         async with agent(gateway.port, "receiver") as receiver:
             assert await receiver.receive(300) == payloads

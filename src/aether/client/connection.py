@@ -154,7 +154,8 @@ class Connection(Coordinating):
         """Wait until everything sent before is safe in the gateway's log.
 
         :raises RequestRefused: some of what was sent since the last ``confirm`` was refused; this is the first refusal,
-            all of them are in :attr:`errors`.
+            all of them are in :attr:`errors`. Or it cannot be made safe now, such as by a full disk: then it
+            is ``retryable``, and another ``confirm`` may wait for the same.
         :raises ConnectionLost: the stream ended since the last ``confirm``, with messages that may have been lost.
         """
         await self._link.confirm()

@@ -126,7 +126,8 @@ class Link:
         """Wait until everything sent before is safe in the gateway's log.
 
         :raises RequestRefused: some of what was sent since the last ``confirm`` was refused; this is the first refusal,
-            all of them are in :attr:`errors`.
+            all of them are in :attr:`errors`. Or it cannot be made safe now, such as by a full disk: then it
+            is ``retryable``, and another ``confirm`` may wait for the same.
         :raises ConnectionLost: the stream ended since the last ``confirm``, with messages that may have been lost.
         """
         if not self._doubtful:
@@ -136,8 +137,9 @@ class Link:
             probe = pb.CheckpointOperation(op=pb.CheckpointOperation.LOAD, key="_sys/confirm")
             try:
                 await self.request("checkpoint_op", probe)
-            except RequestRefused:
-                pass
+            except RequestRefused as problem:
+                if problem.retryable:  # the gateway cannot say so now
+                    raise
             except ConnectionLost:
                 sent = self._confirmed
             self._confirmed = max(self._confirmed, sent)

@@ -33,8 +33,11 @@ class Answers:
         self._ticket = 0
         self.waiting: list[tuple[int, Answer]] = []  # mostly empty, and a deque takes ten times as much then
 
-    def put(self, answer: Answer) -> None:
-        """Send now, or once the store has what it rests on; one without frames only waits for what came before it."""
+    def put(self, answer: Answer, in_doubt: Callable[[], tuple[bytes, ...]] | None = None) -> None:
+        """Send now, or once the store has what it rests on; one without frames only waits for what came before it.
+
+        :param in_doubt: for an answer that has none of its own, and may have to wait for what came before it.
+        """
         if self._port.published:
             self._port.published = False
             self._ticket = max(self._ticket, self._durability.latest_ticket)
@@ -42,6 +45,8 @@ class Answers:
         if not self.waiting and ticket <= self._durability.committed:
             self._send(answer)
             return
+        if answer.in_doubt is None and in_doubt is not None:
+            answer = answer._replace(in_doubt=in_doubt)
         self.waiting.append((ticket, answer))
         self._commits.waiting.add(self)
 
@@ -65,12 +70,17 @@ class Answers:
             self._commits.waiting.discard(self)
 
     def on_commit_failed(self) -> None:
-        """Tell whoever waits that the outcome is open: the store goes on trying, but nobody knows for how long."""
-        self.waiting = [
-            (ticket, answer) if answer.in_doubt is None else (0, Answer(answer.in_doubt()))
-            for ticket, answer in self.waiting
-        ]
-        self.on_durable()
+        """Tell whoever waits that the outcome is open: the store goes on trying, but nobody knows for how long. What
+        answers nothing goes on waiting, and so does the end after a half-close."""
+        committed = self._durability.committed
+        waiting, self.waiting = self.waiting, []
+        for ticket, answer in waiting:
+            if answer.in_doubt is None:
+                self.waiting.append((ticket, answer))
+            else:
+                self._send(answer if ticket <= committed else Answer(answer.in_doubt()))
+        if not self.waiting:
+            self._commits.waiting.discard(self)
 
     def close(self) -> None:
         """Nobody is there to be told; idempotent."""

@@ -16,7 +16,7 @@ from aether.errors import Code, Refusal, StoreUnavailable
 from aether.gateway.answering import UNREAD_BYTES_MAX, Answers
 from aether.gateway.live import LiveSession
 from aether.gateway.reasons import CloseReason
-from aether.gateway.refusals import absent, broken, decline, refused
+from aether.gateway.refusals import absent, broken, decline, refused, uncertain
 from aether.gateway.scopes import check_scope
 from aether.gateway.services import Services
 from aether.gateway.subscriptions import Subscriptions
@@ -119,11 +119,11 @@ class Inbound:
         try:
             message = pb.UpstreamMessage.FromString(data)
         except DecodeError:
-            self._answers.put(Answer((refuse(Code.INVALID_ARGUMENT, "message could not be decoded"),)))
+            self._decline(Answer((refuse(Code.INVALID_ARGUMENT, "message could not be decoded"),)))
             return
         kind = message.WhichOneof("payload")
         if kind is None:
-            self._answers.put(Answer((refuse(Code.NOT_IMPLEMENTED, "unknown or empty payload"),)))
+            self._decline(Answer((refuse(Code.NOT_IMPLEMENTED, "unknown or empty payload"),)))
             return
         operation = getattr(message, kind)
         recorded = self._audit.ticket
@@ -142,7 +142,7 @@ class Inbound:
             if self._audit.ticket != recorded:
                 reply = self._after_record(reply, kind, operation)
             if reply.frames:
-                self._answers.put(reply)
+                self._answers.put(reply, partial(uncertain, kind, operation, reply))
         else:
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
             self._session.start_soon(self._finish, kind, operation, reply)
@@ -203,7 +203,7 @@ class Inbound:
         if self._audit.ticket != recorded:
             answer = self._after_record(answer, kind, operation)
         if answer.frames:
-            self._answers.put(answer)
+            self._answers.put(answer, partial(uncertain, kind, operation, answer))
         if self._answers.waiting:
             self._commits.wanted = True
         if not self._stopped:
@@ -222,11 +222,15 @@ class Inbound:
             if self._half_closed:
                 self._end_when_safe()
 
+    def _decline(self, answer: Answer) -> None:
+        """Of a message that nobody waits for an answer to: true whatever becomes of those before it."""
+        self._answers.put(answer, lambda: answer.frames)
+
     def on_limited(self, limit: int) -> None:
         """A message met a limit, by its number."""
         refusal = refuse_limited(self._port, self._session.identity, limit)
         self._services.observer.refused(self._session.identity, refusal.code)
-        self._answers.put(refused(refusal, "send", None))
+        self._decline(refused(refusal, "send", None))
 
     def on_batch_end(self) -> None:
         """After each read: apply back-pressure and let waiting answers have their commit."""

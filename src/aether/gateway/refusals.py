@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aether.answers import NOTHING, Answer, down, refuse
+from aether.answers import IN_DOUBT, NOTHING, Answer, down, refuse
 from aether.errors import Code, Refusal, StoreUnavailable
+from aether.kv.wire import in_doubt
 from aether.proto import aether_pb2 as pb
 
-__all__ = ["ANSWERED_BY", "absent", "broken", "decline", "refused"]
+__all__ = ["ANSWERED_BY", "absent", "broken", "decline", "refused", "uncertain"]
 
 ANSWERED_BY: Mapping[str, str] = {
     "kv_op": "kv",
@@ -105,6 +106,17 @@ def refused(error: Refusal | StoreUnavailable, kind: str, operation: Any) -> Ans
 def broken(kind: str, operation: Any) -> Answer:
     """The operation met an error of ours."""
     return decline(kind, operation, Code.INTERNAL, "internal error", retryable=False)
+
+
+def uncertain(kind: str, operation: Any, answer: Answer) -> tuple[bytes, ...]:
+    """What is said instead of an answer while commits fail. An answer says that the operation, and whatever the session
+    sent before it, is safe; so not even a refusal is told, unless it answers nothing that anybody waits for."""
+    if kind not in ANSWERED_BY:
+        return answer.frames
+    if kind == "kv_op":
+        return in_doubt(operation.request_id)
+    code = Code.TASK_CREATE_FAILED if kind == "create_task" else Code.PUBLISH_FAILED
+    return decline(kind, operation, code, IN_DOUBT, retryable=True).frames
 
 
 def _typed(member: str, request_id: str, text: str, **extra: str) -> bytes:
