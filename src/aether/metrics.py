@@ -7,12 +7,13 @@ the counts before each scrape.
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from operator import add
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -21,7 +22,7 @@ from aether._fastpath import Durations, Tally
 from aether._version import __version__
 from aether.errors import Code
 
-__all__ = ["KVOperations", "Metrics"]
+__all__ = ["KVOperations", "Metrics", "TaskOperations"]
 
 WORKSPACES_MAX = 200
 """Workspace names are chosen by clients, so only this many become label values; later ones count as ``other``."""
@@ -107,6 +108,64 @@ class KVOperations(Collector):
         yield metered
 
 
+class TaskOperations(Collector):
+    """Operations on tasks, and what becomes of those that are handed out; counted as those on values are.
+
+    :ivar waiting: how many tasks nobody has in hand yet; asked at each scrape.
+    """
+
+    def __init__(self, label_of: Callable[[str], str]) -> None:
+        self._label_of = label_of
+        self._operations: Counts[tuple[str, str]] = Counts()
+        self._moves: Counts[str] = Counts()
+        self._latency = Durations()
+        self.waiting: Callable[[], int] = lambda: 0
+
+    def operated(self, workspace: str, operation: str) -> None:
+        """An operation succeeded: ``create``, or the protocol's name, such as ``CLAIM``; the workspace is the
+        caller's."""
+        self._operations[self._label_of(workspace), operation] += 1
+
+    def handed_out(self, waited_s: float | None) -> None:
+        """A worker was given a task; ``waited_s`` since it was created, None where it had been in hand before."""
+        self._moves["claimed"] += 1
+        if waited_s is not None:
+            self._latency.observe(waited_s)
+
+    def ended(self, how: str) -> None:
+        """A task was ``completed``, or ``failed`` (once for each attempt)."""
+        self._moves[how] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        metered = CounterMetricFamily(
+            "aether_metering_task_operations", "Operations on tasks that succeeded.", labels=["workspace", "operation"]
+        )
+        for labels, count in self._operations.items():
+            metered.add_metric(list(labels), count)
+        yield metered
+        bounds = [*map(floatToGoString, Durations.bounds), "+Inf"]
+        buckets = list(zip(bounds, accumulate(self._latency.counts), strict=True))
+        for prefix in ("aether_", ""):  # the reference has no prefix here, and dashboards know these names
+            yield GaugeMetricFamily(
+                f"{prefix}dispatcher_queue_depth", "Tasks that wait for a worker.", value=self.waiting()
+            )
+            for move, text in _MOVES.items():
+                yield CounterMetricFamily(f"{prefix}dispatcher_tasks_{move}", text, value=self._moves[move])
+            yield HistogramMetricFamily(
+                f"{prefix}dispatcher_claim_latency_seconds",
+                "From the creation of a task until a worker was given it.",
+                buckets=buckets,
+                sum_value=self._latency.seconds,
+            )
+
+
+_MOVES = {
+    "claimed": "Tasks that workers were given.",
+    "completed": "Tasks that were completed.",
+    "failed": "Attempts that failed.",
+}
+
+
 class Metrics:
     """The counters of one gateway and their exposition."""
 
@@ -173,6 +232,8 @@ class Metrics:
         )
         self.kv = KVOperations(self._workspace)
         registry.register(self.kv)
+        self.tasks = TaskOperations(self._workspace)
+        registry.register(self.tasks)
         self._checkpoints = Counter(
             "aether_metering_checkpoint_operations",
             "Checkpoint operations that succeeded.",

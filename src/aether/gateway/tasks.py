@@ -14,6 +14,7 @@ from aether.gateway import configured
 from aether.gateway.foundation import Foundation, Handler, Run
 from aether.gateway.live import LiveSession
 from aether.identity import Identity, PrincipalType
+from aether.metrics import TaskOperations
 from aether.orchestration.autostart import Autostart
 from aether.orchestration.startups import Startups
 from aether.proto import aether_pb2 as pb
@@ -23,7 +24,7 @@ from aether.tasks import machine
 from aether.tasks.announcer import Announcer
 from aether.tasks.approvals import Approvals
 from aether.tasks.authority import TaskGrants
-from aether.tasks.book import TaskBook
+from aether.tasks.book import TaskBook, Transition
 from aether.tasks.creation import CreateService
 from aether.tasks.deadlines import Due
 from aether.tasks.dependencies import Dependencies
@@ -31,7 +32,7 @@ from aether.tasks.dispatch import Dispatcher
 from aether.tasks.ends import Ends
 from aether.tasks.inputs import Inputs
 from aether.tasks.liveness import Liveness
-from aether.tasks.model import Task
+from aether.tasks.model import Mode, Status, Task
 from aether.tasks.operations import TaskService
 from aether.tasks.participants import Participants, lane_of
 from aether.tasks.parties import Parties
@@ -215,6 +216,8 @@ def compose_tasks(
     inputs = Inputs(book, tier.log, flush=flush)
     ends = Ends(tokens, authority.revoke) if authority is not None else Ends(tokens)
     parties = Parties(access, recorder)
+    metrics = base.metrics.tasks
+    metrics.waiting = lambda: dispatcher.waiting + startups.waiting
     participants = Participants(book, lambda user: directory.sessions_of(("user", user)))
     # In this order: what a change means is told before what follows from it, and the next worker comes last.
     book.observers += [
@@ -222,6 +225,7 @@ def compose_tasks(
         announcer.on_transition,
         participants.on_transition,
         ends.on_transition,
+        partial(_measure, metrics),
         liveness.on_transition,
         inputs.on_transition,
         approvals.on_transition,
@@ -242,6 +246,7 @@ def compose_tasks(
         new_id,
         is_connected,
         authority,
+        metrics.operated,
     )
     service = TaskService(
         book,
@@ -256,6 +261,7 @@ def compose_tasks(
         chooser,
         new_id,
         startups.check_retry,
+        metrics.operated,
     )
     handlers: dict[str, Handler] = {
         "create_task": creation.handle,
@@ -283,3 +289,16 @@ def compose_tasks(
         (timers.run, dispatcher.run, liveness.run, upkeep.run, inputs.run),
         authority,
     )
+
+
+def _measure(metrics: TaskOperations, transition: Transition) -> None:
+    """Count what becomes of tasks; nobody hands out one's own."""
+    task = transition.task
+    if not transition.is_new_status or transition.before is None:
+        return
+    match task.status:
+        case Status.ASSIGNED if task.mode is not Mode.SELF_ASSIGN:
+            is_first = not (task.attempts or task.former)
+            metrics.handed_out(max(0, task.assigned_ms - task.created_ms) / 1000 if is_first else None)
+        case Status.COMPLETED | Status.FAILED:
+            metrics.ended(task.status.value)

@@ -110,6 +110,11 @@ class Startups:
     def ticket(self) -> int:
         return self._book.ticket
 
+    @property
+    def waiting(self) -> int:
+        """How many startups wait for an orchestrator."""
+        return sum(map(len, self._waiting.values()))
+
     # ----------------------------------------------------------------------------------------------------- starting
 
     def is_registered(self, implementation: str) -> bool:

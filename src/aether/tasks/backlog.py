@@ -41,6 +41,10 @@ class Backlog:
             return task.task_id in self._queued
         return task.task_id in self._for_identity.get(addressee(task), ())
 
+    def __len__(self) -> int:
+        """How many tasks wait."""
+        return len(self._queued) + sum(map(len, self._for_identity.values()))
+
     def add(self, task: Task) -> None:
         if task.is_startup:
             return

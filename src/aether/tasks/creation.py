@@ -94,6 +94,7 @@ class CreateService:
     :param wall_clock: current Unix time in milliseconds.
     :param is_connected: whether an identity has a session anywhere.
     :param authority: None where there are no grants, and hence no authority to pass on.
+    :param meter: told of each task that was created: its workspace and ``create``.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class CreateService:
         new_id: Callable[[], str],
         is_connected: Callable[[str], bool],
         authority: TaskAuthority | None = None,
+        meter: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._book = book
         self._access = access
@@ -121,6 +123,7 @@ class CreateService:
         self._new_id = new_id
         self._is_connected = is_connected
         self._authority = authority
+        self._meter = meter
 
     def handle(self, caller: Caller, request: pb.CreateTaskRequest) -> Answer:
         """Create one task; every failure is an answer."""
@@ -141,6 +144,7 @@ class CreateService:
             return Answer(self._unavailable(request_id))
         if response.status:
             self._record(caller, request, task=task, lineage=lineage)
+            self._meter(task.workspace, "create")
         ticket = max(self._book.ticket, self._tokens.ticket)
         # Without a request id there is no answer, but what was asked for next is not answered before this is safe.
         return Answer(wire.created_frames(request_id, response), ticket, lambda: self._unavailable(request_id))

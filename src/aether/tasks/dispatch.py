@@ -109,6 +109,11 @@ class Dispatcher:
         """Whether a task is in the queue of its pool, or of whom it is for."""
         return task in self._backlog
 
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a worker."""
+        return len(self._backlog)
+
     def on_transition(self, transition: Transition) -> None:
         """An observer of the book, and the last one: hand out what became pending, and give more to a worker that has
         done something."""

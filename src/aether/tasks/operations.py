@@ -49,6 +49,7 @@ class TaskService:
     :param wall_clock: current Unix time in milliseconds.
     :param chooser: of the jitter of retries.
     :param check_retry: raises ValueError, with a text fit for clients, for a task that cannot be tried again now.
+    :param meter: told of each operation that succeeds: the caller's workspace and the protocol's name.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class TaskService:
         chooser: random.Random,
         new_id: Callable[[], str],
         check_retry: Callable[[Task], None] = lambda _: None,
+        meter: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._book = book
         self._parties = parties
@@ -78,6 +80,7 @@ class TaskService:
         self._random = chooser
         self._new_id = new_id
         self._check_retry = check_retry
+        self._meter = meter
         self._changes: Mapping[int, tuple[str, Callable[[Caller, Task, pb.TaskOperation], Change]]] = {
             Op.CANCEL: ("task cancelled", lambda _, task, op: machine.cancel(task, wall_clock(), op.reason)),
             Op.RETRY: ("task queued for retry", self._retry),
@@ -131,6 +134,7 @@ class TaskService:
             self._record(caller, task, operation, reason)
             if change.get("status") is Status.HIBERNATED:
                 self._tell_hibernated(task)
+        self._meter(caller.identity.workspace, Op.OpType.Name(operation.op))
         response = pb.TaskOperationResponse(
             success=True, message=message, task=wire.task_info(task), request_id=operation.request_id
         )

@@ -1062,6 +1062,37 @@ async def test_sizes_have_limits(tmp_path: Path, engine: str) -> None:
         assert "262144 bytes" in await boss.refused(Op.PAUSE, task_id, input_match={"k": "v" * 262_144})
 
 
+async def test_operations_and_what_becomes_of_tasks_are_counted(
+    boss: Desk, worker: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    orchestrator_ = await connect(orchestrator("o"))
+    task_id = await boss.pool(retry_policy=pb.RetryPolicy(max_attempts=2, backoff=FIXED, initial_delay_ms=500))
+    await worker.do(Op.CLAIM, task_id)
+    await worker.do(Op.FAIL, task_id)
+    advance(gateway, clock, 0.5)
+    await worker.do(Op.COMPLETE, task_id)
+    await boss.refused(Op.COMPLETE, "unknown")
+    await boss.do(Op.CLAIM, await boss.created())
+    for key in "kk":
+        await orchestrator_.create(
+            workspace="other", assignment_mode=pb.POOL, target_implementation="nobody", idempotency_key=key
+        )
+    text = gateway.metrics.exposition().decode().splitlines()
+    for line in (
+        'aether_metering_task_operations_total{operation="create",workspace="w"} 2.0',
+        'aether_metering_task_operations_total{operation="create",workspace="other"} 1.0',
+        'aether_metering_task_operations_total{operation="CLAIM",workspace="w"} 2.0',
+        'aether_metering_task_operations_total{operation="COMPLETE",workspace="w"} 1.0',
+        "dispatcher_queue_depth 1.0",
+        "dispatcher_tasks_claimed_total 2.0",
+        "dispatcher_tasks_completed_total 1.0",
+        "dispatcher_tasks_failed_total 1.0",
+        "dispatcher_claim_latency_seconds_count 1.0",
+        "aether_dispatcher_queue_depth 1.0",
+    ):
+        assert line in text, line
+
+
 async def test_127_nobody_cares(boss: Desk, gateway: Gateway, clock: WallClock) -> None:
     interactive = await boss.created(task_class=pb.TASK_CLASS_INTERACTIVE)
     background = await boss.created(task_class=pb.TASK_CLASS_BACKGROUND)
