@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -72,6 +74,76 @@ async def test_answered_operations_survive(gateway: GatewayProcess) -> None:
     for task_id, status in answered.items():
         assert found[task_id].status >= status, found[task_id]  # the numbers grow along this way
     assert len(found) - len(answered) <= 8  # at most one without an answer in each client
+
+
+async def test_answered_waits_and_wakes_survive(gateway: GatewayProcess) -> None:
+    """Clients pause, resume, hibernate and wake tasks; after a kill each task is where it was said to be, or one step
+    further, and its events tell of exactly the way to there."""
+    answered: dict[str, int] = {}
+    enough = trio.Event()
+
+    async def work(name: str) -> None:
+        try:
+            async with connect(gateway, name, options=ONCE) as me:  # type: ignore[attr-defined]
+                await me.checkpoints.save(b"state", "k")
+                while True:
+                    task_id = (await me.tasks.create(name)).task_id
+                    steps: list[Callable[[], Awaitable[object]]] = [
+                        partial(me.tasks.begin, task_id),
+                        partial(me.tasks.pause, task_id),
+                        partial(me.tasks.resume, task_id),
+                        partial(me.tasks.hibernate, task_id, "k"),
+                        partial(me.tasks.resume, task_id),
+                        partial(me.tasks.fail, task_id, "no"),
+                    ]
+                    answered[task_id] = 0
+                    for number, step in enumerate(steps, start=1):
+                        await step()
+                        answered[task_id] = number
+                    if len(answered) > 100:
+                        enough.set()
+        except* ClientError:
+            pass  # the gateway is dead
+
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(work, f"c{number}")
+            await enough.wait()
+            gateway.kill()
+            nursery.cancel_scope.cancel()
+        await restart(gateway)
+        found = await statuses(gateway)
+        assert set(answered) <= set(found)
+        for number in range(4):
+            async with connect(gateway, f"c{number}") as me:  # type: ignore[attr-defined]
+                for task_id in [task_id for task_id in answered if found[task_id].task_type == f"c{number}"][-2:]:
+                    seen = await history(me, task_id, found[task_id].status)
+                    assert len(seen) - 1 in (answered[task_id] + SELF, answered[task_id] + SELF + 1)
+                    assert seen == WAY[: len(seen)]
+
+
+SELF = 1
+"""The assignment to the creator is a step too, which looks like none: both are QUEUED."""
+WAY = ["QUEUED", "QUEUED", "RUNNING", "WAITING_INPUT", "RUNNING", "HIBERNATED", "RUNNING", "FAILED"]
+
+
+async def history(me: aether.Connection, task_id: str, status: int) -> list[str]:
+    """The statuses that a task went through, up to the one it has."""
+    numbers = [pb.TASK_STATUS_QUEUED]
+    async with me.tasks.watch(task_id, since_ms=1) as events:
+        end = object()
+        while True:
+            event: object = end
+            with trio.move_on_after(0.5 if numbers[-1] == status else 20):
+                event = await events.next_status()
+            if event is end:
+                break
+            change = event.status_changed  # type: ignore[attr-defined]
+            assert change.from_status == numbers[-1]
+            numbers.append(change.to_status)
+    assert numbers[-1] == status
+    return [pb.TaskStatus.Name(number).removeprefix("TASK_STATUS_") for number in numbers]
 
 
 async def test_pools_finish_whatever_is_killed(gateway: GatewayProcess, tmp_path: Path) -> None:
