@@ -85,7 +85,8 @@ class Liveness:
         self._cut_off.pop(identity, None)
         self._bind(session)
         for task in self._book.held_by(identity):
-            self._book.change(task, machine.unmark_gone(task))
+            if task.worker == identity:  # an orchestrator holds what its agents work on
+                self._book.change(task, machine.unmark_gone(task))
             if self._has_lost(session, task):
                 self._dispatcher.send(task, session)
         self._dispatcher.connect(session)

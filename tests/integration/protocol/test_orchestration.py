@@ -646,6 +646,24 @@ async def test_82_to_86_a_worker_with_a_token(
     )
 
 
+async def test_an_orchestrator_that_comes_back_is_not_its_agent(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    await register(admin)
+    orchestrator = await connect(starter())
+    boss.peer.send(TARGET, b"")
+    start = await orchestrator.assigned()
+    lazy = await connect(started(start))
+    await lazy.peer.abort()
+    while not (await admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110 - nobody tells
+        await trio.sleep(0.01)
+    await orchestrator.peer.abort()
+    orchestrator = await connect(starter())
+    await orchestrator.settled("error")
+    advance(gateway, clock, 31)
+    assert await admin.status(start.task_id) == "FAILED"
+
+
 async def test_86_who_is_sent_away_has_not_finished(
     admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
 ) -> None:
