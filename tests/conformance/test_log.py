@@ -6,8 +6,10 @@ import random
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 
+from aether.storage.sqlite import log as sqlite_log
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.log import SqliteLog
 
@@ -203,7 +205,30 @@ async def test_names_of_topics_do_not_pile_up(tmp_path: Path, clock: WallClock) 
         log.commit_cursor(TOPIC, "me", last)
         await database.wait_durable(database.latest_ticket)
         clock.advance(3600)
-        for _ in range(4):
-            await log.trim(max_age_ms=1000, max_bytes=0)
+        await log.trim(max_age_ms=1000, max_bytes=0)
         assert database.reader.execute("SELECT count(*) FROM topics").fetchone() == (0,)
         assert await log.load_cursor(TOPIC, "me") == last
+
+
+async def test_places_do_not_pile_up(tmp_path: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, each trimming looks at some, and all are looked at in the end."""
+    monkeypatch.setattr(sqlite_log, "CURSORS_AT_ONCE", 10)
+    monkeypatch.setattr(sqlite_log, "STEPS_MAX", 5)
+    async with Database.open(tmp_path, "batch") as database:
+        log = SqliteLog(database, clock)
+
+        def count() -> int:
+            return int(database.reader.execute("SELECT count(*) FROM cursors").fetchone()[0])
+
+        for number in range(123):
+            log.commit_cursor(f"us::u{number}::w", f"us::u{number}::w", 1)
+        await database.wait_durable(database.latest_ticket)
+        clock.advance(30 * 86_400)
+        log.commit_cursor("us::u50::w", "us::u50::w", 2)
+        await database.wait_durable(database.latest_ticket)
+        left = []
+        for _ in range(3):
+            await log.trim(max_age_ms=1000, max_bytes=0)
+            left.append(count())
+        assert left[0] >= 123 - 5 * 10
+        assert left[0] > left[1] > left[2] == 1

@@ -23,7 +23,11 @@ __all__ = ["SqliteLog"]
 CURSOR_AGE_MS = 7 * 24 * 3600 * 1000
 TRIM_ROWS = 500
 TOPICS_AT_ONCE = 200
-"""Names that each trimming looks at: that is done on the trio thread, where nothing can come in between."""
+"""Names that are looked at in one step: that is done on the trio thread, where nothing can come in between."""
+CURSORS_AT_ONCE = 1000
+"""Places that are looked at in one transaction, for which commits have to wait."""
+STEPS_MAX = 50
+"""Of each of both, in one trimming; the next one goes on from there."""
 
 _INSERT_TOPICS = """
 INSERT INTO topics SELECT value->>0, value->>1 FROM json_each(?) WHERE true
@@ -42,12 +46,18 @@ _UPSERT_CURSORS = """
 INSERT INTO cursors SELECT value->>0, value->>1, value->>2, ?2 FROM json_each(?1) WHERE true
 ON CONFLICT DO UPDATE SET position = max(position, excluded.position), used_ms = excluded.used_ms
 """
+_END_OF_STEP = """
+SELECT topic, consumer FROM cursors WHERE (topic, consumer) > (?, ?) ORDER BY topic, consumer LIMIT 1 OFFSET ?
+"""
 _FORGET_CURSORS = """
-DELETE FROM cursors WHERE used_ms < ? AND NOT EXISTS (
+DELETE FROM cursors WHERE (topic, consumer) > (?, ?) AND (topic, consumer) <= (?, ?) AND used_ms < ? AND NOT EXISTS (
     SELECT 1 FROM log WHERE log.topic = (SELECT id FROM topics WHERE name = cursors.topic) AND first <= position
 )
 """
 """Not those that records lie before, which would be read again without them."""
+_BEGINNING = ("", "")
+_END = ("\U0010ffff", "")
+"""Before and after all topics and consumers."""
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _ADD_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value"
 
@@ -73,6 +83,7 @@ class SqliteLog:
         self._committing_cursors: dict[tuple[str, str], int] = {}
         self._forgetting: set[str] = set()
         self._looked_at = 0
+        self._cursors_looked_at = _BEGINNING
 
     # ---------------------------------------------------------------------------------------------- appending
 
@@ -211,10 +222,22 @@ class SqliteLog:
                 break
         self._tell_overtaken(ends)
         if self._cursor_age_ms > 0:
-            oldest = now - self._cursor_age_ms
-            await self._database.maintain(lambda writer: writer.execute(_FORGET_CURSORS, (oldest,)).rowcount)
-        await self._forget_topics()
+            await self._forget_cursors(now - self._cursor_age_ms)
+        for _ in range(STEPS_MAX):
+            await self._forget_topics()
+            if not self._looked_at:
+                break
         return removed
+
+    async def _forget_cursors(self, before_ms: int) -> None:
+        """Forget places that nobody came back to for long: windows and workers have their own, and there is no end of
+        those either."""
+        for _ in range(STEPS_MAX):
+            start = self._cursors_looked_at
+            end = await self._database.maintain(lambda writer: _forget_cursors(writer, start, before_ms))  # noqa: B023
+            self._cursors_looked_at = end or _BEGINNING
+            if end is None:
+                break
 
     def _tell_overtaken(self, ends: dict[int, int]) -> None:
         """Tell the sessions that were not sent yet what was removed.
@@ -228,8 +251,9 @@ class SqliteLog:
                     lane.port.outbound.on_lane_overtaken(lane)
 
     async def _forget_topics(self) -> None:
-        """Forget the names of topics that nobody uses and that nothing is left in: workers, windows and tasks have
-        topics of their own, and there is no end of those."""
+        """Of the next few topics forget the names that nobody uses and that nothing is left in: workers, windows and
+        tasks have topics of their own, and there is no end of those."""
+        await trio.lowlevel.checkpoint()
         rows = self._database.reader.execute(_LOOK_AT_TOPICS, (self._looked_at, TOPICS_AT_ONCE)).fetchall()
         self._looked_at = rows[-1][0] if len(rows) == TOPICS_AT_ONCE else 0
         # What is committed just now has its topic in use. Who uses one of these from here on gets a new number for it.
@@ -264,6 +288,13 @@ def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) ->
                 records.append((position, frame))
                 size += len(frame)
     return records, True
+
+
+def _forget_cursors(writer: sqlite3.Connection, start: tuple[str, str], before_ms: int) -> tuple[str, str] | None:
+    """One step from there on; returns where it ended, None at the end of all."""
+    end: tuple[str, str] | None = writer.execute(_END_OF_STEP, (*start, CURSORS_AT_ONCE - 1)).fetchone()
+    writer.execute(_FORGET_CURSORS, (*start, *(end or _END), before_ms))
+    return end
 
 
 def _trim(writer: sqlite3.Connection, before_ms: int, max_bytes: int) -> tuple[int, dict[int, int]]:
