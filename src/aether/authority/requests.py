@@ -226,10 +226,10 @@ class Requests:
             return False
         return self._access.decide(*who, "capability", capability, Level.MANAGE, "").allowed
 
-    def outcome(self, request_id: str) -> tuple[str, str] | None:
-        """Status and reason of a request as it is now; None when there is none. For the gateway itself."""
+    def find(self, request_id: str) -> Request | None:
+        """A request as it is now; None when there is none. For the gateway itself."""
         request = self._table.get(request_id)
-        return None if request is None else (self._current(request).status, request.resolution_reason)
+        return None if request is None else self._current(request)
 
     def _current(self, request: Request) -> Request:
         """As it is now: past its time it is expired, whether or not somebody looked (weakness 33)."""

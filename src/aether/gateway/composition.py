@@ -216,4 +216,4 @@ def _compose_values(base: Foundation, access: Access, tasks: Tasks) -> KVService
 
 def _tell_tasks(tasks: Tasks, wall_clock: Callable[[], int], request: Request) -> None:
     """Tasks that wait for a request for authority go on when it is decided."""
-    tasks.approvals.on_request(request.id, request.task_id, event_of(request, wall_clock()))
+    tasks.approvals.on_request(request, event_of(request, wall_clock()))

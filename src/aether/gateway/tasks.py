@@ -211,8 +211,8 @@ def compose_tasks(
             dispatcher.start_target(task.target)  # nobody served its profile, but it is still needed
 
     timers = Timers(book, fire, wall_clock, configured.task_lifetimes(config), flush=flush)
-    outcome = requests.outcome if requests is not None else (lambda _: None)
-    approvals = Approvals(book, watches, wall_clock, chooser, outcome)
+    find = requests.find if requests is not None else (lambda _: None)
+    approvals = Approvals(book, watches, wall_clock, chooser, find)
     inputs = Inputs(book, tier.log, flush=flush)
     ends = Ends(tokens, authority.revoke) if authority is not None else Ends(tokens)
     parties = Parties(access, recorder)

@@ -408,6 +408,40 @@ async def test_windows_of_a_user_learn_that_its_authority_has_ended(wire: Wire, 
         assert (notice.grant_id, notice.cascade, bool(notice.reason)) == (child.grant.grant_id, True, True)
 
 
+async def fits(peer: Peer, grant: pb.ACLAuthorityGrantInfo) -> bool:
+    """Whether a grant is for where its holder is."""
+    peer.say(access_check=pb.AccessCheckOperation(access=question(), authorization=on_behalf(grant)))
+    answer = await peer.expect("access_check_response")
+    assert answer.success or "audience does not match" in answer.error
+    return bool(answer.success)
+
+
+@pytest.mark.parametrize("while_active", [True, False])
+@pytest.mark.parametrize("whose", ["delegate", "user"])
+async def test_a_derived_grant_lives_with_the_session_that_it_names(
+    wire: Wire, admin: Admin, whose: str, while_active: bool
+) -> None:
+    """9.3: bound to the delegate's own session, or to the life of another one, whatever session its holder has next."""
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=1)
+    named = case.receiver if whose == "delegate" else case.alice
+    more = {"audience_type": "session", "audience_id": named.ack.session_id}
+    response = await derive(case.peer, case.grant, ME, valid_while_audience_active=while_active, **more)
+    assert response.success, response.error
+
+    async def opens(peer: Peer) -> bool:
+        return await fits(peer, response.grant)
+
+    assert await opens(case.receiver) is (while_active or whose == "delegate")
+    await case.receiver.close()
+    again = await wire.connect(agent(workspace="ws1"))
+    assert await opens(again) is while_active, "its next session counts only for the life of the named one's holder"
+    if whose == "user":
+        await case.alice.close()
+        assert not await opens(again)
+        await wire.connect(user())
+        assert await opens(again) is while_active
+
+
 async def test_rows_name_the_whole_chain(wire: Wire, admin: Admin) -> None:
     """100."""
     case = await trust(wire, admin, may_delegate=True, remaining_hops=1)

@@ -444,6 +444,6 @@ async def test_what_ended_long_ago_is_forgotten(wire: Wire, gateway: Gateway, ad
         clock.now_ms += days * 86_400_000
         requests.sweep()
         grants.purge(100)
-        assert (requests.outcome(request.request_id) is not None) is is_there
+        assert (requests.find(request.request_id) is not None) is is_there
         assert (grants.get(grant_id) is not None) is is_there
     assert not grants.of_delegate(("user", "bob"))

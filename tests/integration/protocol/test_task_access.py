@@ -357,6 +357,29 @@ async def test_50_a_task_waits_for_a_decision(
     assert (pb.TaskStatus.Name(info.status), info.error) == (f"TASK_STATUS_{status}", error)
 
 
+async def test_requests_of_strangers_are_nothing_to_a_task(admin: Admin, boss: Desk, connect: Connect) -> None:
+    """Any id can be named: who follows a task is told nothing by strangers, and waiting for a request of others tells
+    nothing of it."""
+    alice, stranger = await connect(user("alice")), await connect(agent("stranger", workspace="elsewhere"))
+    task_id, theirs = await boss.created(), await stranger.created()
+    await boss.subscribe(task_id)
+    await sudo(stranger, task_id)
+    request_id = await sudo(boss, task_id)
+    await stranger.do(Op.CLAIM, theirs)
+    wait = pb.WaitSpec(reason=pb.WAIT_REASON_AUTHORITY, authority_request_id=request_id)
+    stranger.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=theirs, wait_spec=wait))
+    assert (await stranger.next("task_op")).success
+    decide = pb.ResolveAuthorityRequestPayload(decision=pb.ResolveAuthorityRequestPayload.DENY, reason="hidden")
+    resolve = pb.AuthorityRequestOperation(
+        op=pb.AuthorityRequestOperation.RESOLVE, request_id=request_id, resolve=decide
+    )
+    alice.peer.say(authority_request_op=resolve)
+    assert (await alice.next("authority_request_response")).success
+    assert await stranger.status(theirs) == "WAITING_AUTHORITY"
+    told = [event.authority_request.event for event in await boss.settled("task_event")]
+    assert {event.request.request_id for event in told} == {request_id}
+
+
 async def test_59_authority_and_tokens_outlive_what_will_be_tried_again(
     admin: Admin, boss: Desk, connect: Connect, clock: WallClock, gateway: Gateway
 ) -> None:
