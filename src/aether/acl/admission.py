@@ -16,6 +16,9 @@ __all__ = ["Admission"]
 
 Op = pb.ACLOperation
 
+RULES_OF_WORKSPACE_MAX = 10_000
+"""Who administers all rules may make more."""
+
 _READS = frozenset({Op.LIST_RULES, Op.GET_RULE, Op.QUERY_AUDIT, Op.GET_FALLBACK_POLICY})
 _DELEGATED = frozenset({Op.LIST_RULES, Op.GET_RULE, Op.GRANT, Op.REVOKE})
 """What who manages a workspace may do for that workspace."""
@@ -95,6 +98,10 @@ class Admission:
         _require(rights, workspace, asked)
         if there > asked:
             _require(rights, workspace, there)
+        is_new = operation.op == Op.GRANT and self._engine.rule_for(*key_of(operation.grant_request)) is None
+        if is_new and self._engine.count_of("workspace", workspace) >= RULES_OF_WORKSPACE_MAX:
+            # Rules are kept in memory: whoever may make them for its workspace must not decide how many there are.
+            raise refused(f"a workspace has no more than {RULES_OF_WORKSPACE_MAX} rules")
 
     def _held(self, caller: Caller, request: pb.ACLGrantRequest, workspace: str) -> int:
         """The level that a new rule would take the place of."""

@@ -8,6 +8,7 @@ older decision -- routes of sessions, sessions themselves -- is looked at again.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -108,6 +109,7 @@ class RuleEngine:
         self.membership = Membership(records)
         self.on_change: list[Callable[[], None]] = []
         self._by_key: dict[tuple[str, str, str, str], str] = {}
+        self._of_resource: Counter[tuple[str, str]] = Counter()
         self._changed = trio.Event()
         self._expiries = [min(expires_ms, NEVER_MS) for expires_ms in self.membership.expiries()]
         """A heap; may name times of rules that are gone by then, which costs one look too many."""
@@ -246,9 +248,13 @@ class RuleEngine:
 
     # --------------------------------------------------------------------------------------------------- rules
 
-    def rules(self) -> list[Rule]:
-        """All rules, the newest first."""
-        return sorted(self._rules.values(), key=lambda rule: rule.granted_ms)[::-1]
+    def rules(self, wanted: Callable[[Rule], bool] = lambda _: True) -> list[Rule]:
+        """Those rules, the newest first."""
+        return sorted(filter(wanted, self._rules.values()), key=lambda rule: rule.granted_ms)[::-1]
+
+    def count_of(self, resource_type: str, resource_id: str) -> int:
+        """How many rules there are for just this resource."""
+        return self._of_resource[resource_type, resource_id]
 
     def rule(self, rule_id: str) -> Rule | None:
         return self._rules.get(rule_id)
@@ -302,6 +308,7 @@ class RuleEngine:
 
     def _file(self, rule: Rule) -> None:
         self._by_key[rule.key] = rule.rule_id
+        self._of_resource[rule.resource_type, rule.resource_id] += 1
         expires_ms = min(rule.expires_ms, NEVER_MS)
         self._expect(expires_ms)
         who = subject(rule.principal_type, rule.principal_id)
@@ -322,6 +329,9 @@ class RuleEngine:
 
     def _unfile(self, rule: Rule) -> None:
         del self._by_key[rule.key]
+        self._of_resource[rule.resource_type, rule.resource_id] -= 1
+        if not self._of_resource[rule.resource_type, rule.resource_id]:
+            del self._of_resource[rule.resource_type, rule.resource_id]
         who = subject(rule.principal_type, rule.principal_id)
         what = subject(rule.resource_type, rule.resource_id)
         if rule.is_pattern:

@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+ID_CHARACTERS_MAX = 255
+REASON_CHARACTERS_MAX = 1024
+
+
 class InvalidRule(AetherError):
     """A rule, policy or membership that cannot be; the text is fit for clients."""
 
@@ -216,7 +220,13 @@ def check_rule(rule: Rule) -> None:
         raise InvalidRule("resource_type is required")
     if not rule.resource_id and rule.resource_type != "workspace":
         raise InvalidRule("resource_id is required")
+    for name, value, longest in (
+        ("principal_id", rule.principal_id, ID_CHARACTERS_MAX),
+        ("resource_id", rule.resource_id, ID_CHARACTERS_MAX),
+        ("resource_type", rule.resource_type, ID_CHARACTERS_MAX),
+        ("reason", rule.reason, REASON_CHARACTERS_MAX),
+    ):
+        if len(value) > longest:
+            raise InvalidRule(f"{name} must not exceed {longest} characters")
     for name, value in (("principal_id", rule.principal_id), ("resource_id", rule.resource_id)):
-        if len(value) > 255:
-            raise InvalidRule(f"{name} must not exceed 255 characters")
         check_pattern(name, value)

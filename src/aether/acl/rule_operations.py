@@ -47,7 +47,7 @@ class RuleOperations:
             "resource_id": resource_id,
         }
         asked = [(name, value) for name, value in conditions.items() if value]
-        rules = [rule for rule in self._engine.rules() if all(getattr(rule, name) == value for name, value in asked)]
+        rules = self._engine.rules(lambda rule: all(getattr(rule, name) == value for name, value in asked))
         call.response.total_rules = len(rules)
         call.response.rules.extend(fit(rule_info(rule) for rule in part(rules, wanted.limit, wanted.offset)))
 

@@ -75,12 +75,15 @@ class AuditSettings:
     :ivar kinds: of which rows of success are kept; refusals and changes are always.
     :ivar window_s: repeats of the same success within it are one row; 0: every one is kept.
     :ivar retention_days: 0 is forever.
+    :ivar share_max: rows of success of one principal within a window; more are counted. 0: any number. Without a
+        window there is none.
     """
 
     gateway_id: str
     kinds: frozenset[str] = frozenset(KINDS)
     window_s: float = 60.0
     retention_days: int = 90
+    share_max: int = 10_000
 
 
 class AuditTrail:
@@ -108,6 +111,8 @@ class AuditTrail:
         self._on_denied = on_denied
         self._seen: set[tuple[str, str, str, str, str, str]] = set()
         self._left_out = 0
+        self._shares: dict[tuple[str, str], int] = {}
+        """Rows of this window by principal, those that were not kept included."""
 
     # ------------------------------------------------------------------------------------------------- writing
 
@@ -127,12 +132,15 @@ class AuditTrail:
             key = (event.kind, event.actor_id, event.resource_type, event.resource_id, event.operation, grant_id)
             if self.coalesces and not self._first_of_window(key):
                 return
+        if self._is_beyond_share((event.actor_type, event.canonical_id)):
+            return
         if self.store.staged >= STAGED_MAX:
             self._left_out += 1
             return
         try:
             if self._left_out:
-                self._confess()
+                self._confess(self._left_out)
+                self._left_out = 0
             self._append(event)
         except StoreUnavailable:
             self._left_out += 1
@@ -147,6 +155,23 @@ class AuditTrail:
     def begin_window(self) -> None:
         """Every success is new again; called once per window."""
         self._seen.clear()
+        shares, self._shares = self._shares, {}
+        for (actor_type, canonical_id), count in shares.items():
+            beyond = count - self.settings.share_max
+            if beyond > 0:
+                try:
+                    self._confess(beyond, actor_type=actor_type, actor_id=canonical_id, canonical_id=canonical_id)
+                except StoreUnavailable:
+                    self._left_out += beyond
+
+    def _is_beyond_share(self, principal: tuple[str, str]) -> bool:
+        """Whether a principal has had its rows of this window: nobody fills the disk with what it may do, either."""
+        if not (self.coalesces and self.settings.share_max and principal[1]):
+            return False
+        if len(self._shares) >= REPEATS_MAX:
+            self._shares.clear()
+        count = self._shares[principal] = self._shares.get(principal, 0) + 1
+        return count > self.settings.share_max
 
     def _first_of_window(self, key: tuple[str, str, str, str, str, str]) -> bool:
         if key in self._seen:
@@ -156,11 +181,14 @@ class AuditTrail:
         self._seen.add(key)
         return True
 
-    def _confess(self) -> None:
-        """A row that says how many are not there."""
-        count = self._left_out
-        self._append(Event(kind="admin", operation="audit_rows_left_out", success=False, metadata={"count": count}))
-        self._left_out = 0
+    def _confess(self, count: int, **actor: Any) -> None:
+        """A row that says how many are not there.
+
+        :param actor: whose, if they are all of one principal.
+        :raises StoreUnavailable: nor can that be recorded now.
+        """
+        metadata = {"count": count}
+        self._append(Event(kind="admin", operation="audit_rows_left_out", success=False, metadata=metadata, **actor))
         if self._on_left_out is not None:
             self._on_left_out(count)
 

@@ -14,6 +14,7 @@ import trio
 
 from aether.access import InvalidAuthority
 from aether.answers import Caller
+from aether.authority.forgetting import ended_first
 from aether.authority.model import Grant, InvalidGrant, check_child, check_grant
 from aether.errors import StoreUnavailable
 from aether.records import RecordStore, Table
@@ -25,6 +26,8 @@ PURGE_S = 3600.0
 PURGE_AT_ONCE = 1000
 ENDED_MAX = 100_000
 """Grants that are kept after their end, for those who ask why one does not hold; the audit log has all."""
+KEPT_OF_ONE_MAX = 1000
+"""Grants of one issuer; if there are more, those that ended are forgotten while it makes others."""
 
 K = TypeVar("K")
 
@@ -183,10 +186,18 @@ class Grants:
             if parent is None or not parent.is_live(self._wall_clock()):
                 raise InvalidGrant("authority grant not found")
             check_child(parent, grant)
+        issued = self._of_issuer.get((grant.issued_by_type, grant.issued_by_id), {})
+        for grant_id in ended_first(issued, KEPT_OF_ONE_MAX, self._is_over):
+            self._forget(self._table.get(grant_id))
         witness(grant)
         self._table.put(grant.id, grant)
         self._index(grant)
         return grant
+
+    def _is_over(self, grant_id: str) -> bool:
+        """It has ended, and nothing hangs on it any more."""
+        grant = self._table.get(grant_id)
+        return grant is None or not (grant.is_live(self._wall_clock()) or self._children.get(grant_id))
 
     def renew(self, grant: Grant, expires_ms: int, witness: Callable[[Grant], None] = _no_witness) -> Grant:
         """Let a live grant live longer, as far as it and its parent allow.
@@ -268,17 +279,22 @@ class Grants:
         """Forget some grants that ended before the retention, and of too many those that ended first; returns how
         many."""
         now_ms = self._wall_clock()
-        ended = sorted((grant for grant in self._table.values() if not grant.is_live(now_ms)), key=_ended_ms)
+        ended = sorted((grant for grant in self._table.values() if self._is_over(grant.id)), key=_ended_ms)
         too_many = len(ended) - ENDED_MAX
         before_ms = now_ms - self._retention_ms
         old = [grant for number, grant in enumerate(ended) if number < too_many or _ended_ms(grant) < before_ms]
         for grant in old[:limit]:
-            self._table.delete(grant.id)
-            _drop(self._of_issuer, (grant.issued_by_type, grant.issued_by_id), grant.id)
-            _drop(self._of_delegate, grant.delegate, grant.id)
-            _drop(self._of_subject, grant.subject, grant.id)
-            _drop(self._children, grant.parent_id, grant.id)
+            self._forget(grant)
         return len(old[:limit])
+
+    def _forget(self, grant: Grant | None) -> None:
+        if grant is None:
+            return
+        self._table.delete(grant.id)
+        _drop(self._of_issuer, (grant.issued_by_type, grant.issued_by_id), grant.id)
+        _drop(self._of_delegate, grant.delegate, grant.id)
+        _drop(self._of_subject, grant.subject, grant.id)
+        _drop(self._children, grant.parent_id, grant.id)
 
 
 def _ended_ms(grant: Grant) -> int:

@@ -18,6 +18,7 @@ from aether.access import Access, Decision, Level
 from aether.acl.model import subject
 from aether.answers import Caller
 from aether.audit.events import Event, Recorder, actor_of
+from aether.authority.forgetting import ended_first
 from aether.authority.grants import Grants, Principal, principal_of
 from aether.authority.model import (
     ANY_WORKSPACE,
@@ -39,6 +40,9 @@ PENDING, APPROVED, DENIED, EXPIRED, CANCELLED = "pending", "approved", "denied",
 SWEEP_S = 5.0
 WAITING_MAX = 100
 """Requests of one principal that nobody has decided."""
+KEPT_OF_ONE_MAX = 2 * WAITING_MAX
+"""Requests of one principal; if there are more, those that are decided are forgotten while it makes others. The audit
+log has all."""
 DAY_MS = 86_400_000
 
 ORDINARY = ("kv_scope", "agent", "task")
@@ -138,6 +142,9 @@ class Requests:
         limits: RequestLimits = RequestLimits(),
     ) -> None:
         self._table = Table(records, "authority_request", Request)
+        self._of_requester: dict[Principal, dict[str, None]] = {}
+        for request in self._table.values():
+            self._of_requester.setdefault(request.requester, {})[request.id] = None
         self._grants = grants
         self._access = access
         self._recorder = recorder
@@ -163,12 +170,11 @@ class Requests:
         if request.level not in Level._value2member_map_ or request.level == Level.NONE:
             raise InvalidGrant("invalid authority request: requested_access: invalid access level")
         now_ms = self._wall_clock()
-        waiting = sum(
-            other.requester == request.requester and self._current(other).status == PENDING
-            for other in self._table.values()
-        )
-        if waiting >= WAITING_MAX:
+        own = self._of_requester.get(request.requester, {})
+        if sum(map(self._is_waiting, own)) >= WAITING_MAX:
             raise InvalidGrant(f"no more than {WAITING_MAX} requests of one principal can wait")
+        for request_id in ended_first(own, KEPT_OF_ONE_MAX, lambda request_id: not self._is_waiting(request_id)):
+            self._forget(self._table.get(request_id))
         request = replace(
             request,
             id=self._new_id(),
@@ -230,6 +236,19 @@ class Requests:
         """A request as it is now; None when there is none. For the gateway itself."""
         request = self._table.get(request_id)
         return None if request is None else self._current(request)
+
+    def _is_waiting(self, request_id: str) -> bool:
+        request = self._table.get(request_id)
+        return request is not None and self._current(request).status == PENDING
+
+    def _forget(self, request: Request | None) -> None:
+        if request is None:
+            return
+        self._table.delete(request.id)
+        own = self._of_requester[request.requester]
+        del own[request.id]
+        if not own:
+            del self._of_requester[request.requester]
 
     def _current(self, request: Request) -> Request:
         """As it is now: past its time it is expired, whether or not somebody looked (weakness 33)."""
@@ -398,6 +417,7 @@ class Requests:
             )
         )
         self._table.put(request.id, request)
+        self._of_requester.setdefault(request.requester, {})[request.id] = None
 
     # ------------------------------------------------------------------------------------------------ expiring
 
@@ -419,4 +439,4 @@ class Requests:
             if current is not request:
                 self._keep(None, current, EXPIRED)
             elif request.resolved_ms and request.resolved_ms < forget_ms:
-                self._table.delete(request.id)
+                self._forget(request)

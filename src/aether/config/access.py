@@ -193,6 +193,9 @@ class Audit(Section):
     audit_coalesce_window: Duration = 60.0
     """The same success of the same principal is recorded once in this time; 0 records every one, at the cost of the
     fast path of messages."""
+    rows_per_principal: Count = 10_000
+    """Rows of success of one principal within that time; more are counted instead, and a row says how many. 0 is
+    unlimited."""
     retention_days: Count = 90
     """How long rows are kept, in days; 0 is forever."""
     foreign_rate: Rate = 100.0

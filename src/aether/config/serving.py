@@ -71,8 +71,8 @@ class Gateway(Section):
     workspace_rate_limit: Rate = 0.0
     """Messages per second that all senders of a workspace may send together through this gateway; 0 is unlimited."""
     task_rate_limit: Rate = 500.0
-    """Operations per second of a session on tasks, agents and workspaces, in bursts of up to twice as many; 0 is
-    unlimited."""
+    """Operations per second of a session on tasks, agents, workspaces and authority, in bursts of up to twice as many;
+    0 is unlimited."""
     denial_rate_limit: Rate = 10.0
     """Audit rows per second about what one principal is refused, in bursts of up to fifty times as many; then it is not
     heard for a while. 0 is unlimited."""

@@ -216,6 +216,7 @@ def audit_settings(config: Config) -> AuditSettings | None:
         kinds=frozenset(audit.event_types),
         window_s=audit.audit_coalesce_window,
         retention_days=audit.retention_days,
+        share_max=audit.rows_per_principal,
     )
 
 

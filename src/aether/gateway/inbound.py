@@ -30,8 +30,10 @@ __all__ = ["Inbound"]
 log = structlog.get_logger("aether.session")
 
 HELD_BYTES_MAX = 1024 * 1024
-BUDGETED = frozenset({"create_task", "task_op", "task_query", "task_subscription_op", "agent_op", "workspace_op"})
-"""Operations that a session has a budget for, beside that of its messages (tasks 1)."""
+TASKS = frozenset({"create_task", "task_op", "task_query", "task_subscription_op", "agent_op", "workspace_op"})
+BUDGETED = TASKS | {"authority_grant_op", "authority_request_op"}
+"""Operations that a session has a budget for, beside that of its messages (tasks 1). Each on authority is a row of the
+audit log that is kept."""
 
 
 class Inbound:
@@ -156,7 +158,7 @@ class Inbound:
                 and not _gives_up(kind, operation)
                 and not self._budget.take(trio.current_time())
             ):
-                text = "task operation rate limit exceeded"
+                text = f"{'task' if kind in TASKS else 'authority'} operation rate limit exceeded"
                 wait_ms = self._budget.wait_ms()
                 return decline(
                     kind, operation, Code.RATE_LIMITED, text, retryable=True, retry_after_ms=wait_ms, by_id=False

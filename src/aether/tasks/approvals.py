@@ -19,6 +19,7 @@ from aether.tasks.watches import Watches
 
 __all__ = ["Approvals"]
 
+
 class Approvals:
     """An observer of the book, told of requests by :meth:`on_request`.
 
