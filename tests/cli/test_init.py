@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 import trio
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 import aether
 from aether import Gateway
 from aether.authentication.certificates import common_name, settle_identity
-from aether.client import ConnectFailed, Disconnected, Options, Unauthenticated
+from aether.client import ConnectFailed, Disconnected, Options, Scope, Unauthenticated
 from aether.config import load_config
 from aether.identity import parse_identity
 from aether.rpc.tls import client_context
@@ -97,6 +98,36 @@ async def test_a_key_from_the_command_line_admits_an_agent(made: Made) -> None:
     listed = await administrate(made, "token", "list")
     assert {row["name"] for row in listed} == {"administrator", "worker"}
     assert not any("key" in row for row in listed)
+
+
+async def test_namesakes_in_other_workspaces_have_values_of_their_own(made: Made) -> None:
+    """Whoever has a key for its own workspace may choose every other name, also that of an agent elsewhere."""
+    keys = [
+        (await administrate(made, "token", "create", name, "agent", "--workspace", name))[0]["key"]
+        for name in ("prod", "other")
+    ]
+    async with (
+        made.agent(made.options(key=keys[0])) as victim,
+        made.agent(made.options(key=keys[1]), workspace="other") as namesake,
+    ):
+        for scope in (Scope.GLOBAL_EXCLUSIVE, Scope.USER):
+            more = {"user": "alice"} if scope is Scope.USER else {}
+            await victim.kv.put("k", b"private", scope=scope, **more)
+            assert await namesake.kv.get("k", scope=scope, **more) == b""
+
+
+@pytest.mark.parametrize("kept", ["name", "identity", ""])
+async def test_whose_values_are_private_is_not_changed_by_a_new_configuration(tmp_path: Path, kept: str) -> None:
+    made = Made(tmp_path / "aether")
+    line = partial(made.command, "init", "--dir", str(made.directory))
+    assert (await trio.to_thread.run_sync(line)).returncode == 0
+    config = made.directory / "aether.yaml"
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    assert settings["kv"] == {"exclusive_by": "identity"}
+    settings["kv"] = {"exclusive_by": kept} if kept else {}
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert (await trio.to_thread.run_sync(partial(line, "--force"))).returncode == 0
+    assert yaml.safe_load(config.read_text(encoding="utf-8"))["kv"] == settings["kv"]
 
 
 async def test_rotation_and_revocation_reach_live_sessions(made: Made) -> None:

@@ -68,8 +68,9 @@ def init(directory: Path, host: str, names: tuple[str, ...], clients: tuple[str,
         raise SystemExit(f"--client {client}: {error}") from None
     try:
         _make_certificates(directory / "tls", names, clients)
-        _write_config(config_file, host)
-        key = trio.run(_make_administrator, Config.model_validate(_settings(config_file, host)))
+        settings = _settings(config_file, host)
+        _write_config(config_file, settings)
+        key = trio.run(_make_administrator, Config.model_validate(settings))
     except (OSError, ValueError, DataDirectoryInUse) as error:
         raise SystemExit(f"{directory}: {error}") from None
     write_private(directory / "admin.key", f"{key}\n".encode())
@@ -101,12 +102,24 @@ def _settings(config_file: Path, host: str) -> dict[str, object]:
         },
         "storage": {"data_dir": str(directory / "data")},
         "auth": {"modes": ["mtls", "api_key"]},
+        **_private_values(config_file),
     }
 
 
-def _write_config(config_file: Path, host: str) -> None:
+def _private_values(config_file: Path) -> dict[str, object]:
+    """Private values of a new gateway belong to identities: whoever may call itself as it likes in its own workspace
+    would otherwise read those of its namesakes in others. Where there are values already, they stay what they are."""
+    if config_file.exists():
+        before = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+        kept = before.get("kv") if isinstance(before, dict) else None
+        return {} if kept is None else {"kv": kept}
+    is_new = not (config_file.parent / "data/aether.db").exists()
+    return {"kv": {"exclusive_by": "identity"}} if is_new else {}
+
+
+def _write_config(config_file: Path, settings: dict[str, object]) -> None:
     heading = "# Made by `aether init`. All settings: aether config --markdown\n"
-    write_private(config_file, (heading + yaml.safe_dump(_settings(config_file, host), sort_keys=False)).encode())
+    write_private(config_file, (heading + yaml.safe_dump(settings, sort_keys=False)).encode())
 
 
 async def _make_administrator(config: Config) -> str:
