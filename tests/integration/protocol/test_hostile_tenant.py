@@ -708,6 +708,7 @@ GHOST = Target(
 
 TENANTS = {
     "agent": agent(workspace="mine"),
+    "administrator": agent(workspace="mine"),
     "task": task("s", workspace="mine"),
     "user": user("mallory"),
     "service": service(),
@@ -722,7 +723,10 @@ async def test_nothing_of_another_tenant_is_within_reach(wire: Wire, tenant: str
         await admin.fallback(category, 0)
     await admin.grant(("user", "mallory"), ("workspace", ""), 20)
     for who in (("agent", "ag::mine::i::s"), ("task", "tu::mine::i::s"), ("user", "mallory"), ("service", "sv::i::s")):
-        await admin.grant(who, ("workspace", "mine"), 20)
+        await admin.grant(who, ("workspace", "mine"), 40 if tenant == "administrator" else 20)
+        if tenant == "administrator":
+            for scope in ("workspace", "user-workspace-shared", "workspace-exclusive"):
+                await admin.grant(who, ("kv_scope", scope), 20)
     other = await victims(wire, admin)
     hostile = Hostile(await wire.connect(TENANTS[tenant]))
     if tenant == "user":
@@ -734,6 +738,7 @@ async def test_nothing_of_another_tenant_is_within_reach(wire: Wire, tenant: str
         for op, attack in attacks.items():
             found = await hostile.tries(operations(kind, op, attack, other.target, other.target))
             ghostly = await hostile.tries(operations(kind, op, attack, GHOST, GHOST))
+            assert "ERR_INTERNAL" not in {message.error.code for message in (*found, *ghostly)}, (kind, op)
             assert HIDDEN.encode() not in b"".join(message.SerializeToString() for message in found), (kind, op, found)
             if (kind, op) in TELLS_EXISTENCE:
                 continue
