@@ -24,6 +24,7 @@ from aether.authority.wire import revocation_frame
 from aether.gateway import configured
 from aether.gateway.enforcement import Enforcement
 from aether.gateway.foundation import Foundation, Handler, Run
+from aether.gateway.notices import Notices
 
 __all__ = ["AccessParts", "Authority", "compose_access"]
 
@@ -65,11 +66,12 @@ def compose_access(base: Foundation, trail: AuditTrail | None, given: Access | N
     control = AccessControl(engine, base.recorder)
     enforcement = Enforcement(base.directory, control)
     engine.on_change.append(enforcement.on_change)
-    grants = _compose_grants(base)
+    notices = Notices()
+    grants = _compose_grants(base, notices)
     control.grants = grants
     maker = Maker(grants, control, base.directory, base.recorder, base.wall_clock, base.new_id)
     service = AuthorityService(maker, grants, base.recorder, base.wall_clock)
-    requests = _compose_requests(base, control, grants)
+    requests = _compose_requests(base, control, grants, notices)
     return AccessParts(
         control,
         Authority(grants, requests, Continuations(grants, base.recorder, base.wall_clock, base.new_id)),
@@ -84,20 +86,19 @@ def compose_access(base: Foundation, trail: AuditTrail | None, given: Access | N
     )
 
 
-def _compose_grants(base: Foundation) -> Grants:
+def _compose_grants(base: Foundation, notices: Notices) -> Grants:
     """Grants, and who hears that one is revoked: who held it."""
 
     def on_revoked(grant: Grant, reason: str, cascade: bool) -> None:
         notice = Answer((revocation_frame(grant, reason, cascade),), grants.ticket)
-        for session in base.directory.sessions_of(grant.delegate):
-            session.put(notice)
+        notices.tell(base.directory.sessions_of(grant.delegate), notice)
 
     issued_max = base.config.acl.authority_grants_max
     grants = Grants(base.tier.records, base.directory, on_revoked, base.wall_clock, issued_max=issued_max)
     return grants
 
 
-def _compose_requests(base: Foundation, control: AccessControl, grants: Grants) -> Requests:
+def _compose_requests(base: Foundation, control: AccessControl, grants: Grants, notices: Notices) -> Requests:
     """Requests for authority, and who hears of them: who asks, and who decides."""
 
     def tell(request: Request) -> None:
@@ -108,8 +109,7 @@ def _compose_requests(base: Foundation, control: AccessControl, grants: Grants) 
             deciders = [session for session in base.directory if requests.may_decide(session, request)]
         told |= {session.session_id: session for session in deciders}
         event = Answer((event_frame(request, base.wall_clock()),), requests.ticket)
-        for session in told.values():
-            session.put(event)
+        notices.tell(told.values(), event)
 
     limits = configured.request_limits(base.config)
     requests = Requests(base.tier.records, grants, control, base.recorder, base.wall_clock, base.new_id, limits)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import trio
+
 from aether._fastpath import Port
 from aether.answers import Answer
 from aether.gateway.commits import Commits
@@ -12,7 +14,7 @@ from aether.rpc.server import ServerCall
 __all__ = ["UNREAD_BYTES_MAX", "Answers"]
 
 UNREAD_BYTES_MAX = 4 * 1024 * 1024
-"""Answers a client may leave unread before the gateway stops reading its requests."""
+"""Answers a client may leave unread before the gateway handles no more of its requests."""
 
 
 class Answers:
@@ -21,9 +23,20 @@ class Answers:
     An answer also waits for the messages the session sent before it: whoever reads it knows that those are safe.
 
     :ivar waiting: answers that wait for the disk, with their tickets.
+    :ivar on_full: called when more is unread than may be, after each answer.
     """
 
-    __slots__ = ("_call", "_commits", "_durability", "_port", "_ticket", "waiting")
+    __slots__ = (
+        "_call",
+        "_commits",
+        "_durability",
+        "_port",
+        "_sent",
+        "_ticket",
+        "_waiting_bytes",
+        "on_full",
+        "waiting",
+    )
 
     def __init__(self, call: ServerCall, port: Port, commits: Commits) -> None:
         self._call = call
@@ -31,6 +44,9 @@ class Answers:
         self._commits = commits
         self._durability = commits.durability
         self._ticket = 0
+        self._waiting_bytes = 0
+        self._sent: trio.Event | None = None
+        self.on_full: Callable[[], None] = _do_nothing
         self.waiting: list[tuple[int, Answer]] = []  # mostly empty, and a deque takes ten times as much then
 
     def put(self, answer: Answer, in_doubt: Callable[[], tuple[bytes, ...]] | None = None) -> None:
@@ -44,11 +60,25 @@ class Answers:
         ticket = max(self._ticket, answer.ticket)
         if not self.waiting and ticket <= self._durability.committed:
             self._send(answer)
-            return
-        if answer.in_doubt is None and in_doubt is not None:
-            answer = answer._replace(in_doubt=in_doubt)
-        self.waiting.append((ticket, answer))
-        self._commits.waiting.add(self)
+        else:
+            if answer.in_doubt is None and in_doubt is not None:
+                answer = answer._replace(in_doubt=in_doubt)
+            self.waiting.append((ticket, answer))
+            self._waiting_bytes += sum(map(len, answer.frames))
+            self._commits.waiting.add(self)
+        if self._waiting_bytes + self._call.pending > UNREAD_BYTES_MAX:
+            self.on_full()
+
+    async def wait_room(self) -> None:
+        """Until half of what may be unread has left."""
+        while self._waiting_bytes + self._call.pending > UNREAD_BYTES_MAX // 2:
+            if self.waiting:
+                self._commits.wanted = True
+                self._sent = trio.Event()
+                self._commits.flush()
+                await self._sent.wait()
+            else:
+                await self._call.wait_pending_below(UNREAD_BYTES_MAX // 2)
 
     def after_all(self, then: Callable[[], None]) -> None:
         """Call something once every answer is out and every message before it durable, and see to it that they are."""
@@ -66,8 +96,7 @@ class Answers:
             self._send(answer)
             safe += 1
         del self.waiting[:safe]
-        if not self.waiting:
-            self._commits.waiting.discard(self)
+        self._on_sent()
 
     def on_commit_failed(self) -> None:
         """Tell whoever waits that the outcome is open: the store goes on trying, but nobody knows for how long. What
@@ -79,8 +108,15 @@ class Answers:
                 self.waiting.append((ticket, answer))
             else:
                 self._send(answer if ticket <= committed else Answer(answer.in_doubt()))
+        self._on_sent()
+
+    def _on_sent(self) -> None:
+        """Some that waited are out, or none could be."""
+        self._waiting_bytes = sum(len(frame) for _, answer in self.waiting for frame in answer.frames)
         if not self.waiting:
             self._commits.waiting.discard(self)
+        if self._sent is not None:
+            self._sent.set()
 
     def close(self) -> None:
         """Nobody is there to be told; idempotent."""
@@ -91,3 +127,6 @@ class Answers:
             self._call.send(frame)
         if answer.on_sent is not None:
             answer.on_sent()
+
+
+def _do_nothing() -> None: ...

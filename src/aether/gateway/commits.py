@@ -51,7 +51,7 @@ class Commits:
         self.waiting: set[Waiter] = set()
         self._log = log
         self._staged_bytes_max = staged_bytes_max
-        self._flush = flush
+        self.flush = flush
         self._flushing = False
         """What is queued now goes out with the rest."""
 
@@ -70,13 +70,13 @@ class Commits:
         for waiter in list(self.waiting):
             waiter.on_durable()
         if not self._flushing:
-            self._flush()
+            self.flush()
 
     def on_failed(self) -> None:
         """A group commit failed and will be tried again: waiting answers say that their outcome is open."""
         for waiter in list(self.waiting):
             waiter.on_commit_failed()
-        self._flush()
+        self.flush()
 
     def log_is_full(self) -> bool:
         """More staged than may be lost to a slow disk: senders have to wait."""

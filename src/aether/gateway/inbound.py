@@ -50,12 +50,14 @@ class Inbound:
         "_call",
         "_commits",
         "_denials",
+        "_full",
         "_half_closed",
         "_handlers",
         "_idle",
         "_port",
         "_reading",
         "_router",
+        "_running",
         "_scopes",
         "_services",
         "_session",
@@ -88,11 +90,14 @@ class Inbound:
         self._reading = True
         self._half_closed = False
         self._stopped = False
+        self._running = False
+        self._full = False
+        answers.on_full = self._on_full
         self._idle: trio.Event | None = None
 
     def begin(self) -> None:
         """Take over the stream; what the client pipelined behind its first message is handled first, in order."""
-        self._port.busy = False
+        self._port.busy = self._full = False
         self._call.set_sink(self._port.on_messages, self._on_half_close)
         self._call.flush()
         self._services.flush_all()
@@ -146,6 +151,7 @@ class Inbound:
             if reply.frames:
                 self._answers.put(reply, partial(uncertain, kind, operation, reply))
         else:
+            self._running = True
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
             self._session.start_soon(self._finish, kind, operation, reply)
 
@@ -208,12 +214,28 @@ class Inbound:
             self._answers.put(answer, partial(uncertain, kind, operation, answer))
         if self._answers.waiting:
             self._commits.wanted = True
-        if not self._stopped:
-            self._go_on()
+        self._running = False
+        self._go_on()
+        self._services.flush_all()
+
+    def _on_full(self) -> None:
+        """More answers are unread than may be. What was received with the last request may ask for any number more, so
+        nothing is handled until some have been read."""
+        if not self._full and not self._stopped:
+            self._full = True
+            self._port.busy = True
+            self._session.start_soon(self._wait_for_reader)
+
+    async def _wait_for_reader(self) -> None:
+        await self._answers.wait_room()
+        self._full = False
+        self._go_on()
         self._services.flush_all()
 
     def _go_on(self) -> None:
-        """Handle what queued behind an operation."""
+        """Handle what queued behind an operation, or behind answers that were not read."""
+        if self._running or self._full or self._stopped:
+            return
         held, self._port.held = self._port.held, []
         self._port.busy = False
         if held:
