@@ -91,7 +91,7 @@ class AuditTrail:
 
     :param wall_clock: current Unix time in milliseconds.
     :param on_left_out: told how many rows were counted instead of kept, when that is known.
-    :param on_denied: told the canonical id of who was refused something.
+    :param on_denied: told of each refusal.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class AuditTrail:
         settings: AuditSettings,
         wall_clock: Callable[[], int],
         on_left_out: Callable[[int], None] | None = None,
-        on_denied: Callable[[str], None] | None = None,
+        on_denied: Callable[[Event], None] | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
@@ -121,7 +121,7 @@ class AuditTrail:
         self.ticket = self._append(event)
         # What a client says of its own failures is no refusal.
         if not event.success and event.source == "gateway" and self._on_denied is not None:
-            self._on_denied(event.canonical_id)
+            self._on_denied(event)
 
     def routine(self, event: Event) -> None:
         """See :meth:`aether.audit.events.Recorder.routine`."""

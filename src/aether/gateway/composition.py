@@ -186,7 +186,7 @@ def _compose_trail(
     settings = configured.audit_settings(config)
     if settings is None:
         return None
-    return AuditTrail(tier.audit, settings, wall_clock, metrics.audit_left_out, denials.note)
+    return AuditTrail(tier.audit, settings, wall_clock, metrics.audit_left_out, denials.on_refusal)
 
 
 def _task_grants(base: Foundation, authority: Authority | None) -> TaskGrants | None:

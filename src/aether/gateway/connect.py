@@ -12,6 +12,7 @@ import trio
 from aether.errors import Refusal, StoreUnavailable
 from aether.gateway.admission import admit
 from aether.gateway.authenticator import source_of
+from aether.gateway.denials import comer
 from aether.gateway.handshake import Claim, read_claim, read_init
 from aether.gateway.identity_lock import IdentityLock
 from aether.gateway.reasons import store_away
@@ -42,7 +43,8 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     session_id = services.new_id()
     with services.half_open.stream("" if call.peer.in_process else source_of(call.peer.address)):
         claim = await _settle_claim(call, session_id, services)
-    _check_denials(claim, services)
+    source = source_of(call.peer.address)
+    _check_denials(claim, source, services)
     session: Session | None = None
     try:
         claim = await _keep_assigned_id(claim, services)
@@ -58,7 +60,7 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
         raise store_away() from None
     except RpcError as error:
         if session is None or not session.is_acknowledged:
-            await _record_rejection(claim.identity, session_id, error, services)
+            await _record_rejection(claim.identity, source, session_id, error, services)
         raise
 
 
@@ -84,15 +86,18 @@ async def _settle_claim(call: ServerCall, session_id: str, services: Services) -
         raise
 
 
-def _check_denials(claim: Claim, services: Services) -> None:
+def _check_denials(claim: Claim, source: str, services: Services) -> None:
     """Who was refused too often is not admitted either; a row for that would be what it is about."""
     try:
-        services.denials.check(claim.identity.canonical_id)
+        for who in (claim.identity.canonical_id, comer(source, claim.identity.canonical_id)):
+            services.denials.check(who)
     except Refusal as refusal:
         raise RpcError(StatusCode.RESOURCE_EXHAUSTED, refusal.message) from None
 
 
-async def _record_rejection(identity: Identity, session_id: str, error: RpcError, services: Services) -> None:
+async def _record_rejection(
+    identity: Identity, source: str, session_id: str, error: RpcError, services: Services
+) -> None:
     """Count a connect that was refused; it is in the audit log before the client knows.
 
     :raises RpcError: the log takes nothing now, so the client has to try again.
@@ -101,7 +106,7 @@ async def _record_rejection(identity: Identity, session_id: str, error: RpcError
     if status is None:
         return
     try:
-        services.observer.rejected(identity, session_id, status, error.message)
+        services.observer.rejected(identity, source, session_id, status, error.message)
     except StoreUnavailable:
         raise store_away() from None
     await _wait_recorded(services)

@@ -12,9 +12,10 @@ from collections import OrderedDict
 import trio
 
 from aether._fastpath import TokenBucket
+from aether.audit.events import Event
 from aether.errors import Code, Refusal
 
-__all__ = ["Denials"]
+__all__ = ["Denials", "comer"]
 
 BURST_S = 50
 PRINCIPALS_MAX = 10_000
@@ -33,8 +34,16 @@ class Denials:
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
         self.barred: dict[str, TokenBucket] = {}
 
+    def on_refusal(self, event: Event) -> None:
+        """A row of a refusal. Who is refused a connection only says who it is: that counts for where it came from, and
+        not for whoever really is."""
+        who = event.canonical_id
+        if who and event.kind in ("auth", "connection"):
+            who = comer(str(event.metadata.get("source", "")), who)
+        self.note(who)
+
     def note(self, principal: str) -> None:
-        """A principal, by its canonical id, was refused."""
+        """A principal, by its canonical id, or somebody who wants to be one, as by :func:`comer`, was refused."""
         if self._rate <= 0 or not principal:
             return
         bucket = self._buckets.get(principal)
@@ -59,3 +68,8 @@ class Denials:
             text = "too many refused operations"
             raise Refusal(Code.RATE_LIMITED, text, retryable=True, retry_after_ms=bucket.wait_ms())
         del self.barred[principal]
+
+
+def comer(source: str, principal: str) -> str:
+    """Somebody at an address who says that it is a principal."""
+    return f"{source} {principal}"

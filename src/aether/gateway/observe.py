@@ -135,8 +135,10 @@ class Observer:
         title = "".join(part.capitalize() for part in kind.split("_"))
         self._metrics.rejected("", title, "auth_failed")
 
-    def rejected(self, identity: Identity, session_id: str, status: str, text: str) -> None:
+    def rejected(self, identity: Identity, source: str, session_id: str, status: str, text: str) -> None:
         """A connect that failed; ``status`` as in ``aether_connection_attempts_total``.
+
+        :param source: where it came from.
 
         :raises StoreUnavailable: the refusal cannot be recorded now.
         """
@@ -150,7 +152,7 @@ class Observer:
                 workspace=identity.workspace,
                 session_id=session_id,
                 error=text,
-                metadata={"status": status},
+                metadata={"status": status, "source": source},
             )
         )
         self._metrics.rejected(identity.workspace, identity.kind.title, status)

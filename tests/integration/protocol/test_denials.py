@@ -12,7 +12,7 @@ from tests.support.wire import Wire, agent, orchestrator
 
 from aether import Config, Gateway
 from aether.proto import aether_pb2 as pb
-from aether.rpc.status import StatusCode
+from aether.rpc.status import RpcError, StatusCode
 
 BURST = 5
 DENIALS = 3
@@ -60,9 +60,22 @@ async def test_a_new_stream_makes_no_difference(wire: Wire) -> None:
     await wire.refused(agent(), StatusCode.RESOURCE_EXHAUSTED, "too many refused operations")
 
 
+async def test_nobody_silences_another_by_claiming_to_be_it(wire: Wire) -> None:
+    """Whoever has a key for agents may try every name that is taken; its holder is not hindered."""
+    peer = await wire.connect(agent())
+    for _ in range(2 * BURST):
+        other = await wire.open()
+        other.say(init=agent())
+        with pytest.raises(RpcError) as refusal:
+            await other.receive()
+        await other.abort()
+    assert refusal.value.code is StatusCode.RESOURCE_EXHAUSTED, "nor does it fill the disk"
+    await kv_allowed(peer, kv(K.PUT, K.GLOBAL_EXCLUSIVE, value=b"1"))
+
+
 async def test_refused_streams_count(wire: Wire) -> None:
     admin = Admin(await wire.connect(orchestrator("admin")))
     await admin.grant(("agent", "ag::w::i::s"), ("workspace", "w"), 0)
-    for _ in range(DENIALS):
+    for _ in range(BURST + 1):
         await wire.refused(agent(), StatusCode.PERMISSION_DENIED)
     await wire.refused(agent(), StatusCode.RESOURCE_EXHAUSTED, "too many refused operations")
