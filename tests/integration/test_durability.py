@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 from tests.chaos.wire import Agent, agent
 
@@ -174,6 +175,31 @@ async def test_nothing_is_confirmed_while_the_disk_is_full(config: Config, disk:
         await me.confirm()
         topic = gateway.services.log.topic("ag::w::i::receiver")
         assert topic.durable == topic.last > 0
+
+
+async def test_a_gateway_stops_although_the_disk_is_full(config: Config, disk: Disk) -> None:
+    """And says what that means; what was acknowledged is there afterwards."""
+    with structlog.testing.capture_logs() as logs:
+        async with Gateway(config) as gateway:
+            assert gateway.port is not None
+            async with agent(gateway.port, "sender") as sender:
+                sender.send(SELF, b"safe")
+                await sender.settle()
+                disk.fill()
+                sender.send(SELF, b"never acknowledged")
+                sender.flush()
+                while gateway.services.log.topic(SELF).last == gateway.services.log.topic(SELF).durable:  # noqa: ASYNC110
+                    await trio.sleep(0.001)
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+        "commit failed, retrying",
+        "closed with changes that could not be written; none of them was acknowledged",
+    ]
+    disk.empty()
+    async with Gateway(config) as gateway:
+        assert gateway.port is not None
+        async with agent(gateway.port, "self") as client:
+            assert await client.receive(1) == [b"safe"]
+            await client.settle()
 
 
 @pytest.mark.parametrize("durability", ["batch", "os"])

@@ -17,7 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from aether import Config, Gateway, connect_agent, connect_service
 from aether.audit.store import Filter
 from aether.cli.pki import Authority
-from aether.client import ConnectFailed, Options, Unauthenticated
+from aether.client import ConnectFailed, ConnectionLost, Options, Unauthenticated
+from aether.gateway.gateway import CONNECT
+from aether.proto import aether_pb2 as pb
+from aether.rpc.client import connect, connect_stream
+from aether.rpc.status import RpcError, frame
 from aether.rpc.tls import client_context
 
 
@@ -64,8 +68,8 @@ class Site:
             options=options,
         )
 
-    async def works(self, name: str, **claim: str) -> None:
-        async with self.agent(self.options(name), **claim) as me:
+    async def works(self, name: str, files: tuple[Path, Path] | None = None, **claim: str) -> None:
+        async with self.agent(self.options(name, files), **claim) as me:
             await me.kv.put("k", b"v")
 
     async def refuses(self, options: Options, error: type[Exception], text: str, **claim: str) -> None:
@@ -93,6 +97,47 @@ async def test_strict_takes_the_certificates_word(site: Site) -> None:
             assert [session.identity.key for session in gateway.services.directory] == ["ag::w::i::s"]
         await site.works("ga::w", implementation="any", specifier="one")
         await site.refuses(site.options("ga::w"), ConnectFailed, "workspace mismatch: cert=w, claimed=v", workspace="v")
+
+
+async def first_word(transport: Any, init: pb.InitConnection) -> str | None:
+    """What the gateway says first to a client that says this."""
+    async with connect_stream(transport) as channel, channel.call(CONNECT) as call:
+        call.send(frame(pb.UpstreamMessage(init=init).SerializeToString()))
+        call.flush()
+        return pb.DownstreamMessage.FromString(await call.receive() or b"").WhichOneof("payload")
+
+
+async def test_strict_needs_no_claim(site: Site) -> None:
+    """44: the certificate says it all."""
+    async with site.serve(required=True) as gateway:
+        tls = site.options("ag::w::i::s").tls
+        async with connect("localhost", site.port, tls=tls) as channel, channel.call(CONNECT) as call:
+            call.send(frame(pb.UpstreamMessage(init=pb.InitConnection()).SerializeToString()))
+            call.flush()
+            ack = pb.DownstreamMessage.FromString(await call.receive() or b"")
+            assert ack.connection_ack.session_id
+            assert [session.identity.key for session in gateway.services.directory] == ["ag::w::i::s"]
+
+
+async def test_our_own_process_needs_no_certificate(site: Site) -> None:
+    """69: not even where one is required; and over TCP nobody is believed to be the engine."""
+    engine = pb.InitConnection(workflow_engine=pb.WorkflowEngineIdentity())
+    async with site.serve(required=True) as gateway:
+        assert await first_word(await gateway.open_transport(), engine) == "connection_ack"
+        tls = site.options(None).tls
+        async with connect("localhost", site.port, tls=tls) as channel, channel.call(CONNECT) as call:
+            call.send(frame(pb.UpstreamMessage(init=engine).SerializeToString()))
+            call.flush()
+            with pytest.raises(RpcError, match="mTLS is required"):
+                await call.receive()
+
+
+@pytest.mark.parametrize("days", [(-2, -1), (1, 2)], ids=["expired", "not yet valid"])
+async def test_certificates_of_another_time(site: Site, days: tuple[int, int]) -> None:
+    """48."""
+    async with site.serve():
+        await site.refuses(site.options("", forged(site, name="ag::w::i::s", days=days)), ConnectionLost, "certificate")
+        await site.works("", forged(site, name="ag::w::i::s"))
 
 
 async def test_semi_strict_leaves_the_specifier_open(site: Site) -> None:
@@ -141,8 +186,13 @@ async def test_names_of_nobody(site: Site, name: str) -> None:
         assert await failures(gateway) == [("auth_mtls_failure", "invalid client certificate")]
 
 
-def forged(site: Site, *, organization: str = "", name: str = "", is_authority: bool = False) -> tuple[Path, Path]:
-    """A certificate signed by the authority, of a kind that it would not make."""
+def forged(
+    site: Site, *, organization: str = "", name: str = "", is_authority: bool = False, days: tuple[int, int] = (-1, 1)
+) -> tuple[Path, Path]:
+    """A certificate signed by the authority, of a kind that it would not make.
+
+    :param days: from now, between which it is valid.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     authority_key = serialization.load_pem_private_key((site.directory / "ca-key.pem").read_bytes(), None)
     authority = x509.load_pem_x509_certificate((site.directory / "ca-cert.pem").read_bytes())
@@ -156,8 +206,8 @@ def forged(site: Site, *, organization: str = "", name: str = "", is_authority: 
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
+        .not_valid_before(now + dt.timedelta(days=days[0]))
+        .not_valid_after(now + dt.timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())  # type: ignore[arg-type]

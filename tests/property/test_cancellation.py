@@ -15,10 +15,9 @@ import trio.testing
 
 import aether
 from aether import Config, Gateway
+from aether.client.link import Link
 
 PATIENCE_S = 60
-ORDERS = 4
-"""How often each step is tried: trio runs tasks that are ready in any order."""
 
 
 class CancelAt(trio.abc.Instrument):
@@ -88,29 +87,58 @@ def test_a_gateway_that_is_cancelled_while_it_starts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ask", [False, True], ids=["connecting", "asking"])
 def test_a_client_that_is_cancelled_on_the_way(tmp_path: Path, ask: bool) -> None:
-    """Its session ends, its identity is free, and nothing of it waits for anything."""
+    """Its session ends, its identity and what it locked are free, and nothing of it waits for anything."""
 
     async def converse(gateway: Gateway) -> None:
         async with aether.connect_agent(gateway, workspace="w", implementation="i", specifier="s") as me:
             if ask:
                 await me.send("ag::w::i::s", b"x")
                 await me.kv.put("k", b"v")
-                await me.kv.get("k")
+                async with me.mutex("m"):
+                    await me.kv.get("k")
 
     async def sweep() -> None:
         async with Gateway(Config.development(tmp_path), listen=False) as gateway:
             await converse(gateway)
             await quiet(gateway)
             before = held()
-            step, was_cancelled = 0, True
-            while was_cancelled:
+            step = 1
+            while await cancelled_at(step, partial(converse, gateway)):
+                await quiet(gateway)
+                assert held() == before
                 step += 1
-                for _ in range(ORDERS):
-                    was_cancelled = await cancelled_at(step, partial(converse, gateway))
-                    await quiet(gateway)
-                    assert held() == before
             assert step > 10
 
+    in_time(sweep)
+
+
+def test_a_client_that_is_cancelled_the_moment_it_is_connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before its block has begun; what the block says at its end still has a connection."""
+    serve = Link._serve
+    scopes: list[trio.CancelScope] = []
+
+    async def serve_cancelled(link: Link, call: Any) -> None:
+        scopes[-1].cancel()
+        await serve(link, call)
+
+    async def connect(gateway: Gateway) -> None:
+        async with aether.connect_agent(gateway, workspace="w", implementation="i", specifier="s") as me:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await me.kv.put("k", b"v")
+
+    async def sweep() -> None:
+        async with Gateway(Config.development(tmp_path), listen=False) as gateway:
+            for _ in range(10):
+                with trio.CancelScope() as scope:
+                    scopes.append(scope)
+                    await connect(gateway)
+                assert scope.cancelled_caught
+                await quiet(gateway)
+
+    monkeypatch.setattr(Link, "_serve", serve_cancelled)
     in_time(sweep)
 
 

@@ -165,6 +165,16 @@ async def test_strangers_lock_nobody_out() -> None:
     assert (await chain.admit(ELSEWHERE, key="key")).method == "api_key"
 
 
+@pytest.mark.parametrize("right", [{"key": "key"}, {"token": "task"}, {"authorization": "good"}])
+async def test_whoever_gets_in_has_all_attempts_again(right: dict[str, str]) -> None:
+    """Connection 62."""
+    chain = Chain()
+    for _ in range(3):
+        for _ in range(4):
+            assert "throttled" not in await chain.refused(key="guess")
+        await chain.admit(**right)
+
+
 async def test_a_wrong_claim_counts_like_a_wrong_credential() -> None:
     """Or whoever has one token finds out which names exist at its leisure."""
     chain = Chain()

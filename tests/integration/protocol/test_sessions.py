@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from tests.integration.protocol.test_access import ALICE, Admin
 from tests.integration.protocol.test_authority import TRUST, made, on_behalf
 from tests.support.wire import Peer, Wire, agent, metrics_bridge, orchestrator, service, task, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.gateway import session
 from aether.proto import aether_pb2 as pb
-from aether.rpc.status import StatusCode
+from aether.rpc.status import RpcError, StatusCode
 
 S = pb.SessionOperation
 A = pb.AdminQuery
@@ -101,6 +103,33 @@ async def test_get_and_disconnect(admin: Admin, wire: Wire) -> None:
     assert (signal.type, signal.reason) == (pb.Signal.FORCE_DISCONNECT, "enough")
     await me.expect_status(StatusCode.CANCELLED)
     assert await listed(admin.peer) == ["orc::o::admin"]
+
+
+async def test_75_who_does_not_listen_is_ended_too(admin: Admin, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its identity is free although it takes neither messages nor the signal; when it listens again it learns why."""
+    monkeypatch.setattr(session, "SIGNAL_FLUSH_S", 0.05)
+    deaf = await wire.connect(agent("deaf"))
+    deaf.call.pause_reading()
+    sender = await wire.connect(agent("sender"))
+    for _ in range(50):
+        sender.send("ag::w::i::deaf", bytes(100_000))
+    await sender.settle()
+    await ask(admin.peer, S.DISCONNECT, session_id=deaf.ack.session_id)
+    assert await listed(admin.peer, type=pb.PRINCIPAL_AGENT) == ["ag::w::i::sender"]
+    with trio.fail_after(20):
+        while True:
+            try:
+                again = await wire.connect(agent("deaf"))
+                break
+            except RpcError as error:
+                assert error.code is StatusCode.ALREADY_EXISTS
+    assert len((await again.expect("msg")).payload) == 100_000
+    deaf.call.resume_reading()
+    message = await deaf.receive()
+    while message.WhichOneof("payload") == "msg":
+        message = await deaf.receive()
+    assert message.signal.type == pb.Signal.FORCE_DISCONNECT
+    await deaf.expect_status(StatusCode.CANCELLED, "disconnected by administrator")
 
 
 async def test_85_who_may_administer(admin: Admin, wire: Wire, clock: WallClock) -> None:

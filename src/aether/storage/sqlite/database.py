@@ -310,6 +310,8 @@ class Database:
                     self._move()
                 if self._writing or self._is_moving:
                     await self._news()
+        if self._touched or self._writing:
+            log.error("closed with changes that could not be written; none of them was acknowledged")
         self._writer.close()
 
     # ----------------------------------------------------------------------------------------------- reading
