@@ -81,6 +81,7 @@ class Driver:
     """Moves bytes between a transport and an HTTP/2 connection, and events to its calls."""
 
     __slots__ = (
+        "__weakref__",
         "_blocked",
         "_fd",
         "_leftover",

@@ -13,6 +13,7 @@ import logging
 import random
 import socket
 import ssl
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -229,7 +230,8 @@ class Server:
         self.draining = False
         self.random = rng or random.Random()  # noqa: S311 - spreads reconnects, guards nothing
         self._drivers: set[_ServerDriver] = set()
-        self._checks: list[tuple[float, int, _ServerDriver]] = []
+        self._checks: list[tuple[float, int, weakref.ref[_ServerDriver]]] = []
+        """When to look at which connection again; those that ended meanwhile are not kept for it."""
         self._sequence = 0
         self._accepting = trio.CancelScope()
         self._serving: trio.CancelScope | None = None
@@ -386,7 +388,7 @@ class Server:
 
     def _schedule(self, driver: _ServerDriver, due: float) -> None:
         self._sequence += 1
-        heapq.heappush(self._checks, (due, self._sequence, driver))
+        heapq.heappush(self._checks, (due, self._sequence, weakref.ref(driver)))
 
     async def _watch(self) -> None:
         """Keepalive, idle, age and handshake timeouts of all connections: one task instead of one per connection."""
@@ -394,9 +396,10 @@ class Server:
             now = trio.current_time()
             checks = self._checks
             while checks and checks[0][0] <= now:
-                _, _, driver = heapq.heappop(checks)
-                if not driver.lost and driver in self._drivers:
+                driver = heapq.heappop(checks)[2]()
+                if driver is not None and not driver.lost and driver in self._drivers:
                     self._schedule(driver, max(driver.next_check(now), now + 0.05))
+            driver = None  # while this sleeps it may end
             await trio.sleep(1.0)
 
     # ---- end

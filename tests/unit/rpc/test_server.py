@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from typing import Any
@@ -713,3 +714,22 @@ async def test_a_closed_transport_says_so() -> None:
         await wait()
         with pytest.raises(OSError, match="transport closed"):
             await transport.wait_writable()
+
+
+async def test_connections_that_ended_are_not_kept() -> None:
+    """Not even until the time when they would have been looked at: there may be many."""
+
+    def kept() -> int:
+        gc.collect()
+        return sum(isinstance(thing, Driver) for thing in gc.get_objects())
+
+    before = kept()
+    async with running({}) as (_, listener):
+        for said in (b"", b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") * 10:
+            stream = await trio.open_tcp_stream(*listener.address[:2])
+            if said:
+                await stream.send_all(said)
+            await stream.aclose()
+        with trio.fail_after(PATIENCE):
+            while kept() > before:  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.01)
