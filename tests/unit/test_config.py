@@ -246,6 +246,7 @@ def test_task_tokens_alone_are_no_authentication():
             {"auth.modes": "oauth", "gateway.host": "0.0.0.0", "auth.oauth.providers": ISSUER},
             "needed for api_key or oauth in auth.modes",
         ),
+        ({"auth.modes": "mtls,api_key", "gateway.host": "::"}, "needed for api_key or oauth in auth.modes"),
         ({"auth.oauth.providers": [{**ISSUER[0], "issuer": "http://x.example"}]}, "an https URL (or http on this"),
         ({"auth.oauth.providers": [{**ISSUER[0], "jwks_url": "ftp://x.example"}]}, "instead of ftp://x.example"),
         ({"auth.oauth.providers": [{"audience": "a"}]}, "auth.oauth.providers.0.issuer (argument): needed"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -37,6 +39,7 @@ from aether.gateway.refusals import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import connect, connect_stream
 from aether.rpc.status import RpcError, StatusCode, frame
+from aether.rpc.transport import SocketTransport
 
 WITHOUT_SNAPSHOT = [user(), service(), bridge(), orchestrator("o"), engine(), metrics_bridge()]
 EXCLUSIVE = [
@@ -337,6 +340,24 @@ async def test_a_reset_frees_the_identity(wire: Wire) -> None:
     peer = await wire.connect(agent())
     await peer.abort()
     assert not (await reconnect(wire, agent())).ack.resumed
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["FIN", "RST"])
+async def test_a_connection_that_breaks_frees_the_identity(wire: Wire, gateway: Gateway, is_reset: bool) -> None:
+    """connection 25: of a process that was killed, without a word of HTTP/2."""
+    stream = await trio.open_tcp_stream("127.0.0.1", gateway.port or 0)
+    raw = stream.socket._sock  # type: ignore[attr-defined]
+    transport = SocketTransport(raw)
+    async with connect_stream(transport) as channel, channel.call(CONNECT) as call:
+        peer = Peer(call)
+        peer.say(init=agent())
+        await peer.expect("connection_ack")
+        await peer.expect("config")
+        await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+        if is_reset:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.close()
+        assert not (await reconnect(wire, agent())).ack.resumed
 
 
 async def test_resuming_displaces_the_open_stream(wire: Wire, gateway: Gateway) -> None:

@@ -191,6 +191,19 @@ async def test_dead_keys_open_nothing(wire: Wire, admin: Admin, gateway: Gateway
     )
 
 
+async def test_who_may_not_connect_does_not_displace_who_does(wire: Wire, admin: Admin) -> None:
+    """connection 42, W-9: not even with the id of its session."""
+    holder = await wire.connect(agent(**with_key(await key_for(admin, "Agent"))))
+    elsewhere = await key_for(admin, "Agent", workspace_patterns=["elsewhere"])
+    for credentials, code in (({}, UNKNOWN), ({"x-api-key": "wrong"}, UNKNOWN), ({"x-api-key": elsewhere}, DENIED)):
+        init = agent(resume_session_id=holder.ack.session_id, credentials=credentials)
+        await wire.refused(init, code)
+        await holder.settle()
+    key = await key_for(admin, "Agent")
+    again = await wire.connect(agent(resume_session_id=holder.ack.session_id, **with_key(key)))
+    assert again.ack.resumed
+
+
 async def test_guessing_is_slowed_down(wire: Wire, admin: Admin) -> None:
     """48: the sixth attempt is refused even with the right key; other identities are not."""
     key = await key_for(admin, "Agent")
