@@ -45,9 +45,10 @@ class PrincipalType(enum.IntEnum):
     @property
     def label(self) -> str:
         """Name in access rules, for example ``workflow_engine``."""
-        return self.name.lower()
+        return _LABELS[self]
 
 
+_LABELS = {kind: kind.name.lower() for kind in PrincipalType}
 _TITLES = {kind: "".join(word.capitalize() for word in kind.name.split("_")) for kind in PrincipalType}
 
 _ALIASES = {kind.label: kind for kind in PrincipalType} | {

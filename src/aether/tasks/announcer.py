@@ -61,7 +61,7 @@ class Announcer:
             self._tell_parent(task, "spawned")
         elif transition.is_new_status:
             reason = transition.reason or task.error
-            self._emit(task, from_status=transition.before, to_status=task.status, reason=reason)
+            self._emit(task, from_status=str(transition.before), to_status=str(task.status), reason=reason)
             self._tell_parent(task, "completed" if task.is_final else "transitioned")
             self._notify_creator(task)
             self._notify_subject(task)
@@ -79,7 +79,7 @@ class Announcer:
     def _tell_parent(self, task: Task, lifecycle: str) -> None:
         parent = self._book.get(task.parent_task_id) if task.parent_task_id else None
         if parent is not None:
-            self._emit(parent, child_task_id=task.task_id, to_status=task.status, lifecycle=lifecycle)
+            self._emit(parent, child_task_id=task.task_id, to_status=str(task.status), lifecycle=lifecycle)
 
     def _notify_creator(self, task: Task) -> None:
         if not task.creator:

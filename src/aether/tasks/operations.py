@@ -236,7 +236,7 @@ class TaskService:
                 resource_id=task.task_id,
                 workspace=task.workspace,
                 session_id=caller.session_id,
-                metadata={"status": task.status.value, "reason": reason} if reason else {"status": task.status.value},
+                metadata={"status": str(task.status), "reason": reason} if reason else {"status": str(task.status)},
             )
         )
 
