@@ -49,6 +49,8 @@ class Confirmations:
 
     def __init__(self) -> None:
         self._ports: dict[Port, deque[tuple[int, Marks]]] = {}
+        self._asked: dict[Port, deque[Marks]] = {}
+        """What has left, and waits for the answers to PINGs, the oldest first."""
         self._wake = trio.Event()
 
     def on_dirty(self, port: Port) -> None:
@@ -68,8 +70,11 @@ class Confirmations:
     def settle(self, port: Port) -> None:
         """The peer closed in order: it has everything that left."""
         steps = self._ports.pop(port, deque())
+        asked = self._asked.pop(port, deque())
         if port.call.closed:  # reset right behind that: what was queued was dropped, which is not to have left
             return
+        for marks in asked:
+            _confirm(marks)
         if port.call.pending == 0:
             lanes = {id(tracked): tracked for _, marks in steps for tracked, _ in marks}
             lanes |= {id(tracked): tracked for tracked in port.dirty_lanes}
@@ -82,6 +87,7 @@ class Confirmations:
     def forget(self, port: Port) -> None:
         """The stream is gone; what was not confirmed will be sent again."""
         self._ports.pop(port, None)
+        self._asked.pop(port, None)
 
     def _sweep(self) -> None:
         for port, steps in list(self._ports.items()):
@@ -96,9 +102,19 @@ class Confirmations:
             while steps and steps[0][0] <= port.call.sent:
                 arrived += steps.popleft()[1]
             if arrived:
-                port.call.confirm(partial(_confirm, arrived))
+                self._asked.setdefault(port, deque()).append(arrived)
+                port.call.confirm(partial(self._on_answer, port))
             if not steps:
                 del self._ports[port]
+
+    def _on_answer(self, port: Port) -> None:
+        """The peer has what left before the oldest PING that was not answered yet."""
+        asked = self._asked.get(port)
+        if asked is None:  # settled or forgotten meanwhile
+            return
+        _confirm(asked.popleft())
+        if not asked:
+            del self._asked[port]
 
 
 def _confirm(marks: Marks) -> None:

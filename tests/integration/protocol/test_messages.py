@@ -10,6 +10,7 @@ import pytest
 import trio
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.events import PingReceived
 from tests.support.link import Link
 from tests.support.wire import (
     PATIENCE_S,
@@ -565,26 +566,55 @@ async def test_what_a_lost_receiver_was_not_handed_comes_after_its_return(wire: 
     assert await again.expect_payloads(len(expected) - position - 1) == expected[position + 1 :]
 
 
+def hello(client: H2Connection) -> bytes:
+    """What an agent says first, in a stream with the number 1."""
+    client.initiate_connection()
+    client.send_headers(
+        1,
+        [
+            (b":method", b"POST"),
+            (b":scheme", b"http"),
+            (b":path", CONNECT.encode()),
+            (b":authority", b"localhost"),
+            (b"te", b"trailers"),
+            (b"content-type", b"application/grpc"),
+        ],
+    )
+    client.send_data(1, frame(pb.UpstreamMessage(init=agent()).SerializeToString()))
+    return client.data_to_send()
+
+
+async def test_what_left_before_a_half_close_does_not_come_again(wire: Wire, gateway: Gateway) -> None:
+    """routing 68: also when it comes before the answer to the PING that asks for it."""
+    sender = await wire.connect(agent("sender"))
+    client = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    async with await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream:
+        await stream.send_all(hello(client))
+        with trio.fail_after(PATIENCE_S):
+            while gateway.sessions < 2:
+                await sender.settle()
+            sender.send(ME, b"once")
+            asked = False
+            while not asked:
+                events = client.receive_data(await stream.receive_some())
+                asked = any(isinstance(event, PingReceived) for event in events)
+            client.clear_outbound_data_buffer()  # the answer is in it
+            client.end_stream(1)
+            await stream.send_all(client.data_to_send())
+            while gateway.sessions > 1:
+                await sender.settle()
+    again = await wire.connect(agent())
+    sender.send(ME, b"next")
+    assert await again.expect_payloads(1) == [b"next"]
+
+
 async def test_a_half_close_with_a_reset_behind_it_confirms_nothing(wire: Wire, gateway: Gateway) -> None:
     """routing 71: in one write, as of a client that is cancelled; what was queued for it has never left."""
     sender = await wire.connect(agent("sender"))
     expected = [b"%05d" % index + bytes(1024) for index in range(1000)]
     client = H2Connection(H2Configuration(client_side=True, header_encoding=None))
     async with await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream:
-        client.initiate_connection()
-        client.send_headers(
-            1,
-            [
-                (b":method", b"POST"),
-                (b":scheme", b"http"),
-                (b":path", CONNECT.encode()),
-                (b":authority", b"localhost"),
-                (b"te", b"trailers"),
-                (b"content-type", b"application/grpc"),
-            ],
-        )
-        client.send_data(1, frame(pb.UpstreamMessage(init=agent()).SerializeToString()))
-        await stream.send_all(client.data_to_send())
+        await stream.send_all(hello(client))
         with trio.fail_after(PATIENCE_S):
             while gateway.sessions < 2:
                 await sender.settle()
