@@ -6,7 +6,7 @@ from typing import cast
 
 from aether.tasks.backlog import AGE_MS_PER_POINT, Backlog
 from aether.tasks.book import TaskBook
-from aether.tasks.model import Mode, Task
+from aether.tasks.model import Category, Mode, Task
 
 NOW_MS = 1_700_000_000_000
 POOL = ("w", "i")
@@ -87,3 +87,43 @@ def test_what_is_for_somebody_waits_for_that_one() -> None:
     assert first not in backlog
     assert [task.task_id for task in backlog.of("ag::w::i::me")] == ["urgent", "second"]
     assert backlog.next(POOL) is None
+
+
+def test_starts_of_agents_are_not_for_workers() -> None:
+    book = Book()
+    backlog = backlog_of(book)
+    start = Task("start", "w", mode=Mode.POOL, category=Category.ORCHESTRATED, implementation="i")
+    book["start"] = start
+    backlog.add(start)
+    assert (len(backlog), start in backlog, list(backlog.pools)) == (0, False, [])
+
+
+def test_how_many_wait_and_for_whom() -> None:
+    book = Book()
+    backlog = backlog_of(book)
+    tasks = [book.wait(backlog, "a"), *(book.wait(backlog, name, target="ag::w::i::me") for name in "bc")]
+    own = Task("own", "w", "ag::w::i::boss", mode=Mode.SELF_ASSIGN)
+    book["own"] = own
+    backlog.add(own)
+    assert (len(backlog), list(backlog.identities)) == (4, ["ag::w::i::me", "ag::w::i::boss"])
+    for count, task in zip((3, 2, 1), tasks, strict=True):
+        backlog.remove(task)
+        backlog.remove(task)
+        assert len(backlog) == count
+    assert (list(backlog.identities), backlog.of("ag::w::i::me")) == (["ag::w::i::boss"], [])
+
+
+def test_a_pool_that_runs_dry_leaves_those_of_other_workspaces() -> None:
+    book = Book()
+    backlog = backlog_of(book)
+    book.wait(backlog, "here")
+    there = Task("there", "elsewhere", mode=Mode.POOL, implementation="i", updated_us=7)
+    book["there"] = there
+    backlog.add(there)
+    assert backlog.waiting_since_us(("elsewhere", "i")) == 7
+    drain(backlog)
+    assert backlog.waiting_since_us(POOL) is None
+    assert list(backlog.pools_of("i")) == [("elsewhere", "i")]
+    backlog.remove(there)
+    assert backlog.next(("elsewhere", "i")) is None
+    assert list(backlog.pools_of("i")) == []
