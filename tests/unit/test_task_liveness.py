@@ -45,6 +45,7 @@ class Scene:
         self.now_ms = 1_000_000
         self.store = MemoryTasks()
         self.may_have = True
+        self.prepared: list[str] = []
         self.starting: Task | None = None
         self.open()
 
@@ -59,6 +60,7 @@ class Scene:
         self.book.observers = [self.liveness.on_transition, self.dispatcher.on_transition]
 
     def prepare(self, task: Task, worker: Worker) -> bool:
+        self.prepared.append(task.task_id)
         return self.may_have
 
     def started_by(self, identity: str) -> Task | None:
@@ -187,6 +189,34 @@ def test_what_a_worker_does_not_know_is_told_again(runs: bool, resumes: bool, co
     assert scene.connect(A, "second", resumes=resumes).given == ([task.task_id] if told else [])
 
 
+def test_a_second_worker_with_a_token_is_bound_but_was_not_handed_the_task() -> None:
+    scene = Scene()
+    task = scene.add(A, mode=Mode.POOL, implementation="pool")
+    for _ in range(2):
+        assert scene.connect(B, task_id=task.task_id).given == []
+    assert (task.assigned_to, task.bound, scene.prepared) == (A, B, [])
+
+
+def test_nothing_is_prepared_for_a_task_that_has_ended() -> None:
+    scene = Scene()
+    task = scene.add(A)
+    scene.book.change(task, machine.complete(task, scene.now_ms))
+    scene.connect(A, task_id=task.task_id)
+    assert scene.prepared == []
+
+
+def test_only_so_many_broken_connections_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "REMEMBERED_MAX", 2)
+    scene = Scene()
+    names = [A, B, "ag::w::pool::c"]
+    sessions = [scene.connect(name, name) for name in names]
+    for number in (0, 1, 0, 2):
+        scene.connect(names[number])
+        scene.liveness.disconnected(scene.connect(names[number]), is_clean=False)
+    assert len(sessions) == 3
+    assert [scene.liveness.cut_off_ms(name) > 0 for name in names] == [True, False, True]
+
+
 def test_ones_own_tasks_and_starts_are_not_told_again() -> None:
     scene = Scene()
     scene.add(A, runs=True, mode=Mode.SELF_ASSIGN)
@@ -248,13 +278,15 @@ def test_after_a_start_every_worker_has_to_come_back() -> None:
 def test_a_task_that_goes_on_without_its_worker_waits_for_it() -> None:
     scene = Scene()
     gone, there = scene.add(A, runs=True), scene.add(B, runs=True)
+    agent = scene.add(ORCHESTRATOR, runs=True, category=Category.ORCHESTRATED, bound=A)
     scene.connect(B)
-    for task in (gone, there):
+    tasks = (gone, there, agent)
+    for task in tasks:
         scene.book.change(task, machine.pause(task, WaitSpec(), scene.now_ms))
     scene.now_ms += 7
-    for task in (gone, there):
+    for task in tasks:
         scene.book.change(task, machine.resume(task))
-    assert (gone.disconnected_ms, there.disconnected_ms) == (scene.now_ms, 0)
+    assert [task.disconnected_ms for task in tasks] == [scene.now_ms, 0, scene.now_ms]
 
 
 async def test_what_cannot_be_stored_is_stored_later(

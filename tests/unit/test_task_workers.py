@@ -155,6 +155,9 @@ def test_a_backlog_takes_credit_and_what_is_urgent_takes_only_room() -> None:
     scene.book.open[A] = 2
     assert (scene.next(), scene.next(urgent=True)) == ("", A)
     assert not scene.workers.is_any_free(POOL)
+    other = scene.add(B)
+    assert scene.workers.is_any_free(POOL)
+    scene.workers.remove(other)
     worker.has_room = False
     assert scene.next(urgent=True) == ""
 

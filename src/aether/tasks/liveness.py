@@ -170,7 +170,7 @@ class Liveness:
         if (
             transition.before in PAUSED
             and task.status in WORKED_ON
-            and not task.is_startup
+            and not task.awaits_start
             and self._dispatcher.worker(task.worker) is None
         ):
             self._book.change(task, machine.mark_gone(task, "", self._wall_clock()))
