@@ -136,7 +136,8 @@ class Dispatcher:
         if task.mode is not Mode.POOL:
             self._backlog.add(task)
             self._serve_identity(addressee(task))
-            self.start_target(addressee(task))
+            if task.status is Status.PENDING:
+                self._start_target_of(task)
             return
         pool = (task.workspace, task.implementation)
         urgent = task.priority >= PREEMPT
@@ -159,11 +160,16 @@ class Dispatcher:
 
     def start_target(self, identity: str) -> None:
         """Have an agent started that is not there and that tasks wait for."""
-        if self.autostart is None or self._workers.get(identity) is not None:
+        if self._workers.get(identity) is None:
+            task = next((task for task in self._backlog.of(identity) if task.starts_target), None)
+            if task is not None:
+                self._start_target_of(task)
+
+    def _start_target_of(self, task: Task) -> None:
+        if self.autostart is None or not task.starts_target or self._workers.get(task.target) is not None:
             return
-        task = next((task for task in self._backlog.of(identity) if task.starts_target), None)
-        if task is not None and not self.autostart.start_target(task):
-            self._later(identity)
+        if not self.autostart.start_target(task):
+            self._later(task.target)
 
     def _serve(self, pool: Pool) -> None:
         """Hand out the backlog of a pool as far as its workers may have more."""

@@ -369,6 +369,18 @@ async def test_work_to_be_done_again_starts_its_agent(
     assert (await lazy.assigned()).task_id == work
 
 
+async def test_work_for_who_is_starting_is_not_looked_through_each_time(
+    admin: Desk, boss: Desk, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much waits for one agent, one more costs the same."""
+    await register(admin)
+    await work_for_target(boss)
+    backlog = gateway.services.tasks.dispatcher._backlog
+    monkeypatch.setattr(backlog, "of", lambda _: pytest.fail("looked at everything that waits"))
+    await work_for_target(boss)
+    assert len(backlog) == 2
+
+
 async def test_work_that_waits_for_an_agent_to_come_by_itself_starts_none(
     admin: Desk, boss: Desk, connect: Connect, gateway: Gateway
 ) -> None:
