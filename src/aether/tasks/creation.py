@@ -87,6 +87,9 @@ class TaskAuthority(Protocol):
         :raises InvalidAuthority: it cannot be passed on.
         """
 
+    def revoke(self, task: Task) -> None:
+        """End what was made for a task."""
+
 
 class CreateService:
     """Answers ``create_task``.
@@ -284,7 +287,12 @@ class CreateService:
         if lineage is not None:
             self._entrust(caller, lineage, task, request.required_downstream_authority_hops)
         if status == "orchestration_triggered":
-            self._start(request, caller)
+            try:
+                self._start(request, caller)
+            except Rejected:
+                if self._authority is not None:
+                    self._authority.revoke(task)  # there is no task that would end it
+                raise
         self._book.add(task, request.payload)
         if task.mode is Mode.SELF_ASSIGN:
             self._book.change(task, machine.assign(task, caller.identity.key, self._wall_clock()))

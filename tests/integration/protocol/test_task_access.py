@@ -218,6 +218,28 @@ async def test_29_a_task_on_behalf_of_somebody(admin: Admin, boss: Desk, connect
     assert (await worker.next("error")).code == "ERR_PERMISSION_DENIED"
 
 
+async def test_29_a_task_that_is_not_created_leaves_no_authority(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock, gateway: Gateway
+) -> None:
+    await admin.fallback("agent_workspace", 10)
+    await admin.grant(ALICE, WORKSPACE, 30)
+    info = pb.AgentRegistrationInfo(implementation="lazy", launch_params={"profile": "process"})
+    desk = await connect(orchestrator("o"))
+    desk.peer.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=info))
+    assert (await desk.next("agent")).success
+    grant = await lent(connect, clock, BOSS[1])
+    answer = await boss.create(
+        assignment_mode=pb.TARGETED,
+        target_agent_id="ag::w::lazy::1",
+        launch_param_overrides={"profile": ""},
+        authorization=on_behalf(grant),
+    )
+    assert answer.error_message == "launch params missing 'profile' field"
+    assert gateway.services.authority is not None
+    children = gateway.services.authority.grants.children(grant.grant_id)
+    assert [child.revoked_ms > 0 for child in children] == [True]
+
+
 async def sudo(desk: Desk, task_id: str) -> str:
     """The id of a request of an agent that Alice is asked to decide."""
     create = pb.CreateAuthorityRequestPayload(
