@@ -538,6 +538,25 @@ async def test_61_62_64_pages(boss: Desk) -> None:
     assert (await boss.listed(limit=1)) == [ids[3]]
 
 
+async def test_61_pages_while_tasks_change(boss: Desk) -> None:
+    """What does not change is there once; what changes meanwhile may be missed or not, but is not there twice."""
+    ids = [await boss.created() for _ in range(30)]
+    seen: list[str] = []
+    changed: set[str] = set()
+    token = ""
+    while True:
+        page = await boss.page(limit=7, page_token=token)
+        seen += [task.task_id for task in page.tasks]
+        for task_id in (ids[len(seen) % 30], ids[-1 - len(seen) % 30]):
+            await boss.do(Op.CLAIM, task_id)
+            changed.add(task_id)
+        await boss.created()
+        if not (token := page.next_page_token):
+            break
+    assert len(seen) == len(set(seen))
+    assert set(ids) - changed <= set(seen) <= set(ids)
+
+
 async def test_63_a_token_that_is_none(boss: Desk) -> None:
     page = await boss.page(page_token="xyz")
     assert not page.success

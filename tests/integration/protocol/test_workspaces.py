@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.tasks import Desk
+from tests.support.tasks import Desk, Op
 from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, user
 from tests.unit.fakes import WallClock
 
@@ -101,6 +101,21 @@ async def test_124_delete(admin: Desk, wire: Wire) -> None:
     info = await admin.get(task_id)
     assert (info.status, info.error) == (pb.TASK_STATUS_CANCELLED, "workspace deleted")
     assert (await ask(admin, W.GET, "w")).workspace.display_name == "w"  # 125: also of an unknown one
+
+
+async def test_124_what_is_to_be_started_in_it_is_not(admin: Desk, wire: Wire) -> None:
+    info = pb.AgentRegistrationInfo(implementation="lazy", launch_params={"profile": "process"})
+    admin.peer.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=info))
+    assert (await admin.next("agent")).success
+    boss = Desk(await wire.connect(agent()))
+    await boss.created(assignment_mode=pb.TARGETED, target_agent_id="ag::w::lazy::1")
+    await boss.created(retry_policy=pb.RetryPolicy(max_attempts=2))
+    await boss.do(Op.FAIL, await boss.created(retry_policy=pb.RetryPolicy(max_attempts=2, initial_delay_ms=60_000)))
+    assert len(await admin.listed(workspace="w")) == 4, "one is the start"
+    await boss.peer.close()
+    assert (await ask(admin, W.DELETE, "w")).success
+    page = await admin.page(workspace="w")
+    assert [(task.status, task.error) for task in page.tasks] == [(pb.TASK_STATUS_CANCELLED, "workspace deleted")] * 4
 
 
 async def test_126_who_is_there(admin: Desk, wire: Wire) -> None:
