@@ -195,6 +195,7 @@ def compose_tasks(
         lambda identity: liveness.cut_off_ms(identity),
         authorize,
         base.metrics.startup_triggered,
+        flush,
     )
     dispatcher.autostart = Autostart(registry, startups, is_connected)
     registry.on_change.append(dispatcher.reconsider)
@@ -286,7 +287,7 @@ def compose_tasks(
         timers,
         upkeep,
         handlers,
-        (timers.run, dispatcher.run, liveness.run, upkeep.run, inputs.run),
+        (timers.run, dispatcher.run, startups.run, liveness.run, upkeep.run, inputs.run),
         authority,
     )
 

@@ -71,6 +71,10 @@ class Orchestrators:
     def get(self, identity: str) -> Orchestrator | None:
         return self._by_identity.get(identity)
 
+    def serves(self, profile: str) -> bool:
+        """Whether any of them can start a profile, if not just now."""
+        return any(profile in one.profiles for one in self._by_identity.values())
+
     def choose(self, profile: str) -> Orchestrator | None:
         """The one that serves a profile and has the fewest startups under way; None when none serves it."""
         fit = [one for one in self._by_identity.values() if profile in one.profiles and one.session.has_room]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
+import trio
 
 from aether.answers import Answer, Caller
 from aether.errors import StoreUnavailable
@@ -33,6 +34,8 @@ LOSSES_MAX = 3
 """Orchestrators that may lose a startup before it fails."""
 REJOIN_MS = 3_000
 """How long an agent whose connection broke has to come back by itself, before a message has another one started."""
+RETRY_S = 1.0
+"""When a startup is offered again that its orchestrator had no room for, or that could not be stored."""
 BACKOFF_MS_MAX = 300_000
 STABLE_MS = 60_000
 """An agent that ran this long has not failed to start."""
@@ -70,6 +73,7 @@ class Startups:
     :ivar creator: identity that the gateway's own startup tasks are made by.
     :param on_trigger: told how a message for an absent agent went: ``started``, ``unregistered``, ``duplicate``,
         ``no_orchestrator`` or ``invalid``, and the workspace.
+    :param flush: sends what was put into the queues of sessions.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Startups:
         cut_off_ms: Callable[[str], int] = lambda _: 0,
         authorize: Callable[[Caller, Task], None] = lambda *_: None,
         on_trigger: Callable[[str, str], None] = lambda *_: None,
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
         self._book = book
         self._registry = registry
@@ -96,6 +101,9 @@ class Startups:
         self._cut_off_ms = cut_off_ms
         self._authorize = authorize
         self._on_trigger = on_trigger
+        self._flush = flush
+        self._hungry: dict[str, None] = {}
+        self._wake = trio.Event()
         self._orchestrators = Orchestrators()
         self._active: dict[str, str] = {}
         self._waiting: dict[str, dict[str, None]] = {}
@@ -282,6 +290,25 @@ class Startups:
         orchestrator = self._orchestrators.choose(task.profile)
         if orchestrator is None or not self._give(task, orchestrator):
             self._waiting.setdefault(task.profile, {})[task.task_id] = None
+            self._later(task.profile)
+
+    def _later(self, profile: str) -> None:
+        """Try again in a moment, where there is somebody to try it with."""
+        if self._orchestrators.serves(profile):
+            self._hungry[profile] = None
+            self._wake.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Offer again what nobody could take, for ever."""
+        task_status.started()
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            await trio.sleep(RETRY_S)
+            hungry, self._hungry = self._hungry, {}
+            for profile in hungry:
+                self._serve(profile)
+            self._flush()
 
     def _give(self, task: Task, orchestrator: Orchestrator) -> bool:
         """Assign and send; False when the store takes nothing now."""
@@ -304,10 +331,11 @@ class Startups:
         """Hand out what waits for a profile, by priority, then by age."""
         waiting = [task for task_id in self._waiting.get(profile, ()) if (task := self._book.get(task_id)) is not None]
         for task in sorted(waiting, key=lambda task: (-task.priority, task.created_ms, task.updated_us)):
-            orchestrator = self._orchestrators.choose(profile)
             if task.hold_ms or task.status is not Status.PENDING:
                 continue
+            orchestrator = self._orchestrators.choose(profile)
             if orchestrator is None or not self._give(task, orchestrator):
+                self._later(profile)
                 return
 
     # -------------------------------------------------------------------------------------------------------- peers

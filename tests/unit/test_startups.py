@@ -1,0 +1,397 @@
+"""Starts of agents: one at a time for each, with whoever can do it, and never forgotten (tasks 13)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+from tests.unit.fakes import FakeCaller, user
+from trio.testing import MockClock
+
+from aether.answers import Answer
+from aether.errors import StoreUnavailable
+from aether.identity import Identity, parse_identity
+from aether.orchestration import startups as startups_module
+from aether.orchestration.startups import ATTEMPT, NOT_BEFORE, TRIGGERED_AT, Startups
+from aether.proto import aether_pb2 as pb
+from aether.registry.registry import Registration, Registry
+from aether.storage.memory.records import MemoryRecords
+from aether.storage.memory.tasks import MemoryTasks
+from aether.tasks import machine
+from aether.tasks.book import TaskBook
+from aether.tasks.model import Status, Task
+
+TARGET = "ag::w::lazy::1"
+
+
+@dataclass(eq=False)
+class Session:
+    """An orchestrator."""
+
+    identity: Identity
+    profiles: tuple[str, ...]
+    resumes: bool = False
+    has_room: bool = True
+    session_id: str = "s"
+    connected_at_ms: int = 0
+    workspace_limit: None = None
+    consumes_pool_tasks: bool = False
+    given: list[pb.TaskAssignment] = field(default_factory=list)
+
+    def put(self, answer: Answer) -> None:
+        self.given += [pb.DownstreamMessage.FromString(frame[5:]).task_assignment for frame in answer.frames]
+
+    def give(self, task_id: str, assignment: Answer) -> None: ...
+
+    @property
+    def asked(self) -> list[str]:
+        return [start.specifier for start in self.given]
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.now_ms = 1_000_000
+        self.store, self.records = MemoryTasks(), MemoryRecords()
+        self.online: set[str] = set()
+        self.cut_off: dict[str, int] = {}
+        self.tokens: list[tuple[str, str]] = []
+        self.token_store_is_down = False
+        self.triggers: list[str] = []
+        self.flushed = 0
+        self.open()
+        self.registry.put(Registration("lazy", {"profile": "p", "image": "usual"}))
+
+    def open(self) -> None:
+        """A gateway starts."""
+        self.registry = Registry(self.records, lambda: self.now_ms)
+        self.book = TaskBook(self.store, lambda: self.now_ms)
+        self.startups = Startups(
+            self.book,
+            self.records,
+            self.registry,
+            self,
+            lambda: self.now_ms,
+            lambda: f"t{len(self.store._tasks)}",
+            self.online.__contains__,
+            "g",
+            lambda identity: self.cut_off.get(identity, 0),
+            on_trigger=lambda outcome, workspace: self.triggers.append(f"{outcome} {workspace}"),
+            flush=self.flush,
+        )
+        self.book.observers = [self.startups.on_transition]
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def issue(self, identity: str, task_id: str) -> str:
+        if self.token_store_is_down:
+            raise StoreUnavailable("disk full")
+        self.tokens.append((identity, task_id))
+        return "token"
+
+    def connect(self, name: str = "1", *profiles: str, **fields: object) -> Session:
+        session = Session(parse_identity(f"orc::o::{name}"), profiles or ("p",), **fields)  # type: ignore[arg-type]
+        self.startups.connect(session)
+        return session
+
+    def start(self, target: str = TARGET, **overrides: str) -> Task:
+        return self.startups.start(target, overrides, creator="ag::w::i::boss")
+
+    def fail(self, task: Task, ran_ms: int = 0) -> None:
+        if ran_ms:
+            self.book.change(task, machine.bind(task, task.target, self.now_ms))
+            self.now_ms += ran_ms
+        self.book.change(task, machine.fail(task, self.now_ms, "no", random.uniform))
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_a_start_is_one_and_says_everything(scene: Scene) -> None:
+    orchestrator = scene.connect()
+    task = scene.start(image="special", cpus="2")
+    assert scene.start() is task
+    [asked] = orchestrator.given
+    assert (asked.task_id, asked.task_type, asked.profile) == (task.task_id, "agent_startup", "p")
+    assert (asked.workspace, asked.target_implementation, asked.specifier) == ("w", "lazy", "1")
+    assert asked.launch_params == {"profile": "p", "image": "special", "cpus": "2", "auth_token": "token"}
+    assert scene.tokens == [(TARGET, task.task_id)]
+    assert (task.status, task.assigned_to, task.queued) == (Status.ASSIGNED, "orc::o::1", False)
+    assert "auth_token" not in task.launch_params
+
+
+def test_without_a_token_it_is_started_all_the_same(scene: Scene) -> None:
+    orchestrator = scene.connect()
+    scene.token_store_is_down = True
+    scene.start()
+    assert "auth_token" not in orchestrator.given[0].launch_params
+
+
+@pytest.mark.parametrize("target", ["sv::lazy::1", "us::alice::w", "ta::w::lazy::1", "ag::w::unknown::1"])
+def test_what_cannot_be_started(scene: Scene, target: str) -> None:
+    with pytest.raises(ValueError, match=r"neither an agent|not found in registry"):
+        scene.start(target)
+    assert len(scene.book) == 0
+
+
+def test_a_profile_is_needed(scene: Scene) -> None:
+    with pytest.raises(ValueError, match="missing 'profile'"):
+        scene.start(profile="")
+
+
+def test_a_new_start_of_who_is_there_or_coming_is_refused(scene: Scene) -> None:
+    task = scene.startups.start_new(TARGET, {}, creator="c")
+    with pytest.raises(ValueError, match=f"startup task {task.task_id} already exists for lazy/1 in workspace w"):
+        scene.startups.start_new(TARGET, {}, creator="c")
+    scene.fail(task)
+    scene.startups.check_retry(task)
+    scene.online.add(TARGET)
+    for attempt in (
+        lambda: scene.startups.start_new(TARGET, {}, creator="c"),
+        lambda: scene.startups.check_retry(task),
+    ):
+        with pytest.raises(ValueError, match="already online"):
+            attempt()
+    scene.startups.check_retry(Task("work", "w", target=TARGET))
+
+
+@pytest.mark.parametrize(
+    ("topic", "orchestrated", "outcome"),
+    [
+        (TARGET, True, "started w"),
+        (TARGET, False, "no_orchestrator w"),
+        ("ag::v::unknown::1", True, "unregistered v"),
+        ("sv::lazy::1", True, "invalid lazy"),
+    ],
+)
+def test_a_message_for_who_is_absent(scene: Scene, topic: str, orchestrated: bool, outcome: str) -> None:
+    if orchestrated:
+        scene.connect()
+    scene.startups.on_absent(user(), topic)
+    scene.startups.on_absent(user(), topic)
+    again = "duplicate w" if topic == TARGET else outcome
+    assert scene.triggers == [outcome, again]
+
+
+def test_for_whom_it_is_started(scene: Scene) -> None:
+    scene.startups.on_absent(user("alice"), TARGET)
+    task = scene.startups.started_by(TARGET)
+    assert task is not None
+    assert (task.subject_type, task.subject_id, task.root_subject_type, task.root_subject_id) == (
+        ("user", "alice", "user", "alice")
+    )
+    assert task.creator == "sv::gateway::g"
+    context = scene.startups.context(TARGET)
+    assert context == {
+        TRIGGERED_AT: "1000000",
+        "task_id": task.task_id,
+        "workspace": "w",
+        "implementation": "lazy",
+        "specifier": "1",
+        "profile": "p",
+        "lp.profile": "p",
+        "lp.image": "usual",
+        "user": "alice",
+        "root_user": "alice",
+    }
+    assert scene.startups.hint_ms(TARGET) == 1_000_000
+    assert (scene.startups.context("ag::w::lazy::2"), scene.startups.hint_ms("ag::w::lazy::2")) == ({}, 0)
+    scene.fail(task)
+    assert (scene.startups.context(TARGET), scene.startups.hint_ms(TARGET)) == ({}, 0)
+
+
+def test_an_agent_that_is_started_by_an_agent_has_no_user(scene: Scene) -> None:
+    caller: FakeCaller = FakeCaller(parse_identity("ag::w::i::boss"))
+    scene.startups.on_absent(caller, TARGET)
+    assert not {"user", "root_user"} & set(scene.startups.context(TARGET))
+
+
+def test_the_one_with_the_fewest_starts_is_next_and_an_end_counts(scene: Scene) -> None:
+    first, second = scene.connect("1"), scene.connect("2")
+    tasks = [scene.start(f"ag::w::lazy::{number}") for number in range(4)]
+    assert (first.asked, second.asked) == (["0", "2"], ["1", "3"])
+    for task in (tasks[1], tasks[3]):
+        scene.fail(task)
+    for number in (4, 5):
+        scene.start(f"ag::w::lazy::{number}")
+    assert second.asked == ["1", "3", "4", "5"]
+    scene.book.change(tasks[0], machine.bind(tasks[0], tasks[0].target, scene.now_ms))
+    assert [len(one.starting) for one in scene.startups.orchestrators()] == [1, 2], "its agent is there"
+
+
+def test_starts_wait_for_their_profile_by_priority_and_age(scene: Scene) -> None:
+    tasks = [scene.start(f"ag::w::lazy::{number}") for number in range(3)]
+    scene.start("ag::w::lazy::other", profile="q")
+    tasks[2].priority = 40
+    assert scene.startups.waiting == 4
+    assert scene.connect("1").asked == ["2", "0", "1"]
+    assert scene.startups.waiting == 1
+    assert scene.connect("2", "x", "q").asked == ["other"]
+    assert scene.startups.waiting == 0
+
+
+def test_an_orchestrator_that_goes_away_loses_what_has_not_begun(scene: Scene) -> None:
+    first = scene.connect("1")
+    starting, running = scene.start(), scene.start("ag::w::lazy::2")
+    scene.book.change(running, machine.bind(running, running.target, scene.now_ms))
+    second = scene.connect("2")
+    scene.startups.disconnect(first)
+    scene.startups.disconnect(first)
+    assert (second.asked, starting.losses, starting.assigned_to) == (["1"], 1, "orc::o::2")
+    assert running.assigned_to == "orc::o::1"
+
+
+def test_a_successor_of_a_session_keeps_what_it_knows(scene: Scene) -> None:
+    first = scene.connect("1")
+    task = scene.start()
+    same = scene.connect("1", resumes=True)
+    scene.startups.disconnect(first)
+    assert (same.given, task.losses) == ([], 0)
+    new = scene.connect("1")
+    assert (new.asked, task.losses) == (["1"], 1)
+
+
+def test_a_start_that_loses_every_orchestrator_fails(scene: Scene) -> None:
+    task = scene.start()
+    for number in range(4):
+        assert task.status is Status.PENDING
+        scene.startups.disconnect(scene.connect(str(number)))
+    assert (task.status, task.error) == (
+        Status.FAILED,
+        "orchestrator disconnected before agent started (4 times)",
+    )
+
+
+def test_the_patience_with_an_orchestrator_after_a_restart(scene: Scene) -> None:
+    scene.connect("1")
+    task = scene.start()
+    scene.book.change(task, machine.mark_gone(task, "", scene.now_ms))
+    scene.startups.on_grace(task)
+    assert (task.status, task.disconnected_ms) == (Status.ASSIGNED, 0), "it is there"
+    scene.open()
+    [kept] = scene.book
+    scene.startups.on_grace(kept)
+    assert (kept.status, kept.losses) == (Status.PENDING, 1)
+    assert scene.connect("2").asked == ["1"]
+
+
+def test_failures_hold_the_next_start_back_longer_and_longer(scene: Scene) -> None:
+    orchestrator = scene.connect()
+    for failures, hold_ms in enumerate([0, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000]):
+        before = len(orchestrator.given)
+        task = scene.start()
+        assert task.hold_ms == (scene.now_ms + hold_ms if hold_ms else 0)
+        assert task.metadata.get(ATTEMPT) == (str(failures + 1) if failures else None)
+        assert task.metadata.get(NOT_BEFORE) == (str(scene.now_ms + hold_ms) if failures else None)
+        assert task.metadata[TRIGGERED_AT] == "1000000", "since then messages wait"
+        assert len(orchestrator.given) == before + (not hold_ms)
+        scene.now_ms += hold_ms
+        scene.book.change(task, {"hold_ms": 0})
+        assert len(orchestrator.given) == before + 1
+        scene.fail(task)
+
+
+def test_what_is_held_back_is_not_given_to_who_comes(scene: Scene) -> None:
+    scene.fail(scene.start())
+    held = scene.start()
+    free = scene.start("ag::w::lazy::2")
+    orchestrator = scene.connect()
+    assert (orchestrator.asked, held.status, free.status) == (["2"], Status.PENDING, Status.ASSIGNED)
+
+
+@pytest.mark.parametrize(
+    ("end", "holds", "since"),
+    [
+        ("failed", True, True),
+        ("failed after a minute", False, False),
+        ("rejected", True, True),
+        ("cancelled", False, True),
+        ("completed", False, False),
+    ],
+)
+def test_what_the_next_start_knows_of_the_one_before(scene: Scene, end: str, holds: bool, since: bool) -> None:
+    task = scene.start()
+    scene.now_ms += 100
+    match end:
+        case "failed":
+            scene.fail(task, ran_ms=59_999)
+        case "failed after a minute":
+            scene.fail(task, ran_ms=60_000)
+        case "rejected":
+            scene.book.change(task, machine.reject(task, "no"))
+        case "cancelled":
+            scene.book.change(task, machine.cancel(task, scene.now_ms))
+        case "completed":
+            scene.book.change(task, machine.complete(task, scene.now_ms))
+    scene.open()
+    again = scene.start()
+    assert (again.hold_ms > 0, again.metadata[TRIGGERED_AT] == "1000000") == (holds, since)
+
+
+def test_only_so_many_failures_are_remembered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startups_module, "REMEMBERED_MAX", 2)
+    for number in range(3):
+        scene.fail(scene.start(f"ag::w::lazy::{number}"))
+    assert [scene.start(f"ag::w::lazy::{number}").hold_ms > 0 for number in range(3)] == [False, True, True]
+
+
+def test_who_was_cut_off_may_come_back_first(scene: Scene) -> None:
+    scene.cut_off[TARGET] = scene.now_ms - 1_000
+    assert scene.start().hold_ms == scene.now_ms + 2_000
+    scene.cut_off["ag::w::lazy::2"] = scene.now_ms - 3_000
+    assert scene.start("ag::w::lazy::2").hold_ms == 0
+
+
+def test_starts_outlive_the_gateway(scene: Scene) -> None:
+    waits, given = scene.start(), scene.start("ag::w::lazy::2", profile="q")
+    scene.connect("1", "q")
+    assert given.status is Status.ASSIGNED
+    scene.open()
+    assert scene.start().task_id == waits.task_id
+    assert scene.startups.started_by("ag::w::lazy::2") is not None
+    assert scene.startups.waiting == 1
+    assert scene.connect("2").asked == ["1"]
+
+
+async def test_an_orchestrator_without_room_is_asked_again(scene: Scene, autojump_clock: MockClock) -> None:
+    busy = scene.connect("1", has_room=False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(scene.startups.run)
+        scene.start()
+        scene.start("ag::w::lazy::2")
+        await trio.sleep(startups_module.RETRY_S * 2.5)
+        assert busy.asked == []
+        busy.has_room = True
+        await trio.sleep(startups_module.RETRY_S)
+        assert (busy.asked, scene.flushed > 0) == (["1", "2"], True)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_could_not_be_stored_is_tried_again(
+    scene: Scene, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable() -> None:
+        raise StoreUnavailable("disk full")
+
+    task = scene.start()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(scene.startups.run)
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.store, "check", unavailable)
+            orchestrator = scene.connect()
+            scene.startups.on_absent(user(), "ag::w::lazy::2")
+            assert (orchestrator.asked, scene.triggers) == ([], [])
+            scene.startups.disconnect(scene.connect("2", "q"))
+        await trio.sleep(startups_module.RETRY_S * 1.5)
+        assert (orchestrator.asked, task.status) == (["1"], Status.ASSIGNED)
+        with monkeypatch.context() as patch:
+            patch.setattr(scene.store, "check", unavailable)
+            scene.startups.disconnect(orchestrator)
+            assert task.status is Status.ASSIGNED, "until its time is over"
+            with pytest.raises(StoreUnavailable):
+                scene.startups.on_grace(task)
+        nursery.cancel_scope.cancel()
