@@ -118,13 +118,15 @@ class Dispatcher:
         """An observer of the book, and the last one: hand out what became pending, and give more to a worker that has
         done something."""
         task = transition.task
+        left_hand = transition.before in WORKED_ON and transition.is_new_status
+        if left_hand:  # before it is in another one
+            self.confirm(transition.worker_before, task.task_id)
         if task.status is Status.PENDING and task.queued:
             if transition.before is not Status.PENDING:
                 self._hand_out(task)
         else:
             self._backlog.remove(task)
-        if transition.before in WORKED_ON and transition.is_new_status:
-            self.confirm(transition.worker_before, task.task_id)
+        if left_hand:
             self._refill(transition.worker_before)
         if task.is_startup and task.is_final and task.status is not Status.CANCELLED:
             self.start_target(task.target)  # it may be needed again, or still
