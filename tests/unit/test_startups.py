@@ -21,7 +21,7 @@ from aether.storage.memory.records import MemoryRecords
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import machine
 from aether.tasks.book import TaskBook
-from aether.tasks.model import Status, Task
+from aether.tasks.model import Status, Task, WaitSpec
 
 TARGET = "ag::w::lazy::1"
 
@@ -243,6 +243,52 @@ def test_an_orchestrator_that_goes_away_loses_what_has_not_begun(scene: Scene) -
     scene.startups.disconnect(first)
     assert (second.asked, starting.losses, starting.assigned_to) == (["1"], 1, "orc::o::2")
     assert running.assigned_to == "orc::o::1"
+
+
+@pytest.mark.parametrize("losses", [0, 3])
+def test_an_orchestrator_that_comes_and_goes_changes_nothing_for_its_agents(scene: Scene, losses: int) -> None:
+    first = scene.connect("1")
+    task = scene.start()
+    scene.book.change(task, machine.bind(task, TARGET, scene.now_ms))
+    task.losses = losses
+    scene.startups.disconnect(first)
+    again = scene.connect("1")
+    assert (again.given, task.status, task.losses) == ([], Status.RUNNING, losses)
+    assert scene.startups.orchestrators()[0].starting == set()
+    scene.connect("1", resumes=True)
+    assert scene.startups.orchestrators()[0].starting == set()
+
+
+def test_what_an_orchestrator_claimed_is_lost_with_it_too(scene: Scene) -> None:
+    first = scene.connect("1")
+    task = scene.start()
+    scene.book.change(task, machine.claim(task, "orc::o::1", scene.now_ms))
+    second = scene.connect("2")
+    scene.startups.disconnect(first)
+    assert (second.asked, task.status, task.losses) == (["1"], Status.ASSIGNED, 1)
+
+
+def test_an_agent_that_came_makes_up_for_those_that_did_not(scene: Scene) -> None:
+    scene.fail(scene.start())
+    task = scene.start()
+    scene.book.change(task, machine.complete(task, scene.now_ms))
+    assert (scene.start().hold_ms, scene.startups.waiting) == (0, 1)
+
+
+def test_a_start_that_is_paused_tells_nobody_of_it(scene: Scene) -> None:
+    task = scene.start()
+    scene.book.change(task, machine.bind(task, TARGET, scene.now_ms))
+    assert scene.startups.context(TARGET)
+    scene.book.change(task, machine.pause(task, WaitSpec(), scene.now_ms))
+    assert scene.startups.context(TARGET) == {}
+    assert scene.start() is task, "it is under way all the same"
+
+
+def test_after_a_restart_what_is_held_back_still_is(scene: Scene) -> None:
+    scene.fail(scene.start())
+    scene.start()
+    scene.open()
+    assert scene.connect().asked == []
 
 
 def test_a_successor_of_a_session_keeps_what_it_knows(scene: Scene) -> None:

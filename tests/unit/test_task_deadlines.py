@@ -79,7 +79,7 @@ IN_POOL = {"mode": Mode.POOL, "assigned_ms": NOW_MS}
         (given(P, task_class=TaskClass.BATCH), HOUR, None),
         (given(R, heartbeat_ms=NOW_MS - 7), HOUR, (NOW_MS + 100, Due.STALE)),
         (given(R, heartbeat_ms=NOW_MS + 7), HOUR, (NOW_MS + 107, Due.STALE)),
-        (given(R, category=STARTUP), HOUR, None),
+        (given(R, category=STARTUP, bound="ag::w::i::s"), HOUR, None),
         (given(WI), HOUR, None),
         # nobody comes: pools and starts, measured from their creation
         (given(P, mode=Mode.POOL), HOUR, (NOW_MS + 50, Due.STALE)),
@@ -93,7 +93,8 @@ IN_POOL = {"mode": Mode.POOL, "assigned_ms": NOW_MS}
         (given(A, **STARTING), HOUR, (NOW_MS + 20, Due.START)),
         (given(A, **STARTING), FOREVER, None),
         (given(A, **STARTING, bound="ag::w::i::s"), HOUR, (NOW_MS + 30, Due.STALLED)),
-        (given(R, **STARTING), HOUR, None),
+        (given(R, **STARTING), HOUR, (NOW_MS + 20, Due.START)),
+        (given(R, **STARTING, bound="ag::w::i::s"), HOUR, None),
         (given(P, **STARTING), Lifetimes(0, 0, 0, 20, 30), None),
         # held back
         (given(P, hold_ms=LATER), FOREVER, (LATER, Due.HELD)),

@@ -140,6 +140,17 @@ def test_a_backlog_goes_out_in_batches_and_more_comes_with_each_sign(scene: Scen
     assert len(a.given) == BATCH + 3
 
 
+def test_nobody_passes_those_who_wait(scene: Scene) -> None:
+    for number in range(BATCH + 1):
+        scene.pool(f"t{number:02}")
+    a, b = scene.connect(A), scene.connect(B, has_room=False)
+    later = scene.pool("later")
+    assert (len(a.given), scene.dispatcher.is_waiting(later)) == (BATCH, True)
+    b.has_room = True
+    scene.dispatcher.refill()
+    assert b.given + a.given[BATCH:] in (["t08", "later"], ["later", "t08"])
+
+
 def test_a_refill_gives_more_to_who_says_nothing(scene: Scene) -> None:
     for number in range(3 * BATCH):
         scene.pool(f"t{number:02}")

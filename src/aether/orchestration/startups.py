@@ -23,7 +23,7 @@ from aether.records import RecordStore, Table
 from aether.registry.registry import PROFILE, Registry
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
-from aether.tasks.model import LIVE, PAUSED, STARTUP, Category, Mode, Status, Task
+from aether.tasks.model import LIVE, PAUSED, STARTUP, WORKED_ON, Category, Mode, Status, Task
 from aether.tasks.wire import assignment_frame
 
 __all__ = ["ATTEMPT", "NOT_BEFORE", "TRIGGERED_AT", "Startups"]
@@ -400,7 +400,7 @@ class Startups:
         if task.losses >= LOSSES_MAX:
             reason = f"orchestrator disconnected before agent started ({task.losses + 1} times)"
             self._book.change(task, machine.fail(task, self._wall_clock(), reason, _no_jitter), reason)
-        elif task.status is Status.ASSIGNED:
+        elif task.status in WORKED_ON:  # it may have claimed it
             self._book.change(task, {**machine.give_back(task), "losses": task.losses + 1}, "orchestrator disconnected")
 
     def _try_to_lose(self, task: Task) -> None:

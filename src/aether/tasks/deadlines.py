@@ -51,7 +51,7 @@ def deadline(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
         earliest = _earlier((task.disconnected_ms + task.grace_ms, Due.GRACE), earliest)
     if task.hold_ms and task.status is Status.PENDING:
         earliest = _earlier((task.hold_ms, Due.HELD), earliest)
-    if task.awaits_start and task.status is Status.ASSIGNED and lifetimes.start_ms:
+    if task.awaits_start and task.status in WORKED_ON and lifetimes.start_ms:
         earliest = _earlier((task.assigned_ms + lifetimes.start_ms, Due.START), earliest)
     if _may_stall(task) and lifetimes.begin_ms:
         earliest = _earlier((max(task.assigned_ms, task.heartbeat_ms) + lifetimes.begin_ms, Due.STALLED), earliest)

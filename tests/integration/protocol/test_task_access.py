@@ -47,7 +47,9 @@ async def admin(wire: Wire) -> Admin:
 @pytest.fixture
 def connect(wire: Wire) -> Connect:
     async def connect(init: pb.InitConnection) -> Desk:
-        return Desk(await wire.connect(init))
+        desk = Desk(await wire.connect(init))
+        await desk.settled("error")  # what the gateway does for who is there comes after its ack
+        return desk
 
     return connect
 
