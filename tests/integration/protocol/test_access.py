@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.support.access import ALICE, ME, Admin, access_question, ask_acl, move, send_denied
+from tests.support.kv_operations import kv, kv_allowed, kv_denied
 from tests.support.wire import (
-    Peer,
     Wire,
     agent,
     bridge,
@@ -27,83 +26,11 @@ from aether.proto import aether_pb2 as pb
 from aether.rpc.status import RpcError, StatusCode
 
 Op = pb.ACLOperation
-ALICE = ("user", "alice")
-ME = "ag::ws1::i::s"
-
-
-class Admin:
-    """An orchestrator, who may change every rule (32)."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self._asked = 0
-
-    async def ask(self, op: int, **fields: Any) -> pb.ACLResponse:
-        return await ask(self.peer, op, **fields)
-
-    async def do(self, op: int, **fields: Any) -> pb.ACLResponse:
-        response = await self.ask(op, **fields)
-        assert response.success, response.error
-        return response
-
-    async def grant(self, who: tuple[str, str], what: tuple[str, str], level: int, **more: Any) -> pb.ACLRuleInfo:
-        """A rule; fields of the request by name."""
-        request = pb.ACLGrantRequest(
-            principal_type=who[0],
-            principal_id=who[1],
-            resource_type=what[0],
-            resource_id=what[1],
-            access_level=level,
-            **more,
-        )
-        return (await self.do(Op.GRANT, grant_request=request)).rule
-
-    async def fallback(self, category: str, level: int) -> None:
-        request = pb.ACLSetFallbackRequest(rule_category=category, fallback_access_level=level)
-        await self.do(Op.SET_FALLBACK_POLICY, fallback_request=request)
-
-    async def explain(
-        self, who: tuple[str, str], what: tuple[str, str], level: int = 20
-    ) -> pb.ACLAccessExplanationInfo:
-        principal = pb.PrincipalRef(principal_type=who[0], principal_id=who[1])
-        response = await self.do(
-            Op.EXPLAIN_ACCESS, principal=principal, resource_type=what[0], resource_id=what[1], required_level=level
-        )
-        return response.explanation
-
-
-async def ask(peer: Peer, op: int, **fields: Any) -> pb.ACLResponse:
-    """One operation and its one answer, which carries the id (23)."""
-    operation = pb.ACLOperation(op=op, request_id=f"acl-{op}", **fields)  # type: ignore[arg-type]
-    peer.say(acl_op=operation)
-    response: pb.ACLResponse = await peer.expect("acl")
-    assert response.request_id == f"acl-{op}"
-    return response
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    """Access rules on, with the seeded policies."""
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
-
-
-async def move(peer: Peer, workspace: str) -> None:
-    """Switch a user's workspace, which has no answer when it succeeds."""
-    peer.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id=workspace))
-    await peer.settle()
-
-
-async def denied(peer: Peer, topic: str, text: str = "") -> None:
-    peer.send(topic)
-    error = await peer.expect_error("ERR_PERMISSION_DENIED", text or f"not authorized to send to topic {topic}")
-    assert not error.retryable
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 # ------------------------------------------------------------------------------------------- rules and resolution
@@ -174,7 +101,7 @@ async def test_readers_may_not_send(wire: Wire, admin: Admin) -> None:
     await admin.grant(ALICE, ("workspace", "ws1"), 10)
     alice = await wire.connect(user())
     await move(alice, "ws1")
-    await denied(alice, "ag::ws1::i::s")
+    await send_denied(alice, "ag::ws1::i::s")
 
 
 async def test_the_first_tier_decides(wire: Wire, admin: Admin) -> None:
@@ -183,7 +110,7 @@ async def test_the_first_tier_decides(wire: Wire, admin: Admin) -> None:
     await admin.grant(("wildcard", "_any_authenticated_user"), ("workspace", "ws1"), 20)
     alice = await wire.connect(user())
     await move(alice, "ws1")
-    await denied(alice, ME)
+    await send_denied(alice, ME)
     assert (await admin.explain(ALICE, ("workspace", "ws1"))).decision == "DENY"
     assert (await admin.explain(("user", "bob"), ("workspace", "ws1"))).reason.startswith("Wildcard rule: ")
     await admin.grant(ALICE, ("workspace", "*"), 0)
@@ -210,7 +137,7 @@ async def test_a_pattern_reaches_one_implementation(wire: Wire, admin: Admin) ->
     other = await wire.connect(agent(workspace="ws1", implementation="other"))
     worker.send("ag::ws2::i::s")
     await worker.settle()
-    await denied(other, "ag::ws2::i::s")
+    await send_denied(other, "ag::ws2::i::s")
 
 
 async def test_patterns_over_identities_must_not_be_too_broad(wire: Wire, admin: Admin) -> None:
@@ -337,7 +264,7 @@ async def test_a_policy_holds_for_the_next_message(wire: Wire, admin: Admin) -> 
     alice.send(ME)
     await alice.settle()
     await admin.fallback("user_workspace", 10)
-    await denied(alice, ME)
+    await send_denied(alice, ME)
 
 
 async def test_legacy_permissions_mean_todays_resources(wire: Wire, admin: Admin) -> None:
@@ -346,7 +273,7 @@ async def test_legacy_permissions_mean_todays_resources(wire: Wire, admin: Admin
     [rule] = (await admin.do(Op.LIST_RULES)).rules
     assert (rule.resource_type, rule.resource_id) == ("admin", "admin/acl")
     holder = await wire.connect(service())
-    assert (await ask(holder, Op.LIST_GROUPS)).success
+    assert (await ask_acl(holder, Op.LIST_GROUPS)).success
 
 
 # ------------------------------------------------------------------------------------------------- rules that end
@@ -412,8 +339,8 @@ async def test_readers_of_a_workspace_see_its_rules(wire: Wire, admin: Admin) ->
     await admin.grant(ALICE, ("workspace", "ws1"), 20)
     peer = await wire.connect(agent(workspace="ws1"))
     wanted = pb.ACLRuleFilter(resource_type="workspace", resource_id="ws1")
-    assert len((await ask(peer, Op.LIST_RULES, rule_filter=wanted)).rules) == 1
-    response = await ask(peer, Op.LIST_RULES)
+    assert len((await ask_acl(peer, Op.LIST_RULES, rule_filter=wanted)).rules) == 1
+    response = await ask_acl(peer, Op.LIST_RULES)
     assert response.error == "ACL operations on non-workspace resources require an admin_acl grant"
     assert not response.rules
 
@@ -428,35 +355,35 @@ async def test_managers_give_and_take_what_is_below_them(wire: Wire, admin: Admi
         request = pb.ACLGrantRequest(
             principal_type="user", principal_id=who, resource_type="workspace", resource_id="ws1", access_level=level
         )
-        return await ask(manager, Op.GRANT, grant_request=request)
+        return await ask_acl(manager, Op.GRANT, grant_request=request)
 
     weak = await grant("bob", 20)
     assert weak.success
     refusal = 'insufficient access on workspace "ws1" for this ACL operation (need ADMIN)'
     assert (await grant("bob", 30)).error == refusal
     assert (await grant("root", 0)).error == refusal, "replacing a rule takes what removing it takes"
-    assert (await ask(manager, Op.REVOKE, rule_id=strong.rule_id)).error == refusal
-    assert (await ask(manager, Op.REVOKE, rule_id=weak.rule.rule_id)).success
+    assert (await ask_acl(manager, Op.REVOKE, rule_id=strong.rule_id)).error == refusal
+    assert (await ask_acl(manager, Op.REVOKE, rule_id=weak.rule.rule_id)).success
     policy = pb.ACLSetFallbackRequest(rule_category="user_workspace", fallback_access_level=50)
-    response = await ask(manager, Op.SET_FALLBACK_POLICY, fallback_request=policy)
+    response = await ask_acl(manager, Op.SET_FALLBACK_POLICY, fallback_request=policy)
     assert response.error == "this ACL operation requires global admin privileges"
-    response = await ask(manager, Op.GET_FALLBACK_POLICY, rule_category="user_workspace")
+    response = await ask_acl(manager, Op.GET_FALLBACK_POLICY, rule_category="user_workspace")
     assert response.error == "this ACL operation requires an admin_acl grant"
-    response = await ask(manager, Op.CREATE_GROUP, group_request=pb.ACLGroupRequest(name="mine"))
+    response = await ask_acl(manager, Op.CREATE_GROUP, group_request=pb.ACLGroupRequest(name="mine"))
     assert response.error == "ACL operations on non-workspace resources require an admin_acl grant"
     other = pb.ACLGrantRequest(
         principal_type="agent", principal_id=ME, resource_type="admin", resource_id="admin/*", access_level=40
     )
-    assert not (await ask(manager, Op.GRANT, grant_request=other)).success
+    assert not (await ask_acl(manager, Op.GRANT, grant_request=other)).success
     # What others hold is not told to who may not even manage.
     outsider = await wire.connect(agent(workspace="ws2"))
     await admin.grant(("agent", "ag::ws2::i::s"), ("workspace", "ws1"), 0)
-    told = {(await ask(outsider, Op.REVOKE, rule_id=rule_id)).error for rule_id in (strong.rule_id, "unknown")}
+    told = {(await ask_acl(outsider, Op.REVOKE, rule_id=rule_id)).error for rule_id in (strong.rule_id, "unknown")}
     assert told == {"ACL operations on non-workspace resources require an admin_acl grant"}
     for who in ("root", "nobody"):
         named = pb.ACLRuleFilter(principal_type="user", principal_id=who, resource_type="workspace", resource_id="ws1")
         refusal = 'insufficient access on workspace "ws1" for this ACL operation (need MANAGE)'
-        assert (await ask(outsider, Op.REVOKE, rule_filter=named)).error == refusal
+        assert (await ask_acl(outsider, Op.REVOKE, rule_filter=named)).error == refusal
 
 
 async def test_missing_parts_are_named(wire: Wire, admin: Admin) -> None:
@@ -491,7 +418,7 @@ async def test_missing_parts_are_named(wire: Wire, admin: Admin) -> None:
 async def test_the_workflow_engine_administrates_too(wire: Wire) -> None:
     """32."""
     peer = await wire.connect(engine())
-    assert (await ask(peer, Op.LIST_GROUPS)).success
+    assert (await ask_acl(peer, Op.LIST_GROUPS)).success
 
 
 async def test_explanations_tell_what_the_policy_decides(wire: Wire, admin: Admin) -> None:
@@ -539,26 +466,6 @@ async def test_rules_survive_a_restart(tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ KV and messages
-
-
-def kv(op: int, scope: int, key: str = "k", **more: Any) -> pb.KVOperation:
-    return pb.KVOperation(op=op, scope=scope, key=key, request_id="kv", **more)  # type: ignore[arg-type]
-
-
-async def kv_denied(peer: Peer, operation: pb.KVOperation) -> None:
-    """An error of the KV family, then the typed response of the same request."""
-    peer.say(kv_op=operation)
-    error = await peer.expect("error")
-    assert (error.code.startswith("KV_ERROR"), error.request_id) == (True, "kv")
-    response = await peer.expect("kv")
-    assert (response.success, response.request_id) == (False, "kv")
-
-
-async def kv_allowed(peer: Peer, operation: pb.KVOperation) -> pb.KVResponse:
-    peer.say(kv_op=operation)
-    response: pb.KVResponse = await peer.expect("kv")
-    assert response.success, response
-    return response
 
 
 K = pb.KVOperation
@@ -624,11 +531,11 @@ async def test_capabilities_may_be_held_for_one_workspace(wire: Wire, admin: Adm
     """60, weakness 29."""
     await admin.fallback("agent_workspace", 20)
     peer = await wire.connect(agent(workspace="ws1"))
-    await denied(peer, "event::ws2", "cross-workspace broadcast to")
+    await send_denied(peer, "event::ws2", "cross-workspace broadcast to")
     await admin.grant(("agent", ME), ("capability", "capability/event_broadcast/ws2"), 20)
     peer.send("event::ws2")
     await peer.settle()
-    await denied(peer, "event::ws3", "cross-workspace broadcast to")
+    await send_denied(peer, "event::ws3", "cross-workspace broadcast to")
     await admin.grant(("agent", ME), ("capability", "capability/event_broadcast"), 20)
     peer.send("event::ws3")
     await peer.settle()
@@ -657,7 +564,7 @@ async def test_services_need_a_rule_for_a_workspace(wire: Wire, admin: Admin) ->
     peer = await wire.connect(service())
     peer.send("us::alice::w1")
     await peer.settle()
-    await denied(peer, ME)
+    await send_denied(peer, ME)
     await admin.grant(("service", "sv::i::s"), ("workspace", "ws1"), 20)
     peer.send(ME)
     await peer.settle()
@@ -699,22 +606,16 @@ async def test_a_session_without_a_workspace_stays(wire: Wire, admin: Admin) -> 
 # ------------------------------------------------------------------------------------------------- access checks
 
 
-def question(level: int = 20, resource: str = "ws1") -> pb.ResourceAccessRequest:
-    return pb.ResourceAccessRequest(
-        resource_type="workspace", resource_id=resource, required_access_level=level, correlation_id="c"
-    )
-
-
 async def test_decisions_for_applications(wire: Wire, admin: Admin) -> None:
     """109: being denied is a result."""
     alice = await wire.connect(user())
     for level, allowed in ((20, True), (30, False)):
-        alice.say(access_check=pb.AccessCheckOperation(request_id="r", access=question(level)))
+        alice.say(access_check=pb.AccessCheckOperation(request_id="r", access=access_question(level)))
         response = await alice.expect("access_check_response")
         assert (response.request_id, response.success, response.error) == ("r", True, "")
         decision = response.decision
         assert (decision.allowed, decision.decision) == (allowed, "ALLOW" if allowed else "DENY")
-        assert decision.request == question(level)
+        assert decision.request == access_question(level)
         assert (decision.actor.principal_type, decision.actor.principal_id) == ALICE
         assert (decision.authority_mode, decision.effective_access_level) == ("direct", 20)
         assert decision.decision_id
@@ -726,11 +627,13 @@ async def test_batches_of_decisions(wire: Wire, admin: Admin) -> None:
     """110."""
     alice = await wire.connect(user())
     for count in (0, 101):
-        batch = pb.BatchAccessCheckOperation(request_id="r", access=[question()] * count)
+        batch = pb.BatchAccessCheckOperation(request_id="r", access=[access_question()] * count)
         alice.say(batch_access_check=batch)
         response = await alice.expect("batch_access_check_response")
         assert (response.success, len(response.decisions)) == (False, 0)
-    batch = pb.BatchAccessCheckOperation(request_id="r", access=[question(10), question(40), question(20)])
+    batch = pb.BatchAccessCheckOperation(
+        request_id="r", access=[access_question(10), access_question(40), access_question(20)]
+    )
     alice.say(batch_access_check=batch)
     response = await alice.expect("batch_access_check_response")
     assert [decision.allowed for decision in response.decisions] == [True, False, True]
@@ -741,9 +644,9 @@ async def test_batches_of_decisions(wire: Wire, admin: Admin) -> None:
     [
         None,
         pb.ResourceAccessRequest(resource_type="workspace"),
-        question(15),
-        question(0),
-        question(20, "x" * 1025),
+        access_question(15),
+        access_question(0),
+        access_question(20, "x" * 1025),
         pb.ResourceAccessRequest(resource_type="x", required_access_level=20, operation="x" * 3_000_000),
     ],
 )
@@ -761,9 +664,9 @@ async def test_messages_under_a_condition(wire: Wire, admin: Admin) -> None:
     receiver = await wire.connect(agent(workspace="ws1"))
     alice = await wire.connect(user())
     await move(alice, "ws1")
-    alice.send(ME, b"no", checked_access=question(40))
+    alice.send(ME, b"no", checked_access=access_question(40))
     await alice.expect_error("ERR_PERMISSION_DENIED", f"not authorized to send to topic {ME}")
-    alice.send(ME, b"yes", checked_access=question(20))
+    alice.send(ME, b"yes", checked_access=access_question(20))
     message = await receiver.expect("msg")
     assert message.payload == b"yes"
     assert (message.access_receipt.allowed, message.access_receipt.delivery_target) == (True, ME)

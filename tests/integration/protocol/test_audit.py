@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, ME, Admin, Op, denied, kv, kv_denied, move
-from tests.support.wire import Peer, Wire, agent, orchestrator, service, user
+from tests.support.access import ALICE, ME, Admin, move, send_denied
+from tests.support.audit import audit_event, audit_rows, query_audit
+from tests.support.kv_operations import kv, kv_denied
+from tests.support.wire import Peer, Wire, agent, service, user
 
 from aether import Config, Gateway
 from aether.audit.events import Event
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
+
+Op = pb.ACLOperation
 
 K = pb.KVOperation
 
@@ -33,24 +37,6 @@ async def gateway(tmp_path: Path, engine: str, settings: dict[str, Any]) -> Asyn
         yield gateway
 
 
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
-
-
-async def query(peer: Peer, **wanted: Any) -> pb.AuditQueryResponse:
-    peer.say(audit_query=pb.AuditQuery(request_id="q", **wanted))
-    response: pb.AuditQueryResponse = await peer.expect("audit_response")
-    assert response.request_id == "q"
-    return response
-
-
-async def rows(admin: Admin, **wanted: Any) -> list[pb.AuditEntry]:
-    response = await query(admin.peer, **wanted)
-    assert response.success, response.error
-    return list(response.entries)
-
-
 async def test_a_denied_send_leaves_its_rows(wire: Wire, admin: Admin) -> None:
     """99: and they are there when the client knows."""
     rule = await admin.grant(ALICE, ("workspace", "ws1"), 10)
@@ -58,7 +44,7 @@ async def test_a_denied_send_leaves_its_rows(wire: Wire, admin: Admin) -> None:
     await move(alice, "ws1")
     alice.send(ME)
     await alice.expect_error("ERR_PERMISSION_DENIED")
-    [failed] = await rows(admin, operation="message_route_failed")
+    [failed] = await audit_rows(admin, operation="message_route_failed")
     assert (failed.success, failed.event_type, failed.actor_type, failed.actor_id) == (
         False,
         "message",
@@ -67,7 +53,7 @@ async def test_a_denied_send_leaves_its_rows(wire: Wire, admin: Admin) -> None:
     )
     metadata = json.loads(failed.metadata_json)
     assert (metadata["denied_reason"], metadata["to"]) == ("acl_check_failed", ME)
-    [denial] = await rows(admin, event_type="authorization", only_failures=True)
+    [denial] = await audit_rows(admin, event_type="authorization", only_failures=True)
     assert (denial.operation, denial.error_message, denial.resource_id) == ("send_message", "access denied", "ws1")
     decision = json.loads(denial.metadata_json)
     assert (decision["decision"], decision["rule_id"]) == ("DENY", rule.rule_id)
@@ -87,7 +73,7 @@ async def test_reasons_of_denied_sends(wire: Wire, admin: Admin) -> None:
     await peer.expect_error("ERR_METRIC_EMPTY")
     peer.send("uu::x")
     await peer.expect_error("ERR_PERMISSION_DENIED")
-    found = [json.loads(row.metadata_json) for row in await rows(admin, operation="message_route_failed")]
+    found = [json.loads(row.metadata_json) for row in await audit_rows(admin, operation="message_route_failed")]
     assert [row["denied_reason"] for row in reversed(found)] == [
         "cross_workspace_broadcast_denied",
         "invalid_authorization_context",
@@ -108,9 +94,9 @@ async def test_equal_sends_are_one_row(wire: Wire, admin: Admin) -> None:
         peer.send("uu::x")
     for _ in range(50):
         await peer.expect_error("ERR_PERMISSION_DENIED")
-    assert len(await rows(admin, operation="message_routed")) == 1
-    assert len(await rows(admin, operation="message_received")) == 1
-    assert (await query(admin.peer, operation="message_route_failed")).total_count == 50
+    assert len(await audit_rows(admin, operation="message_routed")) == 1
+    assert len(await audit_rows(admin, operation="message_received")) == 1
+    assert (await query_audit(admin.peer, operation="message_route_failed")).total_count == 50
 
 
 @pytest.mark.parametrize("settings", [{"audit_coalesce_window": "0"}])
@@ -120,23 +106,23 @@ async def test_without_a_window_every_send_has_its_row(wire: Wire, admin: Admin)
     for _ in range(50):
         peer.send(ME)
     await peer.expect_payloads(50)
-    assert (await query(admin.peer, operation="message_routed")).total_count == 50
+    assert (await query_audit(admin.peer, operation="message_routed")).total_count == 50
 
 
 async def test_pages(wire: Wire, admin: Admin) -> None:
     """102."""
     peer = await wire.connect(agent(workspace="ws1"))
     for number in range(120):
-        peer.say(submit_audit_event=event(resource_id=str(number), client_request_id=str(number)))
+        peer.say(submit_audit_event=audit_event(resource_id=str(number), client_request_id=str(number)))
     for number in range(120):
         response = await peer.expect("submit_audit_event_response")
         if not response.success:
             assert number >= 100, response
-    made = (await query(admin.peer, event_type="custom", limit=5000)).total_count
+    made = (await query_audit(admin.peer, event_type="custom", limit=5000)).total_count
     assert made >= 100
-    first = await query(admin.peer, event_type="custom")
+    first = await query_audit(admin.peer, event_type="custom")
     assert (len(first.entries), first.total_count) == (100, made)
-    second = await query(admin.peer, event_type="custom", offset=100)
+    second = await query_audit(admin.peer, event_type="custom", offset=100)
     numbers = [int(row.resource_id) for page in (first, second) for row in page.entries]
     assert numbers == sorted(numbers, reverse=True)
     assert len(numbers) == made
@@ -147,7 +133,7 @@ async def test_pages_are_bounded(wire: Wire, admin: Admin, gateway: Gateway) -> 
     for number in range(600):
         gateway.services.audit.record(Event(kind="custom", operation="o", resource_id=str(number)))
     for limit, expected in ((0, 100), (500, 500), (5000, 500)):
-        page = await query(admin.peer, event_type="custom", limit=limit)
+        page = await query_audit(admin.peer, event_type="custom", limit=limit)
         assert (len(page.entries), page.total_count) == (expected, 600)
 
 
@@ -155,8 +141,8 @@ async def test_pages_are_bounded(wire: Wire, admin: Admin, gateway: Gateway) -> 
 async def test_readers_of_a_workspace_read_its_log_where_that_is_set(wire: Wire, admin: Admin) -> None:
     """103."""
     peer = await wire.connect(agent(workspace="ws1"))
-    assert (await query(peer, workspace="ws1")).success
-    refused = await query(peer)
+    assert (await query_audit(peer, workspace="ws1")).success
+    refused = await query_audit(peer)
     assert (refused.success, refused.error) == (
         False,
         "audit queries require admin privileges or workspace access",
@@ -166,27 +152,22 @@ async def test_readers_of_a_workspace_read_its_log_where_that_is_set(wire: Wire,
 async def test_others_read_the_log_of_what_they_manage(wire: Wire, admin: Admin) -> None:
     """Weakness 6: with the seeded policies everybody could read everything."""
     peer = await wire.connect(agent(workspace="ws1"))
-    refused = await query(peer, workspace="ws1")
+    refused = await query_audit(peer, workspace="ws1")
     assert (refused.success, refused.error) == (False, "insufficient permissions for audit query")
     await admin.grant(("agent", ME), ("workspace", "ws1"), 30)
-    found = await query(peer, workspace="ws1")
+    found = await query_audit(peer, workspace="ws1")
     assert found.success
     assert {row.workspace for row in found.entries} == {"ws1"}
-    assert not (await query(peer, workspace="ws2")).success
+    assert not (await query_audit(peer, workspace="ws2")).success
     keeper = await wire.connect(service())
-    assert not (await query(keeper)).success
+    assert not (await query_audit(keeper)).success
     await admin.grant(("service", "sv::i::s"), ("admin", "admin/audit"), 10)
-    assert (await query(keeper)).success
-    assert (await query(keeper)).entries[0].operation == "audit_query", "reading leaves a row too"
-
-
-def event(**changes: Any) -> pb.SubmitAuditEventRequest:
-    fields = {"event_type": "custom", "operation": "deployed", "success": True, "client_request_id": "c", **changes}
-    return pb.SubmitAuditEventRequest(**fields)
+    assert (await query_audit(keeper)).success
+    assert (await query_audit(keeper)).entries[0].operation == "audit_query", "reading leaves a row too"
 
 
 async def submit(peer: Peer, **changes: Any) -> pb.SubmitAuditEventResponse:
-    peer.say(submit_audit_event=event(**changes))
+    peer.say(submit_audit_event=audit_event(**changes))
     response: pb.SubmitAuditEventResponse = await peer.expect("submit_audit_event_response")
     assert response.client_request_id == "c"
     return response
@@ -200,7 +181,7 @@ async def test_what_clients_may_not_submit(wire: Wire, admin: Admin) -> None:
     assert (await submit(peer, operation="x" * 2000)).error_code == "ERR_INVALID_ARGUMENT"
     await admin.grant(("agent", ME), ("capability", "capability/audit_submit"), 10)
     assert (await submit(peer, workspace="ws2")).success
-    peer.write(*[pb.UpstreamMessage(submit_audit_event=event())] * 300)
+    peer.write(*[pb.UpstreamMessage(submit_audit_event=audit_event())] * 300)
     codes = {(await peer.expect("submit_audit_event_response")).error_code for _ in range(300)}
     assert codes == {"", "ERR_AUDIT_RATE_LIMITED"}
 
@@ -210,7 +191,7 @@ async def test_submitted_events_are_the_sessions_own(wire: Wire, admin: Admin) -
     peer = await wire.connect(agent(workspace="ws1"))
     response = await submit(peer, metadata={"db_password": "hunter2", "n": "1"}, resource_type="release")
     assert response.success
-    [row] = await rows(admin, event_type="custom")
+    [row] = await audit_rows(admin, event_type="custom")
     assert (row.source, row.actor_id, row.session_id) == ("principal", ME, peer.ack.session_id)
     assert (row.workspace, row.operation, row.resource_type) == ("ws1", "deployed", "release")
     assert json.loads(row.metadata_json) == {"db_password": "[REDACTED]", "n": "1"}
@@ -220,8 +201,8 @@ async def test_services_own_work_can_be_left_out(wire: Wire, admin: Admin) -> No
     """108."""
     keeper = await wire.connect(service())
     await submit(keeper)
-    assert (await query(admin.peer, event_type="custom")).total_count == 1
-    assert (await query(admin.peer, event_type="custom", exclude_service_direct=True)).total_count == 0
+    assert (await query_audit(admin.peer, event_type="custom")).total_count == 1
+    assert (await query_audit(admin.peer, event_type="custom", exclude_service_direct=True)).total_count == 0
     await admin.grant(("service", "sv::i::s"), ("capability", "capability/exchange_authority_grants"), 30)
     await admin.grant(("service", "sv::i::s"), ("workspace", "ws1"), 20)
     alice = await wire.connect(user())
@@ -238,7 +219,7 @@ async def test_services_own_work_can_be_left_out(wire: Wire, admin: Admin) -> No
     ):
         keeper.send(ME, authorization=context)
     await keeper.settle()
-    found = (await query(admin.peer, operation="message_routed", exclude_service_direct=True)).entries
+    found = (await query_audit(admin.peer, operation="message_routed", exclude_service_direct=True)).entries
     assert [(row.actor_id, row.authority_mode) for row in found] == [("sv::i::s", "on_behalf_of")]
 
 
@@ -249,7 +230,7 @@ async def test_changes_of_rules_are_recorded_with_who_made_them(wire: Wire, admi
     rule = await admin.grant(ALICE, ("workspace", "ws1"), 20)
     await admin.do(Op.REVOKE, rule_id=rule.rule_id)
     await admin.fallback("user_workspace", 10)
-    found = await rows(admin, event_type="acl")
+    found = await audit_rows(admin, event_type="acl")
     assert [row.operation for row in reversed(found)] == [
         "acl_group_created",
         "acl_rule_granted",
@@ -282,7 +263,7 @@ async def test_values_are_recorded_by_their_keys(wire: Wire, admin: Admin) -> No
     peer.say(kv_op=kv(K.PUT, K.GLOBAL_EXCLUSIVE, "cfg", value=b"12345"))
     assert (await peer.expect("kv")).success
     await kv_denied(peer, kv(K.GET, K.GLOBAL, "other"))
-    refused, stored = await rows(admin, event_type="kv")
+    refused, stored = await audit_rows(admin, event_type="kv")
     assert (stored.operation, stored.resource_type, stored.resource_id) == ("kv_put", "kv_key", "cfg")
     assert json.loads(stored.metadata_json) == {
         "scope": "global-exclusive",
@@ -298,7 +279,7 @@ async def test_connections_come_and_go_in_the_log(wire: Wire, admin: Admin) -> N
     await peer.close()
     await admin.grant(("agent", ME), ("workspace", "ws1"), 0)
     await wire.refused(agent(workspace="ws1"), StatusCode.PERMISSION_DENIED)
-    found = await rows(admin, event_type="connection", actor_id=ME)
+    found = await audit_rows(admin, event_type="connection", actor_id=ME)
     assert [row.operation for row in reversed(found)] == [
         "lock_acquired",
         "session_registered",
@@ -314,11 +295,11 @@ async def test_refusals_are_found_by_the_session(wire: Wire, admin: Admin) -> No
     """Decisions and refused connects too."""
     await admin.grant(("agent", ME), ("workspace", "ws2"), 0)
     peer = await wire.connect(agent(workspace="ws1"))
-    await denied(peer, "ag::ws2::i::s")
+    await send_denied(peer, "ag::ws2::i::s")
     await wire.refused(agent(workspace="ws1"), StatusCode.ALREADY_EXISTS)
-    [decision] = await rows(admin, event_type="authorization", only_failures=True)
+    [decision] = await audit_rows(admin, event_type="authorization", only_failures=True)
     assert decision.session_id == peer.ack.session_id
-    [row] = await rows(admin, operation="lock_rejected")
+    [row] = await audit_rows(admin, operation="lock_rejected")
     assert row.session_id not in ("", peer.ack.session_id)
 
 
@@ -329,7 +310,7 @@ async def test_a_session_ended_by_an_operator_names_who_did_it(wire: Wire, admin
     )
     admin.peer.say(session_op=operation)
     assert (await admin.peer.expect("session_response")).success
-    [row] = await rows(admin, operation="admin_session_disconnect")
+    [row] = await audit_rows(admin, operation="admin_session_disconnect")
     assert (row.actor_id, row.resource_id) == ("orc::o::admin", peer.ack.session_id)
     assert json.loads(row.metadata_json) == {"identity": ME, "reason": "maintenance"}
 
@@ -337,13 +318,13 @@ async def test_a_session_ended_by_an_operator_names_who_did_it(wire: Wire, admin
 async def test_either_spelling_of_a_user_finds_its_rows(wire: Wire, admin: Admin) -> None:
     """Weakness 30."""
     await wire.connect(user())
-    assert await rows(admin, actor_id="alice")
-    assert await rows(admin, actor_id="us::alice::w1")
-    assert not await rows(admin, actor_id="us::alice::w2")
+    assert await audit_rows(admin, actor_id="alice")
+    assert await audit_rows(admin, actor_id="us::alice::w1")
+    assert not await audit_rows(admin, actor_id="us::alice::w2")
 
 
 @pytest.mark.parametrize("settings", [{"enabled": False}])
 async def test_a_gateway_without_a_log_says_so(wire: Wire, admin: Admin) -> None:
-    assert (await query(admin.peer)).error == "audit logging not enabled"
+    assert (await query_audit(admin.peer)).error == "audit logging not enabled"
     assert (await submit(admin.peer)).error_code == "ERR_AUDIT_DISABLED"
     assert (await admin.ask(Op.QUERY_AUDIT)).error == "audit logging not enabled"

@@ -3,105 +3,39 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import (
-    ALICE,
-    ME,
-    Admin,
-    Op,
-    ask,
-    denied,
-    kv,
-    kv_allowed,
-    kv_denied,
-    move,
-    question,
+from tests.support.access import ALICE, ME, Admin, access_question, ask_acl, move, send_denied
+from tests.support.authority import (
+    SERVICE,
+    TRUST,
+    ask_grants,
+    derive,
+    exchange,
+    exchange_request,
+    exchanged,
+    in_seconds,
+    on_behalf,
+    trust,
 )
+from tests.support.kv_operations import kv, kv_allowed, kv_denied
 from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, service, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
 from aether.proto import aether_pb2 as pb
 
+Op = pb.ACLOperation
+
 G = pb.AuthorityGrantOperation
 K = pb.KVOperation
-S = ("service", "sv::i::s")
-TRUST = ("capability", "capability/exchange_authority_grants")
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
-
-
-def in_(seconds: int) -> int:
-    return int(time.time()) + seconds
-
-
-def exchange_request(**changes: Any) -> pb.AuthorityGrantExchangeRequest:
-    fields = {"max_access_level": 20, "expires_at": in_(60), "renewable_until": in_(60), **changes}
-    return pb.AuthorityGrantExchangeRequest(**fields)
-
-
-async def run(peer: Peer, op: int, **fields: Any) -> pb.AuthorityGrantResponse:
-    peer.say(authority_grant_op=pb.AuthorityGrantOperation(op=op, request_id="g", **fields))  # type: ignore[arg-type]
-    response: pb.AuthorityGrantResponse = await peer.expect("authority_grant")
-    assert response.request_id == "g"
-    return response
-
-
-async def exchange(peer: Peer, **changes: Any) -> pb.AuthorityGrantResponse:
-    return await run(peer, G.EXCHANGE, exchange_request=exchange_request(**changes))
-
-
-async def made(peer: Peer, **changes: Any) -> pb.ACLAuthorityGrantInfo:
-    response = await exchange(peer, **changes)
-    assert response.success, response.error
-    return response.grant
-
-
-def on_behalf(grant: pb.ACLAuthorityGrantInfo, **changes: Any) -> pb.AuthorizationContext:
-    fields = {"authority_mode": "on_behalf_of", "subject": grant.subject, "grant_id": grant.grant_id, **changes}
-    return pb.AuthorizationContext(**fields)
-
-
-class Trusted:
-    """Alice is connected, and a service holds a grant on her."""
-
-    def __init__(self, alice: Peer, peer: Peer, receiver: Peer, grant: pb.ACLAuthorityGrantInfo) -> None:
-        self.alice, self.peer, self.receiver, self.grant = alice, peer, receiver, grant
-
-    async def sends(self, payload: bytes = b"x", topic: str = ME, **context: Any) -> pb.IncomingMessage:
-        self.peer.send(topic, payload, authorization=on_behalf(self.grant, **context))
-        message: pb.IncomingMessage = await self.receiver.expect("msg")
-        assert message.payload == payload
-        return message
-
-    async def is_refused(self, topic: str = ME, **context: Any) -> None:
-        self.peer.send(topic, authorization=on_behalf(self.grant, **context))
-        await self.peer.expect_error("ERR_PERMISSION_DENIED", f"not authorized to send to topic {topic}")
-
-
-async def trust(wire: Wire, admin: Admin, **changes: Any) -> Trusted:
-    await admin.grant(S, TRUST, 30)
-    alice = await wire.connect(user())
-    await move(alice, "ws1")
-    peer = await wire.connect(service())
-    receiver = await wire.connect(agent(workspace="ws1"))
-    grant = await made(peer, source_session_id=alice.ack.session_id, **changes)
-    return Trusted(alice, peer, receiver, grant)
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 # ------------------------------------------------------------------------------------------------------- exchanging
@@ -157,12 +91,12 @@ async def test_others_need_the_session_and_the_capability(wire: Wire, admin: Adm
     assert (await exchange(peer, source_session_id=admin.peer.ack.session_id)).error == (
         "source_session_id must reference an active user session"
     )
-    await admin.grant(S, ("capability", "capability/exchange_authority_grants/ws1/alice"), 30)
-    grant = await made(peer, source_session_id=alice.ack.session_id)
+    await admin.grant(SERVICE, ("capability", "capability/exchange_authority_grants/ws1/alice"), 30)
+    grant = await exchanged(peer, source_session_id=alice.ack.session_id)
     assert grant.valid_while_audience_active
     assert grant.metadata["exchange_mode"] == "trusted_exchange"
     assert (await exchange(peer, source_session_id=bob.ack.session_id)).error == refusal
-    await admin.grant(S, TRUST, 30)
+    await admin.grant(SERVICE, TRUST, 30)
     assert (await exchange(peer, source_session_id=bob.ack.session_id)).success
 
 
@@ -171,14 +105,14 @@ async def test_batches(wire: Wire, admin: Admin) -> None:
     alice = await wire.connect(user())
     requests = [exchange_request(), exchange_request(max_access_level=0), exchange_request()]
     batch = pb.AuthorityGrantBatchExchangeRequest(requests=requests)
-    response = await run(alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)
+    response = await ask_grants(alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)
     assert (response.success, len(response.grants)) == (False, 2)
     assert response.error.startswith("index 1: ")
     batch.stop_on_first_error = True
-    response = await run(alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)
+    response = await ask_grants(alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)
     assert (response.success, len(response.grants)) == (False, 1)
     assert response.error.startswith("batch exchange aborted at index 1: ")
-    empty = await run(alice, G.BATCH_EXCHANGE)
+    empty = await ask_grants(alice, G.BATCH_EXCHANGE)
     assert empty.error == "requests must hold 1 to 100 exchanges"
 
 
@@ -188,10 +122,10 @@ async def test_batches(wire: Wire, admin: Admin) -> None:
 async def test_a_delegate_does_what_its_subject_may(wire: Wire, admin: Admin) -> None:
     """69, 100."""
     case = await trust(wire, admin)
-    await denied(case.peer, ME)
+    await send_denied(case.peer, ME)
     message = await case.sends(b"for alice")
     assert (message.on_behalf_subject.principal_type, message.on_behalf_subject.principal_id) == ALICE
-    admin.peer.say(audit_query=pb.AuditQuery(request_id="q", operation="message_routed", actor_id=S[1]))
+    admin.peer.say(audit_query=pb.AuditQuery(request_id="q", operation="message_routed", actor_id=SERVICE[1]))
     [row] = (await admin.peer.expect("audit_response")).entries
     assert (row.subject_type, row.subject_id, row.authority_mode) == (*ALICE, "on_behalf_of")
     assert row.authority_grant_id == row.root_authority_grant_id == case.grant.grant_id
@@ -200,8 +134,8 @@ async def test_a_delegate_does_what_its_subject_may(wire: Wire, admin: Admin) ->
 async def test_what_is_done_for_somebody_is_recorded_after_the_same_for_oneself(wire: Wire, admin: Admin) -> None:
     """100: and for whom, though repeats are left out."""
     case = await trust(wire, admin)
-    await admin.grant(S, ("workspace", "ws1"), 20)
-    for scope in (S, ALICE):
+    await admin.grant(SERVICE, ("workspace", "ws1"), 20)
+    for scope in (SERVICE, ALICE):
         await admin.grant(scope, ("kv_scope", "global"), 20)
     for _ in range(2):
         case.peer.send(ME, b"own")
@@ -210,10 +144,10 @@ async def test_what_is_done_for_somebody_is_recorded_after_the_same_for_oneself(
         await kv_allowed(case.peer, kv(K.GET, K.GLOBAL))
         await kv_allowed(case.peer, kv(K.GET, K.GLOBAL, authorization=on_behalf(case.grant)))
     for kind, operation in (("message", "message_routed"), ("kv", "kv_get"), ("authorization", "send_message")):
-        query = pb.AuditQuery(request_id="q", event_type=kind, operation=operation, actor_id=S[1])
+        query = pb.AuditQuery(request_id="q", event_type=kind, operation=operation, actor_id=SERVICE[1])
         admin.peer.say(audit_query=query)
         rows = (await admin.peer.expect("audit_response")).entries
-        assert [row.subject_id for row in rows] == ["alice", S[1]], kind
+        assert [row.subject_id for row in rows] == ["alice", SERVICE[1]], kind
 
 
 async def test_a_grant_lives_with_the_users_session(wire: Wire, admin: Admin) -> None:
@@ -251,11 +185,11 @@ async def test_scopes_limit_a_grant(wire: Wire, admin: Admin) -> None:
     await case.is_refused()
     await kv_allowed(case.peer, kv(K.GET, K.GLOBAL, authorization=on_behalf(case.grant)))
     await kv_denied(case.peer, kv(K.PUT, K.GLOBAL, value=b"1", authorization=on_behalf(case.grant)))
-    case.grant = await made(case.peer, source_session_id=case.alice.ack.session_id, workspace_scope=["ws1"])
+    case.grant = await exchanged(case.peer, source_session_id=case.alice.ack.session_id, workspace_scope=["ws1"])
     await case.sends()
     await case.is_refused("ag::ws2::i::s")
     await case.is_refused("us::bob::w1")
-    open_ = await made(case.peer, source_session_id=case.alice.ack.session_id)
+    open_ = await exchanged(case.peer, source_session_id=case.alice.ack.session_id)
     case.peer.send("us::bob::w1", authorization=on_behalf(open_))
     await case.peer.settle()
 
@@ -265,12 +199,12 @@ async def test_levels_limit_a_grant_and_its_subject_too(wire: Wire, admin: Admin
     await admin.grant(ALICE, ("workspace", "ws1"), 30)
     case = await trust(wire, admin, max_access_level=10)
     await case.is_refused()
-    case.grant = await made(case.peer, source_session_id=case.alice.ack.session_id, max_access_level=40)
+    case.grant = await exchanged(case.peer, source_session_id=case.alice.ack.session_id, max_access_level=40)
     await case.sends()
     await admin.grant(ALICE, ("workspace", "ws1"), 10)
     await case.is_refused()
     for level, allowed in ((10, True), (20, False)):
-        check = pb.AccessCheckOperation(access=question(level), authorization=on_behalf(case.grant))
+        check = pb.AccessCheckOperation(access=access_question(level), authorization=on_behalf(case.grant))
         case.peer.say(access_check=check)
         decision = (await case.peer.expect("access_check_response")).decision
         assert (decision.allowed, decision.effective_access_level) == (allowed, 10)
@@ -321,7 +255,7 @@ async def test_values_on_behalf(wire: Wire, admin: Admin) -> None:
 async def test_administration_on_behalf_tells_why_not(wire: Wire, admin: Admin) -> None:
     """33."""
     case = await trust(wire, admin)
-    await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    await ask_grants(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
     await case.peer.expect("authority_grant_revocation")
     operation = pb.ACLOperation(op=Op.LIST_RULES, request_id="r", authorization=on_behalf(case.grant))
     case.peer.say(acl_op=operation)
@@ -329,19 +263,6 @@ async def test_administration_on_behalf_tells_why_not(wire: Wire, admin: Admin) 
 
 
 # -------------------------------------------------------------------------------------------------------- delegating
-
-
-async def derive(peer: Peer, parent: pb.ACLAuthorityGrantInfo, to: str, **changes: Any) -> pb.AuthorityGrantResponse:
-    fields = {
-        "parent_grant_id": parent.grant_id,
-        "delegate": pb.PrincipalRef(principal_type="agent", principal_id=to),
-        "max_access_level": 20,
-        "audience_type": "agent",
-        "audience_id": to,
-        "expires_at": parent.expires_at,
-        **changes,
-    }
-    return await run(peer, G.DERIVE, derive_request=pb.AuthorityGrantDeriveRequest(**fields))
 
 
 async def test_a_child_never_reaches_further(wire: Wire, admin: Admin) -> None:
@@ -365,7 +286,7 @@ async def test_a_child_never_reaches_further(wire: Wire, admin: Admin) -> None:
     stranger = await derive(case.receiver, case.grant, ME, workspace_scope=["ws1"])
     assert stranger.error == "authority grant delegate does not match actor"
     source = case.alice.ack.session_id
-    case.grant = await made(
+    case.grant = await exchanged(
         case.peer, source_session_id=source, may_delegate=True, remaining_hops=1, workspace_scope=["*"]
     )
     assert (await derive(case.peer, case.grant, ME, workspace_scope=["team-a"])).success
@@ -379,14 +300,14 @@ async def test_revoking_the_root_ends_the_chain_and_says_so(wire: Wire, admin: A
     other = await wire.connect(agent("t", workspace="ws1"))
     third = (await derive(case.receiver, second, "ag::ws1::i::t")).grant
     assert third.root_grant_id == case.grant.grant_id
-    response = await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    response = await ask_grants(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
     assert (response.success, response.total) == (True, 3)
     for peer, grant in ((case.peer, case.grant), (case.receiver, second), (other, third)):
         notice = await peer.expect("authority_grant_revocation")
         assert (notice.grant_id, notice.root_grant_id) == (grant.grant_id, case.grant.grant_id)
         assert notice.cascade == (grant is not case.grant)
         assert notice.reason == "revoked by user:alice"
-    again = await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    again = await ask_grants(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
     assert again.error == "authority grant not found"
     await other.settle()
     other.send("ag::ws9::i::s", authorization=on_behalf(third))
@@ -402,7 +323,7 @@ async def test_windows_of_a_user_learn_that_its_authority_has_ended(wire: Wire, 
         case.peer, case.grant, ME, delegate=bob, audience_type="session", audience_id=windows[0].ack.session_id
     )
     assert child.success, child.error
-    await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    await ask_grants(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
     for window in windows:
         notice = await window.expect("authority_grant_revocation")
         assert (notice.grant_id, notice.cascade, bool(notice.reason)) == (child.grant.grant_id, True, True)
@@ -410,7 +331,7 @@ async def test_windows_of_a_user_learn_that_its_authority_has_ended(wire: Wire, 
 
 async def fits(peer: Peer, grant: pb.ACLAuthorityGrantInfo) -> bool:
     """Whether a grant is for where its holder is."""
-    peer.say(access_check=pb.AccessCheckOperation(access=question(), authorization=on_behalf(grant)))
+    peer.say(access_check=pb.AccessCheckOperation(access=access_question(), authorization=on_behalf(grant)))
     answer = await peer.expect("access_check_response")
     assert answer.success or "audience does not match" in answer.error
     return bool(answer.success)
@@ -475,7 +396,7 @@ async def test_what_a_client_writes_in_the_gateways_name_is_dropped(wire: Wire, 
     received = await case.receiver.receive()
     assert b"forged" not in received.SerializeToString()
     assert received.msg.on_behalf_subject == case.grant.subject
-    assert received.msg.source_topic == S[1]
+    assert received.msg.source_topic == SERVICE[1]
     assert not received.msg.HasField("access_receipt")
     assert not received.msg.HasField("forwarded_authorization")
 
@@ -498,11 +419,11 @@ async def test_the_same_target_gets_the_same_grant(wire: Wire, admin: Admin) -> 
         audience_id=ME,
         max_access_level=20,
     )
-    first = await run(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
+    first = await ask_grants(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
     assert (first.message, list(first.grant.workspace_scope)) == ("authority grant derived", ["ws1"])
-    second = await run(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
+    second = await ask_grants(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
     assert (second.message, second.grant) == ("existing authority grant reused", first.grant)
-    stranger = await run(admin.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
+    stranger = await ask_grants(admin.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
     assert (stranger.error, stranger.HasField("grant")) == ("authority grant delegate does not match actor", False)
 
 
@@ -512,39 +433,43 @@ async def test_the_same_target_gets_the_same_grant(wire: Wire, admin: Admin) -> 
 async def test_grants_are_shown_to_those_they_concern(wire: Wire, admin: Admin) -> None:
     """83, 84."""
     case = await trust(wire, admin)
-    assert (await run(case.alice, G.GET, grant_id=case.grant.grant_id)).grant == case.grant
-    stranger = await run(admin.peer, G.GET, grant_id=case.grant.grant_id)
+    assert (await ask_grants(case.alice, G.GET, grant_id=case.grant.grant_id)).grant == case.grant
+    stranger = await ask_grants(admin.peer, G.GET, grant_id=case.grant.grant_id)
     assert stranger.error == f"not authorized to use authority grant {case.grant.grant_id}"
-    assert (await run(admin.peer, G.GET, grant_id="nope")).error == "authority grant not found"
-    assert in_(0) <= case.grant.expires_at <= in_(60), "seconds"
-    more = await made(case.peer, source_session_id=case.alice.ack.session_id)
-    page = await run(case.alice, G.LIST_GRANTS_ON_ME, list_request=pb.AuthorityGrantListRequest(limit=1))
+    assert (await ask_grants(admin.peer, G.GET, grant_id="nope")).error == "authority grant not found"
+    assert in_seconds(0) <= case.grant.expires_at <= in_seconds(60), "seconds"
+    more = await exchanged(case.peer, source_session_id=case.alice.ack.session_id)
+    page = await ask_grants(case.alice, G.LIST_GRANTS_ON_ME, list_request=pb.AuthorityGrantListRequest(limit=1))
     assert (len(page.grants), page.total) == (1, 2)
-    await run(case.alice, G.REVOKE, grant_id=more.grant_id)
+    await ask_grants(case.alice, G.REVOKE, grant_id=more.grant_id)
     await case.peer.expect("authority_grant_revocation")
-    assert [grant.grant_id for grant in (await run(case.peer, G.LIST_MY_GRANTS)).grants] == [case.grant.grant_id]
-    assert [grant.grant_id for grant in (await run(case.alice, G.LIST_GRANTS_ON_ME)).grants] == [case.grant.grant_id]
+    assert [grant.grant_id for grant in (await ask_grants(case.peer, G.LIST_MY_GRANTS)).grants] == [case.grant.grant_id]
+    assert [grant.grant_id for grant in (await ask_grants(case.alice, G.LIST_GRANTS_ON_ME)).grants] == [
+        case.grant.grant_id
+    ]
     everything = pb.AuthorityGrantListRequest(include_revoked=True)
-    assert (await run(case.peer, G.LIST_MY_GRANTS, list_request=everything)).total == 2
-    assert (await run(case.peer, G.LIST_GRANTS_ON_ME)).total == 0
+    assert (await ask_grants(case.peer, G.LIST_MY_GRANTS, list_request=everything)).total == 2
+    assert (await ask_grants(case.peer, G.LIST_GRANTS_ON_ME)).total == 0
     batch = pb.AuthorityGrantBatchExchangeRequest(requests=[exchange_request()] * 100)
-    assert (await run(case.alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)).success
-    page = await run(case.alice, G.LIST_GRANTS_ON_ME)
+    assert (await ask_grants(case.alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)).success
+    page = await ask_grants(case.alice, G.LIST_GRANTS_ON_ME)
     assert (len(page.grants), page.total) == (100, 101)
 
 
 async def test_renewing(wire: Wire, admin: Admin) -> None:
     """82."""
-    case = await trust(wire, admin, renewable_until=in_(100))
+    case = await trust(wire, admin, renewable_until=in_seconds(100))
     request = pb.ACLRenewAuthorityGrantRequest(grant_id=case.grant.grant_id, extend_seconds=1000)
-    renewed = await run(case.peer, G.RENEW, renew_request=request)
+    renewed = await ask_grants(case.peer, G.RENEW, renew_request=request)
     assert renewed.grant.expires_at == case.grant.renewable_until
     assert renewed.grant.renewed_at
     past = pb.ACLRenewAuthorityGrantRequest(grant_id=case.grant.grant_id, expires_at=1)
-    assert (await run(case.peer, G.RENEW, renew_request=past)).error == "renewed expires_at must be in the future"
-    await run(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
+    assert (
+        await ask_grants(case.peer, G.RENEW, renew_request=past)
+    ).error == "renewed expires_at must be in the future"
+    await ask_grants(case.alice, G.REVOKE, grant_id=case.grant.grant_id)
     await case.peer.expect("authority_grant_revocation")
-    ended = await run(case.peer, G.RENEW, renew_request=request)
+    ended = await ask_grants(case.peer, G.RENEW, renew_request=request)
     assert ended.error == "authority grant cannot be renewed"
 
 
@@ -570,9 +495,9 @@ async def test_grants_survive_a_restart(tmp_path: Path) -> None:
             async with open_wire(gateway.port) as wire:
                 alice = await wire.connect(user())
                 if round_ == 0:
-                    grant = await made(alice)
+                    grant = await exchanged(alice)
                 else:
-                    assert (await run(alice, G.GET, grant_id=grant.grant_id)).grant == grant
+                    assert (await ask_grants(alice, G.GET, grant_id=grant.grant_id)).grant == grant
 
 
 async def test_grants_run_out(tmp_path: Path, engine: str) -> None:
@@ -583,23 +508,25 @@ async def test_grants_run_out(tmp_path: Path, engine: str) -> None:
         admin = Admin(await wire.connect(orchestrator("admin")))
         end = clock.now_ms // 1000 + 60
         case = await trust(wire, admin, expires_at=end, renewable_until=end + 60)
-        elsewhere = await made(case.alice, expires_at=end, renewable_until=end)
+        elsewhere = await exchanged(case.alice, expires_at=end, renewable_until=end)
         other_window = await wire.connect(user("alice", "w2"))
         other_window.send("us::bob::w1", authorization=on_behalf(elsewhere))
         await other_window.expect_error("ERR_PERMISSION_DENIED")
-        revoked = await made(
+        revoked = await exchanged(
             case.peer, source_session_id=case.alice.ack.session_id, expires_at=end, renewable_until=end
         )
-        await run(case.alice, G.REVOKE, grant_id=revoked.grant_id)
+        await ask_grants(case.alice, G.REVOKE, grant_id=revoked.grant_id)
         await case.peer.expect("authority_grant_revocation")
         case.peer.send(ME, authorization=on_behalf(revoked))
         await case.peer.expect_error("ERR_PERMISSION_DENIED")
         clock.now_ms += 61_000
         await case.is_refused()
         request = pb.ACLRenewAuthorityGrantRequest(grant_id=case.grant.grant_id, extend_seconds=10)
-        assert (await run(case.peer, G.RENEW, renew_request=request)).error == "authority grant cannot be renewed"
+        assert (
+            await ask_grants(case.peer, G.RENEW, renew_request=request)
+        ).error == "authority grant cannot be renewed"
         assert (await derive(case.peer, case.grant, ME)).error == "authority grant expired"
-        response = await ask(case.peer, Op.LIST_RULES, authorization=on_behalf(case.grant))
+        response = await ask_acl(case.peer, Op.LIST_RULES, authorization=on_behalf(case.grant))
         assert response.error == "invalid authorization context: authority grant expired"
         admin.peer.say(audit_query=pb.AuditQuery(operation="message_route_failed"))
         rows = (await admin.peer.expect("audit_response")).entries

@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, ME, Admin
-from tests.integration.protocol.test_authority import on_behalf
+from tests.support.access import ALICE, ME, Admin
+from tests.support.authority import on_behalf
+from tests.support.authority_requests import (
+    ON_CALL,
+    ask_requests,
+    created_request,
+    decide,
+    principal_ref,
+    request_event,
+    routed_to,
+    wanted_authority,
+)
 from tests.support.wire import Peer, Wire, agent, open_wire, orchestrator, service, user
 from tests.unit.fakes import WallClock
 
@@ -19,7 +29,6 @@ Op = pb.AuthorityRequestOperation
 Decide = pb.ResolveAuthorityRequestPayload
 Event = pb.AuthorityRequestEvent
 BOB = ("user", "bob")
-ON_CALL = "capability/on_call"
 
 
 @pytest.fixture
@@ -34,64 +43,6 @@ async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterato
         yield gateway
 
 
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
-
-
-def ref(who: tuple[str, str]) -> pb.PrincipalRef:
-    return pb.PrincipalRef(principal_type=who[0], principal_id=who[1])
-
-
-def to(who: tuple[str, str] | None = None, capability: str = "") -> pb.AuthorityRequestRoutingTarget:
-    principal = ref(who) if who is not None else None
-    return pb.AuthorityRequestRoutingTarget(principal=principal, capability=capability)
-
-
-def wanted(**changes: Any) -> pb.CreateAuthorityRequestPayload:
-    """Bob asks to act for Alice in ``ws1``, and she decides."""
-    fields: dict[str, Any] = {
-        "target_subject": ref(ALICE),
-        "routing_target": to(ALICE),
-        "requested_access_level": pb.ACCESS_LEVEL_READWRITE,
-        "requested_duration_seconds": 600,
-        "desired_workspace_scope": ["ws1"],
-        "reason": "to help",
-        **changes,
-    }
-    return pb.CreateAuthorityRequestPayload(**{name: value for name, value in fields.items() if value is not None})
-
-
-async def ask(peer: Peer, op: int, **fields: Any) -> pb.AuthorityRequestOperationResponse:
-    """One operation and its one answer; events of it that come before are left out."""
-    peer.say(authority_request_op=pb.AuthorityRequestOperation(op=op, client_request_id="c", **fields))  # type: ignore[arg-type]
-    while True:
-        message = await peer.receive()
-        if message.WhichOneof("payload") != "authority_request_event":
-            assert message.WhichOneof("payload") == "authority_request_response", message
-            assert message.authority_request_response.client_request_id == "c"
-            return message.authority_request_response
-
-
-async def created(peer: Peer, **changes: Any) -> pb.AuthorityRequest:
-    response = await ask(peer, Op.CREATE, create=wanted(**changes))
-    assert response.success, response.error
-    return response.request
-
-
-async def decide(peer: Peer, request: pb.AuthorityRequest, decision: int, **fields: Any) -> Any:
-    payload = pb.ResolveAuthorityRequestPayload(decision=decision, **fields)  # type: ignore[arg-type]
-    return await ask(peer, Op.RESOLVE, request_id=request.request_id, resolve=payload)
-
-
-async def event(peer: Peer, kind: int) -> pb.AuthorityRequest:
-    """The next message, which has to be this event."""
-    told: pb.AuthorityRequestEvent = await peer.expect("authority_request_event")
-    assert told.event_type == kind, told
-    assert told.emitted_at > 0
-    return told.request
-
-
 async def pair(wire: Wire) -> tuple[Peer, Peer]:
     return await wire.connect(user("alice")), await wire.connect(user("bob"))
 
@@ -103,13 +54,16 @@ async def pair(wire: Wire) -> tuple[Peer, Peer]:
     ("changes", "text"),
     [
         ({"routing_target": None}, "routing_target is required"),
-        ({"routing_target": to(ALICE, ON_CALL)}, "routing_target must set exactly one of principal or capability"),
-        ({"routing_target": to()}, "routing_target must set either principal or capability"),
+        (
+            {"routing_target": routed_to(ALICE, ON_CALL)},
+            "routing_target must set exactly one of principal or capability",
+        ),
+        ({"routing_target": routed_to()}, "routing_target must set either principal or capability"),
         ({"requested_duration_seconds": 0}, "invalid authority request: duration_seconds must be > 0"),
         ({"requested_access_level": 0}, "invalid authority request: requested_access: invalid access level"),
         ({"requested_access_level": 9}, "invalid authority request: requested_access: invalid access level"),
-        ({"target_subject": ref(("robot", "r"))}, "invalid target_subject: "),
-        ({"requesting_actor": ref(ALICE)}, "invalid requesting_actor: "),
+        ({"target_subject": principal_ref(("robot", "r"))}, "invalid target_subject: "),
+        ({"requesting_actor": principal_ref(ALICE)}, "invalid requesting_actor: "),
         ({"audience_type": "world"}, 'invalid authority grant audience_type "world"'),
         ({"desired_workspace_scope": ["w"] * 101}, "must not exceed 100 entries"),
     ],
@@ -117,7 +71,7 @@ async def pair(wire: Wire) -> tuple[Peer, Peer]:
 async def test_requests_that_make_no_sense(wire: Wire, admin: Admin, changes: dict[str, Any], text: str) -> None:
     """89, 93."""
     bob = await wire.connect(user("bob"))
-    response = await ask(bob, Op.CREATE, create=wanted(**changes))
+    response = await ask_requests(bob, Op.CREATE, create=wanted_authority(**changes))
     assert not response.success
     assert text in response.error
 
@@ -136,21 +90,21 @@ async def test_requests_that_make_no_sense(wire: Wire, admin: Admin, changes: di
 )
 async def test_operations_that_make_no_sense(wire: Wire, admin: Admin, op: int, fields: Any, text: str) -> None:
     bob = await wire.connect(user("bob"))
-    response = await ask(bob, op, **fields)
+    response = await ask_requests(bob, op, **fields)
     assert (response.success, response.error) == (False, text)
 
 
 async def test_a_request_is_kept_as_asked(wire: Wire, admin: Admin) -> None:
     """89: durations are cut to an hour."""
     bob = await wire.connect(user("bob"))
-    request = await created(bob, requested_duration_seconds=99_999, metadata={"ticket": "7"})
+    request = await created_request(bob, requested_duration_seconds=99_999, metadata={"ticket": "7"})
     assert request.status == pb.AUTHORITY_REQUEST_STATUS_PENDING
     assert request.requested_duration_seconds == 3600
-    assert (request.requesting_actor, request.target_subject) == (ref(BOB), ref(ALICE))
+    assert (request.requesting_actor, request.target_subject) == (principal_ref(BOB), principal_ref(ALICE))
     assert (request.audience_type, request.audience_id) == ("session", bob.ack.session_id)
     assert request.expires_at - request.created_at == 1800
     assert dict(request.metadata) == {"ticket": "7"}
-    assert (await ask(bob, Op.GET, request_id=request.request_id)).request == request
+    assert (await ask_requests(bob, Op.GET, request_id=request.request_id)).request == request
 
 
 async def test_those_who_decide_hear_of_a_request(wire: Wire, admin: Admin) -> None:
@@ -158,9 +112,9 @@ async def test_those_who_decide_hear_of_a_request(wire: Wire, admin: Admin) -> N
     alice, bob = await pair(wire)
     other = await wire.connect(user("alice", "w2"))
     carol = await wire.connect(user("carol"))
-    request = await created(bob)
-    assert await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
-    assert await event(other, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
+    request = await created_request(bob)
+    assert await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
+    assert await request_event(other, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
     await carol.expect_nothing()
 
 
@@ -169,16 +123,16 @@ async def test_holders_of_a_capability_decide(wire: Wire, admin: Admin) -> None:
     await admin.grant(("user", "carol"), ("capability", ON_CALL), 30)
     alice, bob = await pair(wire)
     carol = await wire.connect(user("carol"))
-    request = await created(bob, routing_target=to(capability=ON_CALL))
-    assert await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
+    request = await created_request(bob, routing_target=routed_to(capability=ON_CALL))
+    assert await request_event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED) == request
     await alice.expect_nothing()
 
     mallory = await wire.connect(user("mallory"))
     wishes = pb.AuthorityRequestListFilter(matching_capabilities=[ON_CALL])
     for peer, count in ((mallory, 0), (carol, 1)):
-        response = await ask(peer, Op.LIST_PENDING, list_filter=wishes)
+        response = await ask_requests(peer, Op.LIST_PENDING, list_filter=wishes)
         assert (response.success, response.total_count, len(response.requests)) == (True, count, count)
-    assert (await ask(mallory, Op.GET, request_id=request.request_id)).error == "authority request not found"
+    assert (await ask_requests(mallory, Op.GET, request_id=request.request_id)).error == "authority request not found"
     assert (await decide(mallory, request, Decide.APPROVE)).error == "authority request not found"
     assert (await decide(carol, request, Decide.DENY)).success
 
@@ -186,26 +140,26 @@ async def test_holders_of_a_capability_decide(wire: Wire, admin: Admin) -> None:
 async def test_lists_have_pages(wire: Wire, admin: Admin) -> None:
     """The newest first, totals count all matches; the workspace is one of those asked for."""
     alice, bob = await pair(wire)
-    ids = [(await created(bob, desired_workspace_scope=[f"ws{number % 2}"])).request_id for number in range(5)]
+    ids = [(await created_request(bob, desired_workspace_scope=[f"ws{number % 2}"])).request_id for number in range(5)]
     for _ in ids:
-        await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
-    page = await ask(alice, Op.LIST_PENDING, list_filter=pb.AuthorityRequestListFilter(limit=2, offset=1))
+        await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    page = await ask_requests(alice, Op.LIST_PENDING, list_filter=pb.AuthorityRequestListFilter(limit=2, offset=1))
     assert (page.total_count, len(page.requests)) == (5, 2)
-    page = await ask(alice, Op.LIST_PENDING, list_filter=pb.AuthorityRequestListFilter(workspace="ws1"))
+    page = await ask_requests(alice, Op.LIST_PENDING, list_filter=pb.AuthorityRequestListFilter(workspace="ws1"))
     assert {request.request_id for request in page.requests} == set(ids[1::2])
     status = pb.AuthorityRequestListFilter(status=pb.AUTHORITY_REQUEST_STATUS_DENIED)
-    assert (await ask(alice, Op.LIST_PENDING, list_filter=status)).total_count == 0
+    assert (await ask_requests(alice, Op.LIST_PENDING, list_filter=status)).total_count == 0
 
 
 async def test_a_requester_takes_its_request_back(wire: Wire, admin: Admin) -> None:
     alice, bob = await pair(wire)
-    request = await created(bob)
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
-    assert (await ask(alice, Op.CANCEL, request_id=request.request_id)).error == "authority request not found"
-    response = await ask(bob, Op.CANCEL, request_id=request.request_id, reason="solved")
+    request = await created_request(bob)
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    assert (await ask_requests(alice, Op.CANCEL, request_id=request.request_id)).error == "authority request not found"
+    response = await ask_requests(bob, Op.CANCEL, request_id=request.request_id, reason="solved")
     assert response.request.status == pb.AUTHORITY_REQUEST_STATUS_CANCELLED
     assert response.request.resolution_reason == "solved"
-    assert await event(alice, Event.AUTHORITY_REQUEST_EVENT_CANCELLED) == response.request
+    assert await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CANCELLED) == response.request
     assert (await decide(alice, request, Decide.APPROVE)).error == "authority request already resolved"
 
 
@@ -217,38 +171,42 @@ async def test_an_approval_is_a_grant(wire: Wire, admin: Admin) -> None:
     alice, bob = await pair(wire)
     receiver = await wire.connect(agent(workspace="ws1"))
     await admin.grant(BOB, ("workspace", "ws1"), 0)
-    request = await created(bob)
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob)
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     await alice.settle()
     response = await decide(alice, request, Decide.APPROVE, granted_duration_seconds=60, reason="go on")
     assert response.success, response.error
-    told = await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    told = await request_event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
     assert told == response.request
     assert told.granted_grant_id
-    assert (told.resolved_by, told.resolution_reason) == (ref(ALICE), "go on")
+    assert (told.resolved_by, told.resolution_reason) == (principal_ref(ALICE), "go on")
 
-    grant = pb.ACLAuthorityGrantInfo(grant_id=told.granted_grant_id, subject=ref(ALICE))
+    grant = pb.ACLAuthorityGrantInfo(grant_id=told.granted_grant_id, subject=principal_ref(ALICE))
     bob.send(ME, b"for alice", authorization=on_behalf(grant))
     message = await receiver.expect("msg")
-    assert (message.payload, message.on_behalf_subject) == (b"for alice", ref(ALICE))
+    assert (message.payload, message.on_behalf_subject) == (b"for alice", principal_ref(ALICE))
     bob.send("ag::ws2::i::s", authorization=on_behalf(grant))
     await bob.expect_error("ERR_PERMISSION_DENIED")
 
     got = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.GET, grant_id=told.granted_grant_id)
     bob.say(authority_grant_op=got)
     info = (await bob.expect("authority_grant")).grant
-    assert (info.subject, info.delegate, info.issued_by) == (ref(ALICE), ref(BOB), ref(ALICE))
+    assert (info.subject, info.delegate, info.issued_by) == (
+        principal_ref(ALICE),
+        principal_ref(BOB),
+        principal_ref(ALICE),
+    )
     assert (info.max_access_level, list(info.workspace_scope)) == (20, ["ws1"])
     assert info.expires_at == info.renewable_until == told.resolved_at + 60
 
 
 async def test_a_denial_gives_nothing(wire: Wire, admin: Admin) -> None:
     alice, bob = await pair(wire)
-    request = await created(bob)
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob)
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     response = await decide(alice, request, Decide.DENY, reason="no")
     assert response.request.status == pb.AUTHORITY_REQUEST_STATUS_DENIED
-    told = await event(bob, Event.AUTHORITY_REQUEST_EVENT_DENIED)
+    told = await request_event(bob, Event.AUTHORITY_REQUEST_EVENT_DENIED)
     assert (told.granted_grant_id, told.resolution_reason) == ("", "no")
 
 
@@ -256,9 +214,9 @@ async def test_decided_once(wire: Wire, admin: Admin) -> None:
     """96: however many approve at once, there is one grant."""
     windows = [await wire.connect(user("alice", f"w{number}")) for number in range(20)]
     bob = await wire.connect(user("bob"))
-    request = await created(bob)
+    request = await created_request(bob)
     for window in windows:
-        await event(window, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+        await request_event(window, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     payload = pb.ResolveAuthorityRequestPayload(decision=Decide.APPROVE)
     operation = pb.AuthorityRequestOperation(op=Op.RESOLVE, request_id=request.request_id, resolve=payload)
     for window in windows:
@@ -270,7 +228,7 @@ async def test_decided_once(wire: Wire, admin: Admin) -> None:
         answers.append(message.authority_request_response)
     assert sorted(answer.error for answer in answers) == ["", *["authority request already resolved"] * 19]
     mine = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.LIST_MY_GRANTS)
-    await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    await request_event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
     bob.say(authority_grant_op=mine)
     assert len((await bob.expect("authority_grant")).grants) == 1
 
@@ -278,14 +236,14 @@ async def test_decided_once(wire: Wire, admin: Admin) -> None:
 async def test_requests_run_out(wire: Wire, gateway: Gateway, admin: Admin, clock: WallClock) -> None:
     """97: past its time it is expired, whether or not somebody looked; both sides are told."""
     alice, bob = await pair(wire)
-    request = await created(bob)
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob)
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     clock.now_ms += 1800 * 1000
     assert (await decide(alice, request, Decide.APPROVE)).error == "authority request expired"
-    seen = (await ask(bob, Op.GET, request_id=request.request_id)).request
+    seen = (await ask_requests(bob, Op.GET, request_id=request.request_id)).request
     assert seen.status == pb.AUTHORITY_REQUEST_STATUS_EXPIRED
     for peer in (alice, bob):  # the sweep comes every few seconds
-        assert (await event(peer, Event.AUTHORITY_REQUEST_EVENT_EXPIRED)).request_id == request.request_id
+        assert (await request_event(peer, Event.AUTHORITY_REQUEST_EVENT_EXPIRED)).request_id == request.request_id
 
 
 # ------------------------------------------------------------------------------------------------------------- holes
@@ -296,9 +254,9 @@ async def test_hole_nobody_approves_its_own_request(wire: Wire, admin: Admin) ->
     await admin.grant(BOB, ("capability", ON_CALL), 50)
     bob = await wire.connect(user("bob"))
     other = await wire.connect(user("bob", "w2"))
-    for target in (to(BOB), to(capability=ON_CALL)):
-        request = await created(bob, routing_target=target)
-        await event(other, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    for target in (routed_to(BOB), routed_to(capability=ON_CALL)):
+        request = await created_request(bob, routing_target=target)
+        await request_event(other, Event.AUTHORITY_REQUEST_EVENT_CREATED)
         for peer in (bob, other):
             response = await decide(peer, request, Decide.APPROVE)
             assert response.error == "a requester cannot approve its own authority request"
@@ -309,9 +267,9 @@ async def test_hole_nobody_gives_what_it_does_not_hold(wire: Wire, admin: Admin)
     await admin.grant(("user", "carol"), ("capability", ON_CALL), 30)
     await admin.grant(ALICE, ("workspace", "ws1"), 40)
     bob, carol = await wire.connect(user("bob")), await wire.connect(user("carol"))
-    changes = {"routing_target": to(capability=ON_CALL), "requested_access_level": pb.ACCESS_LEVEL_ADMIN}
-    request = await created(bob, **changes)
-    await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    changes = {"routing_target": routed_to(capability=ON_CALL), "requested_access_level": pb.ACCESS_LEVEL_ADMIN}
+    request = await created_request(bob, **changes)
+    await request_event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     response = await decide(carol, request, Decide.APPROVE)
     assert response.error == "an approver must hold the granted level on workspace:ws1 itself"
     less = await decide(carol, request, Decide.APPROVE, granted_access_level=pb.ACCESS_LEVEL_READWRITE)
@@ -323,13 +281,13 @@ async def test_hole_an_approver_without_admin_gives_none(wire: Wire, admin: Admi
     await admin.grant(("user", "carol"), ("capability", ON_CALL), 30)
     await admin.grant(ALICE, ("admin", "admin/*"), 40)
     bob, carol = await wire.connect(user("bob")), await wire.connect(user("carol"))
-    request = await created(bob, routing_target=to(capability=ON_CALL), desired_workspace_scope=[])
-    await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob, routing_target=routed_to(capability=ON_CALL), desired_workspace_scope=[])
+    await request_event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     await admin.grant(("user", "carol"), ("workspace", "*"), 20)
     response = await decide(carol, request, Decide.APPROVE)
     assert response.success, response.error
-    await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
-    grant = pb.ACLAuthorityGrantInfo(grant_id=response.request.granted_grant_id, subject=ref(ALICE))
+    await request_event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    grant = pb.ACLAuthorityGrantInfo(grant_id=response.request.granted_grant_id, subject=principal_ref(ALICE))
     operation = pb.ACLOperation(op=pb.ACLOperation.LIST_RULES, authorization=on_behalf(grant))
     bob.say(acl_op=operation)
     assert not (await bob.expect("acl")).success
@@ -338,8 +296,8 @@ async def test_hole_an_approver_without_admin_gives_none(wire: Wire, admin: Admi
 async def test_hole_disjoint_narrowing_is_not_everything(wire: Wire, admin: Admin) -> None:
     """94, weakness 2."""
     alice, bob = await pair(wire)
-    request = await created(bob, desired_operation_scope=["send_message"])
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob, desired_operation_scope=["send_message"])
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     for narrowing in ({"granted_operation_scope": ["kv_get"]}, {"granted_workspace_scope": ["ws2"]}):
         response = await decide(alice, request, Decide.APPROVE, **narrowing)
         assert response.error == "granted scope does not overlap the requested scope"
@@ -348,11 +306,11 @@ async def test_hole_disjoint_narrowing_is_not_everything(wire: Wire, admin: Admi
 async def test_hole_narrowing_an_open_request_narrows_it(wire: Wire, admin: Admin) -> None:
     """Weakness 2: an empty request is everything, so what is granted is the narrowing."""
     alice, bob = await pair(wire)
-    request = await created(bob, desired_workspace_scope=[])
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob, desired_workspace_scope=[])
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     response = await decide(alice, request, Decide.APPROVE, granted_workspace_scope=["ws1"])
-    await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
-    grant = pb.ACLAuthorityGrantInfo(grant_id=response.request.granted_grant_id, subject=ref(ALICE))
+    await request_event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    grant = pb.ACLAuthorityGrantInfo(grant_id=response.request.granted_grant_id, subject=principal_ref(ALICE))
     bob.send("ag::ws2::i::s", authorization=on_behalf(grant))
     await bob.expect_error("ERR_PERMISSION_DENIED")
 
@@ -360,12 +318,12 @@ async def test_hole_narrowing_an_open_request_narrows_it(wire: Wire, admin: Admi
 async def test_hole_a_request_is_not_shown_to_strangers(wire: Wire, admin: Admin) -> None:
     """90."""
     bob = await wire.connect(user("bob"))
-    request = await created(bob)
+    request = await created_request(bob)
     mallory = await wire.connect(service("m"))
     for op in (Op.GET, Op.CANCEL):
-        assert (await ask(mallory, op, request_id=request.request_id)).error == "authority request not found"
+        assert (await ask_requests(mallory, op, request_id=request.request_id)).error == "authority request not found"
     assert (await decide(mallory, request, Decide.DENY)).error == "authority request not found"
-    assert (await ask(mallory, Op.LIST_PENDING)).total_count == 0
+    assert (await ask_requests(mallory, Op.LIST_PENDING)).total_count == 0
 
 
 # ------------------------------------------------------------------------------------------------- keeping, recording
@@ -375,10 +333,10 @@ async def test_requests_survive_a_restart(tmp_path: Path, engine: str) -> None:
     config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
     async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
         bob = await wire.connect(user("bob"))
-        request = await created(bob)
+        request = await created_request(bob)
     async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
         alice = await wire.connect(user("alice"))
-        page = await ask(alice, Op.LIST_PENDING)
+        page = await ask_requests(alice, Op.LIST_PENDING)
         assert [found.request_id for found in page.requests] == [request.request_id]
         assert (await decide(alice, request, Decide.DENY)).success
 
@@ -386,8 +344,8 @@ async def test_requests_survive_a_restart(tmp_path: Path, engine: str) -> None:
 async def test_decisions_and_attempts_are_recorded(wire: Wire, admin: Admin) -> None:
     """Weakness 1: attempts too."""
     alice, bob = await pair(wire)
-    request = await created(bob)
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob)
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     await decide(bob, request, Decide.APPROVE)
     await decide(alice, request, Decide.DENY, reason="no")
     admin.peer.say(audit_query=pb.AuditQuery(request_id="q", event_type="authority_request"))
@@ -416,19 +374,19 @@ async def test_how_long_is_configured(tmp_path: Path, engine: str, clock: WallCl
         alice, bob = await pair(wire)
         carol = await wire.connect(user("carol"))
         long = {"requested_duration_seconds": 99_999}
-        first = await created(bob, **long)
+        first = await created_request(bob, **long)
         assert first.requested_duration_seconds == 7200
         assert first.expires_at - first.created_at == 60
-        request = await created(bob, routing_target=to(capability=ON_CALL), **long)
+        request = await created_request(bob, routing_target=routed_to(capability=ON_CALL), **long)
         assert request.requested_duration_seconds == 300
-        await event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+        await request_event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
         approved = await decide(carol, request, Decide.APPROVE, granted_duration_seconds=1000)
         mine = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.GET, grant_id=approved.request.granted_grant_id)
-        await event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+        await request_event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
         bob.say(authority_grant_op=mine)
         assert (await bob.expect("authority_grant")).grant.expires_at == approved.request.resolved_at + 300
         clock.now_ms += 60_000
-        await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+        await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
         assert (await decide(alice, first, Decide.APPROVE)).error == "authority request expired"
 
 
@@ -437,8 +395,8 @@ async def test_what_ended_long_ago_is_forgotten(wire: Wire, gateway: Gateway, ad
     assert gateway.services.authority is not None
     requests, grants = gateway.services.authority.requests, gateway.services.authority.grants
     alice, bob = await pair(wire)
-    request = await created(bob)
-    await event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    request = await created_request(bob)
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
     grant_id = (await decide(alice, request, Decide.APPROVE)).request.granted_grant_id
     for days, is_there in ((89, True), (3, False)):
         clock.now_ms += days * 86_400_000

@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.protocol.test_access import Admin, K, kv, kv_allowed, kv_denied
-from tests.integration.protocol.test_audit import rows
+from tests.support.access import Admin
+from tests.support.audit import audit_rows
+from tests.support.kv_operations import kv, kv_allowed, kv_denied
 from tests.support.wire import Wire, agent, orchestrator
 
 from aether import Config, Gateway
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import RpcError, StatusCode
+
+K = pb.KVOperation
 
 BURST = 5
 DENIALS = 3
@@ -32,7 +35,7 @@ async def test_the_refused_are_not_heard_for_a_while(wire: Wire) -> None:
     await kv_allowed(peer, kv(K.PUT, K.GLOBAL_EXCLUSIVE, value=b"1"))
     for _ in range(DENIALS):
         await kv_denied(peer, kv(K.GET, K.GLOBAL))
-    recorded = await rows(admin, operation="kv_get", only_failures=True)
+    recorded = await audit_rows(admin, operation="kv_get", only_failures=True)
     for operation in (kv(K.GET, K.GLOBAL), kv(K.GET, K.GLOBAL_EXCLUSIVE)):
         peer.say(kv_op=operation)
         error = await peer.expect_error("ERR_RATE_LIMITED", "too many refused operations", retryable=True)
@@ -40,7 +43,7 @@ async def test_the_refused_are_not_heard_for_a_while(wire: Wire) -> None:
         assert not (await peer.expect("kv")).success
     peer.send("ag::elsewhere::i::s")
     await peer.expect_error("ERR_RATE_LIMITED", retryable=True)
-    assert await rows(admin, operation="kv_get", only_failures=True) == recorded
+    assert await audit_rows(admin, operation="kv_get", only_failures=True) == recorded
     await kv_denied(other, kv(K.GET, K.GLOBAL))  # nobody else is concerned
 
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ME, Admin
-from tests.integration.protocol.test_authority import (  # noqa: F401 - fixtures
-    Trusted,
-    admin,
-    gateway,
-    on_behalf,
-    run,
-    trust,
-)
+from tests.support.access import ME, Admin
+from tests.support.authority import Trusted, ask_grants, on_behalf, trust
 from tests.support.wire import Wire, agent
 
+from aether import Gateway
 from aether.proto import aether_pb2 as pb
 
 Mode = pb.AuthorityContinuationRequest
 INHERIT = Mode(scope_mode=Mode.SCOPE_MODE_INHERIT_PARENT, binding_id="b1")
 HOPS = {"may_delegate": True, "remaining_hops": 2}
+
+
+@pytest.fixture
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 async def forwarded(trusted: Trusted, wanted: pb.AuthorityContinuationRequest) -> pb.ForwardedAuthorization:
@@ -30,7 +29,7 @@ async def forwarded(trusted: Trusted, wanted: pb.AuthorityContinuationRequest) -
     return message.forwarded_authorization
 
 
-async def test_the_receiver_acts_for_the_same_subject(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_the_receiver_acts_for_the_same_subject(wire: Wire, admin: Admin) -> None:
     trusted = await trust(wire, admin, **HOPS)
     given = await forwarded(trusted, INHERIT)
     assert (given.binding_id, given.delivery_target) == ("b1", ME)
@@ -49,14 +48,14 @@ async def test_the_receiver_acts_for_the_same_subject(wire: Wire, admin: Admin) 
     await trusted.receiver.expect_error("ERR_PERMISSION_DENIED")
 
 
-async def test_equal_messages_share_one_grant(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_equal_messages_share_one_grant(wire: Wire, admin: Admin) -> None:
     trusted = await trust(wire, admin, **HOPS)
     first = await forwarded(trusted, INHERIT)
     again = await forwarded(trusted, Mode(scope_mode=Mode.SCOPE_MODE_INHERIT_PARENT, binding_id="b2"))
     assert (again.binding_id, again.authorization.grant_id) == ("b2", first.authorization.grant_id)
 
 
-async def test_attenuated(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_attenuated(wire: Wire, admin: Admin) -> None:
     trusted = await trust(wire, admin, **HOPS)
     scope = pb.AuthorityContinuationScope(workspace_scope=["ws1"], operation_scope=["kv_get"], max_access_level=10)
     given = await forwarded(trusted, Mode(scope_mode=Mode.SCOPE_MODE_ATTENUATE, scope=scope))
@@ -82,12 +81,7 @@ async def test_attenuated(wire: Wire, admin: Admin) -> None:  # noqa: F811
     ],
 )
 async def test_no_further_than_the_sender(
-    wire: Wire,
-    admin: Admin,  # noqa: F811
-    changes: dict[str, Any],
-    wanted: pb.AuthorityContinuationRequest,
-    code: str,
-    text: str,
+    wire: Wire, admin: Admin, changes: dict[str, Any], wanted: pb.AuthorityContinuationRequest, code: str, text: str
 ) -> None:
     trusted = await trust(wire, admin, **changes)
     trusted.peer.send(ME, authorization=on_behalf(trusted.grant), authority_continuation=wanted)
@@ -95,7 +89,7 @@ async def test_no_further_than_the_sender(
     await trusted.receiver.expect_nothing()
 
 
-async def test_only_to_one_receiver(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_only_to_one_receiver(wire: Wire, admin: Admin) -> None:
     trusted = await trust(wire, admin, **HOPS)
     for topic in ("ga::ws1", "us::alice::w1"):
         trusted.peer.send(topic, authorization=on_behalf(trusted.grant), authority_continuation=INHERIT)
@@ -103,17 +97,17 @@ async def test_only_to_one_receiver(wire: Wire, admin: Admin) -> None:  # noqa: 
     await trusted.receiver.expect_nothing()
 
 
-async def test_not_without_authority(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_not_without_authority(wire: Wire, admin: Admin) -> None:
     sender = await wire.connect(agent("a", workspace="ws1"))
     sender.send(ME, authority_continuation=INHERIT)
     await sender.expect_error("ERR_INVALID_ARGUMENT", "requires on-behalf-of authorization")
 
 
-async def test_revoked_with_what_it_came_from(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_revoked_with_what_it_came_from(wire: Wire, admin: Admin) -> None:
     """The receiver hears of it."""
     trusted = await trust(wire, admin, **HOPS)
     given = await forwarded(trusted, INHERIT)
-    response = await run(trusted.alice, pb.AuthorityGrantOperation.REVOKE, grant_id=trusted.grant.grant_id)
+    response = await ask_grants(trusted.alice, pb.AuthorityGrantOperation.REVOKE, grant_id=trusted.grant.grant_id)
     assert response.success, response.error
     notice = await trusted.receiver.expect("authority_grant_revocation")
     assert (notice.grant_id, notice.cascade) == (given.authorization.grant_id, True)
@@ -121,7 +115,7 @@ async def test_revoked_with_what_it_came_from(wire: Wire, admin: Admin) -> None:
     await trusted.receiver.expect_error("ERR_PERMISSION_DENIED")
 
 
-async def test_it_ends_with_the_session_it_lives_with(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_it_ends_with_the_session_it_lives_with(wire: Wire, admin: Admin) -> None:
     """A grant that holds while Alice is connected holds no longer for whoever it was passed on to."""
     trusted = await trust(wire, admin, **HOPS)
     given = await forwarded(trusted, INHERIT)

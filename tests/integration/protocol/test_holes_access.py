@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 import trio
-from tests.integration.protocol.test_access import ALICE, ME, Admin, K, Op, denied, kv, kv_allowed, kv_denied, move
-from tests.integration.protocol.test_audit import event, query, rows
-from tests.support.wire import Peer, Wire, agent, orchestrator, service, user
+from tests.support.access import ALICE, ME, Admin, move, send_denied
+from tests.support.audit import audit_event, audit_rows, query_audit
+from tests.support.kv_operations import kv, kv_allowed, kv_denied
+from tests.support.wire import Peer, Wire, agent, service, user
 
 from aether import Config, Gateway
 from aether.errors import StoreUnavailable
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
+
+K = pb.KVOperation
+Op = pb.ACLOperation
 
 DENIED = StatusCode.PERMISSION_DENIED
 KEEPER = ("service", "sv::i::s")
@@ -36,11 +40,6 @@ async def gateway(tmp_path: Path, engine: str, settings: dict[str, Any]) -> Asyn
     sections["acl"] = {"enabled": True, **sections["acl"]}
     async with Gateway(Config.development(tmp_path / "data", gateway={"engine": engine}, **sections)) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
 
 
 # ------------------------------------------------------------------------------------------------ rules, patterns
@@ -340,7 +339,7 @@ async def test_what_cannot_be_recorded_is_not_done(
     assert not (await peer.expect("kv")).success
     peer.say(audit_query=pb.AuditQuery(request_id="q"))
     assert (await peer.expect("audit_response")).error == "the audit log is unavailable, try again"
-    peer.say(submit_audit_event=event())
+    peer.say(submit_audit_event=audit_event())
     submitted = await peer.expect("submit_audit_event_response")
     assert (submitted.success, submitted.error_code) == (False, "ERR_AUDIT_UNAVAILABLE")
     admin.peer.say(
@@ -355,9 +354,9 @@ async def test_what_cannot_be_recorded_is_not_done(
     assert await peer.expect_payloads(1) == [b"ordinary"]
     monkeypatch.setattr(gateway.services.tier.audit, "append", working)
     assert (await admin.do(Op.LIST_RULES)).total_rules == before, "nothing was half done"
-    await denied(peer, "ag::ws2::i::s")
-    await query(admin.peer)  # the next row of ordinary success comes with a confession
-    [left_out] = await rows(admin, operation="audit_rows_left_out")
+    await send_denied(peer, "ag::ws2::i::s")
+    await query_audit(admin.peer)  # the next row of ordinary success comes with a confession
+    [left_out] = await audit_rows(admin, operation="audit_rows_left_out")
     assert json.loads(left_out.metadata_json)["count"] > 0
 
 
@@ -367,20 +366,22 @@ async def test_pages_fit_together_while_rows_are_added(wire: Wire, admin: Admin)
 
     async def add(count: int, start: int) -> None:
         for number in range(start, start + count):
-            peer.say(submit_audit_event=event(resource_id=str(number), client_request_id="x"))
+            peer.say(submit_audit_event=audit_event(resource_id=str(number), client_request_id="x"))
             assert (await peer.expect("submit_audit_event_response")).success
 
     await add(25, 0)
     seen: list[str] = []
     total = 0
     for offset in range(0, 25, 10):
-        page = await query(admin.peer, actor_id=ME, event_type="custom", limit=10, offset=offset)
+        page = await query_audit(admin.peer, actor_id=ME, event_type="custom", limit=10, offset=offset)
         seen += [row.resource_id for row in page.entries]
         total = page.total_count
         await add(3, 100 + offset)
     assert seen == [str(number) for number in range(24, -1, -1)]
     assert total == 25
-    assert (await query(admin.peer, actor_id=ME, event_type="custom")).total_count == 34, "a new first page sees all"
+    assert (await query_audit(admin.peer, actor_id=ME, event_type="custom")).total_count == 34, (
+        "a new first page sees all"
+    )
 
 
 async def test_pages_of_decisions_fit_together_too(wire: Wire, admin: Admin) -> None:
@@ -389,7 +390,7 @@ async def test_pages_of_decisions_fit_together_too(wire: Wire, admin: Admin) -> 
     numbers: list[int] = []
     for offset in range(0, 12, 4):
         for _ in range(12 if not offset else 2):
-            await denied(peer, "ag::ws2::i::s")
+            await send_denied(peer, "ag::ws2::i::s")
         wanted = pb.ACLAuditFilter(principal_id=ME, decision="DENY", limit=4, offset=offset)
         page = await admin.do(Op.QUERY_AUDIT, audit_filter=wanted)
         assert page.total_audit_entries == 12
@@ -403,15 +404,15 @@ async def test_queries_of_decisions_are_bounded(wire: Wire, admin: Admin) -> Non
     await admin.grant(("agent", ME), ("workspace", "ws2"), 10)
     peer = await wire.connect(agent(workspace="ws1"))
     for _ in range(110):
-        await denied(peer, "ag::ws2::i::s")
+        await send_denied(peer, "ag::ws2::i::s")
     page = await admin.do(Op.QUERY_AUDIT, audit_filter=pb.ACLAuditFilter(principal_id=ME, decision="DENY"))
     assert (len(page.audit_entries), page.total_audit_entries) == (100, 110)
 
 
 async def test_reading_the_log_is_in_the_log(wire: Wire, admin: Admin) -> None:
     """Weakness 50."""
-    await query(admin.peer, actor_id="somebody", event_type="auth")
-    [row] = await rows(admin, operation="audit_query")
+    await query_audit(admin.peer, actor_id="somebody", event_type="auth")
+    [row] = await audit_rows(admin, operation="audit_query")
     metadata = json.loads(row.metadata_json)
     assert (row.actor_id, metadata["actor_id"], metadata["event_type"]) == ("orc::o::admin", "somebody", "auth")
 
@@ -420,8 +421,8 @@ async def test_rows_of_decisions_say_why(wire: Wire, admin: Admin) -> None:
     """Weakness 49: the reason, and with it the tier."""
     rule = await admin.grant(("agent", ME), ("workspace", "ws2"), 10)
     peer = await wire.connect(agent(workspace="ws1"))
-    await denied(peer, "ag::ws2::i::s")
-    [row] = await rows(admin, event_type="authorization", only_failures=True)
+    await send_denied(peer, "ag::ws2::i::s")
+    [row] = await audit_rows(admin, event_type="authorization", only_failures=True)
     metadata = json.loads(row.metadata_json)
     assert metadata["reason"] == f"Explicit rule: agent:{ME} has READ on workspace:ws2"
     assert metadata["rule_id"] == rule.rule_id
@@ -431,7 +432,7 @@ async def test_rows_of_decisions_say_why(wire: Wire, admin: Admin) -> None:
 async def test_what_is_not_kept_is_not_acknowledged(wire: Wire, admin: Admin) -> None:
     """Weakness 28: a submitted event of a kind that is off."""
     peer = await wire.connect(agent())
-    peer.say(submit_audit_event=event())
+    peer.say(submit_audit_event=audit_event())
     response = await peer.expect("submit_audit_event_response")
     assert (response.success, response.error_code) == (False, "ERR_AUDIT_TYPE_FORBIDDEN")
 
@@ -449,16 +450,16 @@ async def test_what_is_not_kept_is_not_acknowledged(wire: Wire, admin: Admin) ->
 )
 async def test_submitted_events_are_bounded(wire: Wire, admin: Admin, changes: dict[str, Any], code: str) -> None:
     peer = await wire.connect(agent())
-    peer.say(submit_audit_event=event(client_request_id="s", **changes))
+    peer.say(submit_audit_event=audit_event(client_request_id="s", **changes))
     response = await peer.expect("submit_audit_event_response")
     assert (response.client_request_id, response.success, response.error_code) == ("s", False, code)
 
 
 async def test_a_large_submitted_event_is_cut(wire: Wire, admin: Admin) -> None:
     peer = await wire.connect(agent(workspace="ws1"))
-    peer.say(submit_audit_event=event(metadata={"n": "x" * 100_000}, error_message="e" * 5000, success=False))
+    peer.say(submit_audit_event=audit_event(metadata={"n": "x" * 100_000}, error_message="e" * 5000, success=False))
     assert (await peer.expect("submit_audit_event_response")).success
-    [row] = await rows(admin, event_type="custom")
+    [row] = await audit_rows(admin, event_type="custom")
     assert json.loads(row.metadata_json)["truncated"] is True
     assert len(row.error_message) == 1024
 
@@ -478,11 +479,11 @@ async def test_operations_without_an_id_are_answered(wire: Wire, admin: Admin) -
 async def test_retention_removes_what_is_old_and_the_chain_holds(wire: Wire, admin: Admin, gateway: Gateway) -> None:
     """Retention in the running gateway, and CLEANUP_AUDIT_LOGS, which never takes today's."""
     assert (await admin.do(Op.CLEANUP_AUDIT_LOGS, retention_days=1)).cleanup_result.deleted_count == 0
-    before = (await query(admin.peer)).total_count
+    before = (await query_audit(admin.peer)).total_count
     assert before > 0
     with trio.fail_after(20):
         trail = gateway.services.audit
         removed = await trail.trim(gateway.services.wall_clock() * 1000)  # type: ignore[attr-defined]
     assert removed >= before
-    [row] = await rows(admin, operation="audit_trimmed")
+    [row] = await audit_rows(admin, operation="audit_trimmed")
     assert json.loads(row.metadata_json)["hash"]

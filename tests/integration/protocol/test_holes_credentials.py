@@ -4,16 +4,14 @@ tests of the chain."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-from tests.integration.protocol.test_access import Admin, K, Op, ask, kv, kv_allowed, kv_denied
-from tests.integration.protocol.test_audit import rows
-from tests.integration.protocol.test_tokens import ADMIN_KEY, create, first_token, key_for, run, with_key
+from tests.support.access import Admin, ask_acl
+from tests.support.audit import audit_rows
+from tests.support.kv_operations import kv, kv_allowed, kv_denied
+from tests.support.tokens import ask_tokens, create_token, key_for, with_key
 from tests.support.wire import Peer, Wire, agent, orchestrator
 
-from aether import Config, Gateway
+from aether import Gateway
 from aether.audit.events import NO_AUDIT
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
@@ -22,27 +20,20 @@ from aether.tokens.keys import KeyHasher
 from aether.tokens.service import KEPT_MS, TokenService
 from aether.tokens.store import Token, TokenStore
 
+K = pb.KVOperation
+Op = pb.ACLOperation
+
 ME = ("agent", "ag::ws1::i::s")
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.model_validate(
-        {
-            "gateway": {"port": 0, "ops_port": 0, "engine": engine, "message_rate_limit": 0},
-            "storage": {"data_dir": tmp_path / "data"},
-            "auth": {"modes": ["api_key"]},
-        }
-    )
-    async with Gateway(config) as seeding:
-        first_token(seeding)
-    async with Gateway(config) as gateway:
-        yield gateway
+def gateway(gateway_with_keys: Gateway) -> Gateway:
+    return gateway_with_keys
 
 
 @pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin", **with_key(ADMIN_KEY))))
+def admin(admin_with_key: Admin) -> Admin:
+    return admin_with_key
 
 
 @pytest.fixture
@@ -109,7 +100,7 @@ async def test_a_key_for_one_workspace_administrates_no_other(limited: Peer, adm
             resource_id=workspace,
             access_level=20,
         )
-        assert (await ask(limited, Op.GRANT, grant_request=request)).success is expected
+        assert (await ask_acl(limited, Op.GRANT, grant_request=request)).success is expected
     limited.say(
         access_check=pb.AccessCheckOperation(
             access=pb.ResourceAccessRequest(
@@ -147,7 +138,7 @@ async def test_restricted_keys_may_ask_about_themselves_and_not_for_tasks(wire: 
         response = await peer.expect(answer)  # weakness 19: whoever waits for the response waits for no timeout
         assert error.request_id == response.request_id == operation.request_id
         assert not response.success
-    found = await rows(admin, event_type="authorization", resource_type="operation")
+    found = await audit_rows(admin, event_type="authorization", resource_type="operation")
     assert [row.resource_id for row in found] == ["workspace_op", "session_op", "token_op", "task_query"]
 
 
@@ -170,7 +161,7 @@ async def test_keys_that_ended_long_ago_are_forgotten(admin: Admin, gateway: Gat
 
 
 async def test_the_newest_key_comes_first_however_fast_they_are_made(wire: Wire, admin: Admin) -> None:
-    made = [(await create(admin, "Agent", name=f"n{number}")).created_token.id for number in range(10)]
+    made = [(await create_token(admin, "Agent", name=f"n{number}")).created_token.id for number in range(10)]
     admin.peer.say(token_op=pb.TokenOperation(op=pb.TokenOperation.LIST))
     listed = [token.id for token in (await admin.peer.expect("token")).tokens]
     assert listed[:10] == made[::-1]
@@ -197,7 +188,7 @@ async def test_keys_are_for_the_type_that_they_say(admin: Admin, kind: str, patt
     request = pb.TokenCreateRequest(
         name="n", principal_type=kind, scopes=["connect", f"identity:{pattern}"], created_by="alice"
     )
-    response = await run(admin.peer, pb.TokenOperation.CREATE, create_request=request)
+    response = await ask_tokens(admin.peer, pb.TokenOperation.CREATE, create_request=request)
     assert response.success is fits
     assert fits or response.error == f'identity pattern "{pattern}" fits no {kind.lower()}'
 
@@ -205,7 +196,7 @@ async def test_keys_are_for_the_type_that_they_say(admin: Admin, kind: str, patt
 @pytest.mark.parametrize("op", [pb.TokenOperation.REVOKE, pb.TokenOperation.DELETE])
 async def test_who_ends_its_own_key_is_told_so(wire: Wire, admin: Admin, op: int) -> None:
     """And nothing that it says behind that is done."""
-    made = await create(admin, "Orchestrator")
+    made = await create_token(admin, "Orchestrator")
     mine = await wire.connect(orchestrator("mine", **with_key(made.plaintext_token)))
     request = pb.TokenCreateRequest(name="late", principal_type="Orchestrator")
     mine.write(
@@ -215,4 +206,4 @@ async def test_who_ends_its_own_key_is_told_so(wire: Wire, admin: Admin, op: int
     assert (await mine.expect("token")).success
     assert (await mine.expect("signal")).reason == "API key revoked or expired"
     await mine.expect_status(StatusCode.UNAUTHENTICATED, "API key revoked or expired")
-    assert "late" not in {token.name for token in (await run(admin.peer, pb.TokenOperation.LIST)).tokens}
+    assert "late" not in {token.name for token in (await ask_tokens(admin.peer, pb.TokenOperation.LIST)).tokens}

@@ -6,17 +6,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, Admin, Op, ask, move
-from tests.integration.protocol.test_authority import G, exchange, in_, made, on_behalf
-from tests.integration.protocol.test_authority import run as run_grant
-from tests.integration.protocol.test_authority_requests import Decide, created, decide, ref, to
-from tests.integration.protocol.test_authority_requests import Op as Request
-from tests.integration.protocol.test_authority_requests import ask as ask_request
-from tests.integration.protocol.test_holes_credentials import admin, gateway  # noqa: F401 - fixtures
-from tests.integration.protocol.test_tokens import key_for, with_key
+from tests.support.access import ALICE, Admin, ask_acl, move
+from tests.support.authority import ask_grants, exchange, exchanged, in_seconds, on_behalf
+from tests.support.authority_requests import ask_requests, created_request, decide, principal_ref, routed_to
+from tests.support.tokens import key_for, with_key
 from tests.support.wire import Peer, Wire, agent, orchestrator, service, user
 
+from aether import Gateway
 from aether.proto import aether_pb2 as pb
+
+Decide = pb.ResolveAuthorityRequestPayload
+G = pb.AuthorityGrantOperation
+Op = pb.ACLOperation
+Request = pb.AuthorityRequestOperation
 
 S = ("service", "sv::i::s")
 A = ("agent", "ag::ws1::i::s")
@@ -25,7 +27,17 @@ EXCHANGE = ("capability", "capability/exchange_authority_grants")
 Token, Session, Workspace = pb.TokenOperation, pb.SessionOperation, pb.WorkspaceOperation
 
 
-async def keyed(wire: Wire, admin: Admin, title: str, init: Any, patterns: list[str], *who: str) -> Peer:  # noqa: F811
+@pytest.fixture
+def gateway(gateway_with_keys: Gateway) -> Gateway:
+    return gateway_with_keys
+
+
+@pytest.fixture
+def admin(admin_with_key: Admin) -> Admin:
+    return admin_with_key
+
+
+async def keyed(wire: Wire, admin: Admin, title: str, init: Any, patterns: list[str], *who: str) -> Peer:
     """Somebody with a key for some workspaces."""
     created_by = {"created_by": who[0]} if title == "User" else {}
     key = await key_for(admin, title, workspace_patterns=patterns, **created_by)
@@ -64,7 +76,7 @@ def within(workspace: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("title", ["Service", "Agent", "Orchestrator"])
-async def test_a_key_for_one_workspace_administrates_no_gateway(wire: Wire, admin: Admin, title: str) -> None:  # noqa: F811
+async def test_a_key_for_one_workspace_administrates_no_gateway(wire: Wire, admin: Admin, title: str) -> None:
     """Weakness 9: its bearer could have made itself a key for everything."""
     who = {"Service": service, "Agent": lambda **more: agent(workspace="ws1", **more)}.get(
         title, lambda **more: orchestrator("o", **more)
@@ -80,7 +92,7 @@ async def test_a_key_for_one_workspace_administrates_no_gateway(wire: Wire, admi
         assert await administrates(limited, **operation), operation
 
 
-async def test_a_key_for_one_workspace_ends_no_session_elsewhere(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_a_key_for_one_workspace_ends_no_session_elsewhere(wire: Wire, admin: Admin) -> None:
     """Weakness 9."""
     await admin.grant(S, ("admin", "admin/sessions"), 40)
     limited = await keyed(wire, admin, "Service", service, ["ws1"])
@@ -100,21 +112,21 @@ async def test_a_key_for_one_workspace_ends_no_session_elsewhere(wire: Wire, adm
     await others["ws2"].settle()
 
 
-async def test_a_grant_for_one_workspace_administrates_no_gateway(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_a_grant_for_one_workspace_administrates_no_gateway(wire: Wire, admin: Admin) -> None:
     """Weakness 5: what concerns all workspaces is outside a grant for one, whichever its bearer happens to be on."""
     await admin.grant(ALICE, ("admin", "admin/*"), 40)
     alice = await keyed(wire, admin, "User", user, ["*"], "alice")
     peer = await keyed(wire, admin, "Agent", lambda **more: agent(workspace="ws1", **more), ["*"])
-    root = await made(alice, workspace_scope=["ws1"], may_delegate=True, remaining_hops=1, max_access_level=40)
+    root = await exchanged(alice, workspace_scope=["ws1"], may_delegate=True, remaining_hops=1, max_access_level=40)
     derived = pb.AuthorityGrantDeriveRequest(
         parent_grant_id=root.grant_id,
-        delegate=ref(A),
+        delegate=principal_ref(A),
         workspace_scope=["ws1"],
         max_access_level=40,
         audience_type="agent",
         audience_id=A[1],
     )
-    response = await run_grant(alice, G.DERIVE, derive_request=derived)
+    response = await ask_grants(alice, G.DERIVE, derive_request=derived)
     assert response.success, response.error
     context = on_behalf(response.grant)
 
@@ -135,7 +147,7 @@ async def test_a_grant_for_one_workspace_administrates_no_gateway(wire: Wire, ad
 
 
 @pytest.mark.parametrize("scope", [[], ["*"], ["_subject_workspaces"], ["ws?"], ["ws1", "ws2"], ["ws2"], ["team-?"]])
-async def test_nobody_lends_what_its_key_is_not_for(wire: Wire, admin: Admin, scope: list[str]) -> None:  # noqa: F811
+async def test_nobody_lends_what_its_key_is_not_for(wire: Wire, admin: Admin, scope: list[str]) -> None:
     """Weakness 9: a grant for all workspaces, made with a key for some, was as good as a key for all."""
     alice = await keyed(wire, admin, "User", user, ["ws1", "team-*"], "alice")
     response = await exchange(alice, workspace_scope=scope)
@@ -144,7 +156,7 @@ async def test_nobody_lends_what_its_key_is_not_for(wire: Wire, admin: Admin, sc
         assert (await exchange(alice, workspace_scope=fits)).success, fits
 
 
-async def test_nobody_borrows_more_than_the_session_may(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_nobody_borrows_more_than_the_session_may(wire: Wire, admin: Admin) -> None:
     """Weakness 9: neither with a key for all on the session of a user with one for some, nor the other way round."""
     await admin.grant(S, EXCHANGE, 30)
     alice = await keyed(wire, admin, "User", user, ["ws1"], "alice")
@@ -161,13 +173,13 @@ async def test_nobody_borrows_more_than_the_session_may(wire: Wire, admin: Admin
     assert response.error == "not authorized to exchange authority grants from another session"
 
 
-async def test_nobody_passes_on_what_its_key_is_not_for(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_nobody_passes_on_what_its_key_is_not_for(wire: Wire, admin: Admin) -> None:
     """Weakness 9: deriving, for a target, with a message, with a task."""
     alice = await keyed(wire, admin, "User", user, ["*"], "alice")
     limited = await keyed(wire, admin, "Agent", lambda **more: agent(workspace="ws1", **more), ["ws1"])
-    root = await made(alice, may_delegate=True, remaining_hops=5)
-    asked = {"delegate": ref(A), "audience_type": "agent", "audience_id": A[1], "max_access_level": 20}
-    held = await run_grant(
+    root = await exchanged(alice, may_delegate=True, remaining_hops=5)
+    asked = {"delegate": principal_ref(A), "audience_type": "agent", "audience_id": A[1], "max_access_level": 20}
+    held = await ask_grants(
         alice,
         G.DERIVE,
         derive_request=pb.AuthorityGrantDeriveRequest(
@@ -176,14 +188,14 @@ async def test_nobody_passes_on_what_its_key_is_not_for(wire: Wire, admin: Admin
     )
     assert held.success, held.error
     onward = {"parent_grant_id": held.grant.grant_id, "audience_type": "service", "audience_id": S[1]}
-    onward |= {"max_access_level": 20, "expires_at": in_(30)}
-    derive = pb.AuthorityGrantDeriveRequest(delegate=ref(S), **onward)
-    assert (await run_grant(limited, G.DERIVE, derive_request=derive)).error == BEYOND
+    onward |= {"max_access_level": 20, "expires_at": in_seconds(30)}
+    derive = pb.AuthorityGrantDeriveRequest(delegate=principal_ref(S), **onward)
+    assert (await ask_grants(limited, G.DERIVE, derive_request=derive)).error == BEYOND
     derive.workspace_scope.append("ws1")
-    assert (await run_grant(limited, G.DERIVE, derive_request=derive)).success
-    for_target = pb.AuthorityGrantDeriveForTargetRequest(target=ref(("service", "sv::i::other")), **onward)
+    assert (await ask_grants(limited, G.DERIVE, derive_request=derive)).success
+    for_target = pb.AuthorityGrantDeriveForTargetRequest(target=principal_ref(("service", "sv::i::other")), **onward)
     for_target.audience_id = "sv::i::other"
-    assert (await run_grant(limited, G.DERIVE_FOR_TARGET, derive_for_target_request=for_target)).error == BEYOND
+    assert (await ask_grants(limited, G.DERIVE_FOR_TARGET, derive_for_target_request=for_target)).error == BEYOND
 
     mode = pb.AuthorityContinuationRequest
     onward_with = mode(scope_mode=mode.SCOPE_MODE_INHERIT_PARENT)
@@ -200,32 +212,32 @@ async def test_nobody_passes_on_what_its_key_is_not_for(wire: Wire, admin: Admin
     await limited.expect_error("ERR_PERMISSION_DENIED", "unable to delegate task authority")
 
 
-async def test_nobody_approves_what_its_key_is_not_for(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_nobody_approves_what_its_key_is_not_for(wire: Wire, admin: Admin) -> None:
     """Weakness 9: by name, or by a capability; what is about other workspaces is not shown either."""
     await admin.grant(S, ("capability", "capability/on_call"), 30)
     await admin.grant(S, ("workspace", "*"), 40)
     alice = await keyed(wire, admin, "User", user, ["ws1"], "alice")
     bob = await keyed(wire, admin, "User", user, ["*"], "bob")
     limited = await keyed(wire, admin, "Service", service, ["ws1"])
-    request = await created(bob, desired_workspace_scope=["ws2"])
+    request = await created_request(bob, desired_workspace_scope=["ws2"])
     await alice.expect("authority_request_event")
     assert (await decide(alice, request, Decide.APPROVE)).error == BEYOND
-    capability = {"routing_target": to(None, "capability/on_call")}
-    request = await created(bob, desired_workspace_scope=[], **capability)
+    capability = {"routing_target": routed_to(None, "capability/on_call")}
+    request = await created_request(bob, desired_workspace_scope=[], **capability)
     assert (await decide(limited, request, Decide.APPROVE)).error == "authority request not found"
     listed = pb.AuthorityRequestListFilter(matching_capabilities=["capability/on_call"])
-    assert (await ask_request(limited, Request.LIST_PENDING, list_filter=listed)).total_count == 0
-    request = await created(bob, desired_workspace_scope=["ws1"], **capability)
+    assert (await ask_requests(limited, Request.LIST_PENDING, list_filter=listed)).total_count == 0
+    request = await created_request(bob, desired_workspace_scope=["ws1"], **capability)
     assert (await limited.expect("authority_request_event")).request.request_id == request.request_id
-    assert (await ask_request(limited, Request.LIST_PENDING, list_filter=listed)).total_count == 1
+    assert (await ask_requests(limited, Request.LIST_PENDING, list_filter=listed)).total_count == 1
     assert (await decide(limited, request, Decide.APPROVE)).success
 
 
 @pytest.mark.parametrize("scope", [["ws1"], ["ws2"], ["ws?"], []])
-async def test_a_capability_for_one_workspace_resolves_no_other(wire: Wire, admin: Admin, scope: list[str]) -> None:  # noqa: F811
+async def test_a_capability_for_one_workspace_resolves_no_other(wire: Wire, admin: Admin, scope: list[str]) -> None:
     """Weakness 29; 9: with a key for one workspace the capability for all is one for that."""
     alice = await keyed(wire, admin, "User", user, ["*"], "alice")
-    grant = await made(alice, workspace_scope=scope)
+    grant = await exchanged(alice, workspace_scope=scope)
     peers = [
         await keyed(wire, admin, "Agent", lambda **more: agent(workspace="ws1", **more), ["*"]),
         await keyed(wire, admin, "Service", service, ["ws1"]),
@@ -233,14 +245,14 @@ async def test_a_capability_for_one_workspace_resolves_no_other(wire: Wire, admi
     await admin.grant(A, ("capability", "capability/resolve_authority/ws1"), 10)
     await admin.grant(S, ("capability", "capability/resolve_authority"), 10)
     for peer in peers:
-        named = {"actor": ref(ALICE), "subject": ref(ALICE), "grant_id": grant.grant_id}
+        named = {"actor": principal_ref(ALICE), "subject": principal_ref(ALICE), "grant_id": grant.grant_id}
         peer.say(resolve_authority_request=pb.ResolveAuthorityRequest(request_id="r", **named))
         answer = await peer.expect("resolve_authority_response")
         expected = (True, "") if scope == ["ws1"] else (False, "not authorized")
         assert (answer.ok, answer.error) == expected
 
 
-async def test_a_refused_rule_operation_changes_nothing(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_a_refused_rule_operation_changes_nothing(wire: Wire, admin: Admin) -> None:
     """Weakness 9: the right to all rules, with a key for one workspace, is one to rules of that workspace."""
     await admin.grant(S, ("admin", "admin/acl"), 40)
     limited = await keyed(wire, admin, "Service", service, ["ws1"])
@@ -249,13 +261,13 @@ async def test_a_refused_rule_operation_changes_nothing(wire: Wire, admin: Admin
         rule = pb.ACLGrantRequest(
             principal_type="user", principal_id="alice", resource_type=what[0], resource_id=what[1], access_level=20
         )
-        assert not (await ask(limited, Op.GRANT, grant_request=rule)).success
+        assert not (await ask_acl(limited, Op.GRANT, grant_request=rule)).success
     assert (await admin.do(Op.LIST_RULES)).total_rules == before
     rule.resource_type, rule.resource_id = "workspace", "ws1"
-    assert (await ask(limited, Op.GRANT, grant_request=rule)).success
+    assert (await ask_acl(limited, Op.GRANT, grant_request=rule)).success
 
 
-async def test_quotas_are_not_for_who_administers_one_workspace(wire: Wire, admin: Admin) -> None:  # noqa: F811
+async def test_quotas_are_not_for_who_administers_one_workspace(wire: Wire, admin: Admin) -> None:
     """It may describe the workspace, not help it to more than its share; not by making it anew either."""
     described = pb.WorkspaceInfo(workspace_id="ws1", metadata={"quota.tasks": "5"})
     assert await administrates(admin.peer, workspace_op=Workspace(op=Workspace.CREATE, workspace=described))

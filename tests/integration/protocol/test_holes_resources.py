@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.protocol.test_access import ME, Admin, K, Op, ask, kv, kv_allowed
-from tests.integration.protocol.test_audit import rows
-from tests.integration.protocol.test_authority import G, exchange_request, made
-from tests.integration.protocol.test_authority_requests import Op as Request
-from tests.integration.protocol.test_authority_requests import ask as ask_request
-from tests.integration.protocol.test_authority_requests import created
-from tests.integration.protocol.test_holes_authority import ended
+from tests.support.access import ME, Admin, ask_acl
+from tests.support.audit import audit_rows
+from tests.support.authority import exchange_request, exchanged, revoke_own
+from tests.support.authority_requests import ask_requests, created_request
+from tests.support.kv_operations import kv, kv_allowed
 from tests.support.wire import Wire, agent, open_wire, orchestrator, user
 
 from aether import Config, Gateway
@@ -21,20 +18,18 @@ from aether.audit.trail import AuditTrail
 from aether.authority.forgetting import LOOKED_AT
 from aether.proto import aether_pb2 as pb
 
+G = pb.AuthorityGrantOperation
+K = pb.KVOperation
+Op = pb.ACLOperation
+Request = pb.AuthorityRequestOperation
+
 KEPT = 3
 TIMES = KEPT + 3 * LOOKED_AT
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 async def test_requests_that_were_taken_back_are_forgotten(
@@ -44,11 +39,11 @@ async def test_requests_that_were_taken_back_are_forgotten(
     assert gateway.services.authority is not None
     requests = gateway.services.authority.requests
     bob = await wire.connect(user("bob"))
-    waiting = await created(bob)
+    waiting = await created_request(bob)
     ids = []
     for _ in range(TIMES):
-        ids.append((await created(bob)).request_id)
-        assert (await ask_request(bob, Request.CANCEL, request_id=ids[-1])).success
+        ids.append((await created_request(bob)).request_id)
+        assert (await ask_requests(bob, Request.CANCEL, request_id=ids[-1])).success
     kept = [request_id for request_id in ids if requests.find(request_id) is not None]
     assert kept == ids[-len(kept) :], "the oldest are forgotten"
     assert len(kept) <= KEPT + 1
@@ -62,10 +57,10 @@ async def test_grants_that_were_revoked_are_forgotten(
     assert gateway.services.authority is not None
     grants = gateway.services.authority.grants
     alice = await wire.connect(user())
-    holds, ids = await made(alice), []
+    holds, ids = await exchanged(alice), []
     for _ in range(TIMES):
-        ids.append((await made(alice)).grant_id)
-        await ended(alice, ids[-1])
+        ids.append((await exchanged(alice)).grant_id)
+        await revoke_own(alice, ids[-1])
     kept = [grant_id for grant_id in ids if grants.get(grant_id) is not None]
     assert kept == ids[-len(kept) :]
     assert len(kept) <= KEPT + 1
@@ -86,7 +81,7 @@ async def test_a_manager_makes_so_many_rules(wire: Wire, admin: Admin, monkeypat
             access_level=20,
             reason=reason,
         )
-        return await ask(manager, Op.GRANT, grant_request=request)
+        return await ask_acl(manager, Op.GRANT, grant_request=request)
 
     assert (await grant("a", "x" * 2000)).error == (
         "failed to grant ACL access: reason must not exceed 1024 characters"
@@ -94,7 +89,7 @@ async def test_a_manager_makes_so_many_rules(wire: Wire, admin: Admin, monkeypat
     assert [(await grant(who)).success for who in "abab"] == [True, True, True, True]
     assert (await grant("c")).error == f"a workspace has no more than {KEPT} rules"
     named = pb.ACLRuleFilter(principal_type="user", principal_id="a", resource_type="workspace", resource_id="ws1")
-    assert (await ask(manager, Op.REVOKE, rule_filter=named)).success
+    assert (await ask_acl(manager, Op.REVOKE, rule_filter=named)).success
     assert (await grant("c")).success
 
 
@@ -106,7 +101,7 @@ async def test_operations_on_authority_have_a_rate(tmp_path: Path, engine: str) 
         async with open_wire(gateway.port) as wire:
             alice = await wire.connect(user())
             for _ in range(2 * KEPT):
-                await made(alice)
+                await exchanged(alice)
             once_more = pb.AuthorityGrantOperation(op=G.EXCHANGE, request_id="g", exchange_request=exchange_request())
             alice.say(authority_grant_op=once_more)
             await alice.expect_error("ERR_RATE_LIMITED", "authority operation rate limit exceeded", retryable=True)
@@ -128,13 +123,13 @@ async def test_rows_about_what_one_may_do_are_counted_beyond_a_number(tmp_path: 
             await kv_allowed(other, kv(K.PUT, K.GLOBAL_EXCLUSIVE, value=b"1"))
             assert isinstance(gateway.services.audit, AuditTrail)
             gateway.services.audit.begin_window()
-            found = await rows(admin, actor_id="ag::w::i::s")
+            found = await audit_rows(admin, actor_id="ag::w::i::s")
             kept = [row for row in found if row.success]
             [confession] = [row for row in found if row.operation == "audit_rows_left_out"]
             assert len(kept) == 10
-            of_other = await rows(admin, actor_id="ag::w::i::other")
+            of_other = await audit_rows(admin, actor_id="ag::w::i::other")
             assert sum(row.event_type == "kv" for row in of_other) == 1
             of_connecting = len(of_other) - 1
             assert json.loads(confession.metadata_json)["count"] == of_connecting + 30 - 10
             await kv_allowed(peer, kv(K.PUT, K.GLOBAL_EXCLUSIVE, value=b"1"))
-            assert len(await rows(admin, actor_id="ag::w::i::s")) == len(found) + 1
+            assert len(await audit_rows(admin, actor_id="ag::w::i::s")) == len(found) + 1

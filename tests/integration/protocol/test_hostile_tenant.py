@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 from google.protobuf.message import Message
-from tests.integration.protocol.test_access import ALICE, Admin
-from tests.integration.protocol.test_least_rights import everything
+from tests.support.access import ALICE, Admin
+from tests.support.snapshot import snapshot
 from tests.support.tasks import Desk
 from tests.support.wire import Peer, Wire, agent, bridge, orchestrator, service, task, user
 
@@ -732,7 +732,7 @@ async def test_nothing_of_another_tenant_is_within_reach(wire: Wire, tenant: str
     if tenant == "user":
         await hostile.tries([pb.UpstreamMessage(switch_workspace=pb.SwitchWorkspace(new_workspace_id="mine"))])
     await other.heard()
-    before, rules_before = await other.state(), await everything(admin)
+    before, rules_before = await other.state(), await snapshot(admin)
     named, differences = (other.target, GHOST), []
     for kind, attacks in ATTACKS.items():
         for op, attack in attacks.items():
@@ -750,7 +750,7 @@ async def test_nothing_of_another_tenant_is_within_reach(wire: Wire, tenant: str
     assert not differences, "\n".join(map(str, differences))
     assert await other.heard() == []
     assert await other.state() == before
-    for now, then in zip(await everything(admin), rules_before, strict=True):
+    for now, then in zip(await snapshot(admin), rules_before, strict=True):
         assert now.replace("'mine', ", "") == then.replace("'mine', ", "")  # its own, where somebody is connected
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import trio
-from tests.integration.protocol.test_access import ALICE, Admin
-from tests.integration.protocol.test_authority import made, on_behalf, trust
+from tests.support.access import ALICE, Admin
+from tests.support.authority import exchanged, on_behalf, trust
 from tests.support.wire import (
     Peer,
     Wire,
@@ -53,11 +53,6 @@ async def gateway(tmp_path: Path, engine: str, clock: WallClock, kv: dict[str, A
     )
     async with Gateway(config, wall_clock=clock) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
 
 
 @pytest.fixture
@@ -305,10 +300,10 @@ async def test_40_41_on_behalf_of_a_user(admin: Admin, wire: Wire) -> None:
     await fails(peer, K.PUT, code=DENIED, **hers)
     await fails(peer, K.GET, scope=K.USER_SHARED, user_id="alice", code=DENIED)  # in its own right
     resources = [pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_scope")]
-    narrow = await made(peer, source_session_id=case.alice.ack.session_id, resource_scope=resources)
+    narrow = await exchanged(peer, source_session_id=case.alice.ack.session_id, resource_scope=resources)
     await fails(peer, K.GET, code=DENIED, **{**hers, "authorization": on_behalf(narrow)})
     resources.append(pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["open"]))
-    wider = await made(peer, source_session_id=case.alice.ack.session_id, resource_scope=resources)
+    wider = await exchanged(peer, source_session_id=case.alice.ack.session_id, resource_scope=resources)
     await do(peer, K.GET, "open", **{**hers, "authorization": on_behalf(wider)})
     await fails(peer, K.GET, "other", code=DENIED, **{**hers, "authorization": on_behalf(wider)})
 

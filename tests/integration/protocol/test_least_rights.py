@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, ME, Admin, Op
+from tests.support.access import ALICE, ME, Admin
+from tests.support.snapshot import snapshot
 from tests.support.tasks import Desk
-from tests.support.wire import Peer, Wire, agent, orchestrator, user
+from tests.support.wire import Peer, Wire, agent, user
 
-from aether import Config, Gateway
+from aether import Gateway
 from aether.gateway.refusals import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
 
-
-@pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
+Op = pb.ACLOperation
 
 
 @pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 NOTHING_GIVEN = {
@@ -133,7 +127,7 @@ async def test_the_least_of_agents_reaches_nothing(wire: Wire, admin: Admin, tex
         "workspace": text or "ws2",
     }
     peer = await wire.connect(agent(workspace="ws1"))
-    before = await everything(admin)
+    before = await snapshot(admin)
     for kind, member in ANSWERED_BY.items():
         descriptor = pb.UpstreamMessage.DESCRIPTOR.fields_by_name[kind].message_type
         op = descriptor.fields_by_name.get("op")
@@ -159,7 +153,7 @@ async def test_the_least_of_agents_reaches_nothing(wire: Wire, admin: Admin, tex
                 yes = {"success", "ok"} & told
                 assert not yes, (kind, name, answer)
             assert b"hidden" not in answer.SerializeToString(), (kind, name, answer)
-    for now, then in zip(await everything(admin), before, strict=True):
+    for now, then in zip(await snapshot(admin), before, strict=True):
         assert now == then
 
 
@@ -168,18 +162,3 @@ async def next_answer(peer: Peer) -> pb.DownstreamMessage:
     while (message := await peer.receive()).WhichOneof("payload") in ("progress_update", "authority_request_event"):
         pass
     return message
-
-
-async def everything(admin: Admin) -> list[str]:
-    """What an administrator sees of what may not change."""
-    peer = admin.peer
-    found = [str(await admin.do(op)) for op in (Op.LIST_RULES, Op.LIST_GROUPS, Op.LIST_ROLES)]
-    peer.say(token_op=pb.TokenOperation(op=pb.TokenOperation.LIST))
-    found.append(str(await peer.expect("token")))
-    peer.say(task_query=pb.TaskQuery(op=pb.TaskQuery.LIST, filter=pb.TaskFilter(workspace="ws1")))
-    found.append(str(await peer.expect("task_query")))
-    peer.say(workspace_op=pb.WorkspaceOperation(op=pb.WorkspaceOperation.LIST))
-    found.append(str([item.workspace_id for item in (await peer.expect("workspace")).workspaces]))
-    peer.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.LIST))
-    found.append(str(await peer.expect("agent")))
-    return found

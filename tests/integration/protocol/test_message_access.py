@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import ALICE, ME, Admin, denied, move
-from tests.integration.protocol.test_authority import derive, made, on_behalf
-from tests.integration.protocol.test_messages import errors_counted, metric
+from tests.support.access import ALICE, ME, Admin, move, send_denied
+from tests.support.audit import audit_rows
+from tests.support.authority import derive, exchanged, on_behalf
+from tests.support.exposition import errors_counted
+from tests.support.metrics import metric
 from tests.support.tasks import Desk, Op
-from tests.support.wire import Peer, Wire, agent, engine, metrics_bridge, orchestrator, service, user
+from tests.support.wire import Peer, Wire, agent, engine, metrics_bridge, service, user
 
-from aether import Config, Gateway
+from aether import Gateway
 from aether.proto import aether_pb2 as pb
 
 AGENT = ("agent", ME)
@@ -24,28 +24,14 @@ EVENTS, METRICS = ("capability", "capability/event_broadcast"), ("capability", "
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 async def accepted(peer: Peer, topic: str, payload: bytes = b"", kind: int = pb.OPAQUE, **more: Any) -> None:
     """Sent, and nothing came back."""
     peer.send(topic, payload, kind, **more)
     await peer.settle()
-
-
-async def rows(admin: Admin, **wanted: Any) -> list[pb.AuditEntry]:
-    admin.peer.say(audit_query=pb.AuditQuery(request_id="q", **wanted))
-    response = await admin.peer.expect("audit_response")
-    assert response.success, response.error
-    return list(response.entries)
 
 
 # ------------------------------------------------------------------------------------------------------- workspaces
@@ -59,7 +45,7 @@ async def test_a_rule_for_a_user_is_for_all_its_windows(wire: Wire, admin: Admin
         await move(peer, "ws1")
     await admin.grant(ALICE, WS1, 10)
     for window in windows:
-        await denied(window, ME)
+        await send_denied(window, ME)
     await accepted(bob, ME)
 
 
@@ -85,10 +71,10 @@ async def test_who_may_only_read_at_home_reports_metrics_and_nothing_else(wire: 
     """routing 39."""
     await admin.grant(AGENT, WS1, 10)
     peer = await wire.connect(agent(workspace="ws1"))
-    await denied(peer, "ga::ws1")
-    await denied(peer, "us::alice::w1")
+    await send_denied(peer, "ga::ws1")
+    await send_denied(peer, "us::alice::w1")
     for topic in ("event::*", "event::ws1", "event::receiver0"):
-        await denied(peer, topic, "not authorized to send to topic event::receiver0")
+        await send_denied(peer, topic, "not authorized to send to topic event::receiver0")
     for topic in ("metric::*", "metric::ws1", "metric::receiver0"):
         await accepted(peer, topic, metric(), pb.METRIC)
 
@@ -109,7 +95,7 @@ async def test_broadcasts_to_another_workspace_take_their_capability(
     await admin.grant(AGENT, capability, 20)
     peer.send(f"{family}::ws2", metric(), pb.METRIC)
     assert (await receiver.expect("msg")).workspace == "ws2"
-    [row] = await rows(admin, operation="message_route_failed")
+    [row] = await audit_rows(admin, operation="message_route_failed")
     details = json.loads(row.metadata_json)
     assert (row.resource_id, details["to"]) == (f"{family}::receiver0", f"{family}::receiver0")
     assert (details["denied_reason"], details["declared_workspace"]) == ("cross_workspace_broadcast_denied", "ws2")
@@ -122,7 +108,7 @@ async def test_events_of_platform_parts(wire: Wire, admin: Admin) -> None:
     for topic in ("event::*", "event::receiver0"):
         peer.send(topic, b"{}", pb.EVENT)
         assert (await receiver.expect("msg")).workspace == ""
-    await denied(peer, "event::ws1", "cross-workspace broadcast to event::receiver0 denied")
+    await send_denied(peer, "event::ws1", "cross-workspace broadcast to event::receiver0 denied")
     await admin.grant(SERVICE, EVENTS, 20)
     peer.send("event::ws1", b"{}", pb.EVENT)
     assert (await receiver.expect("msg")).workspace == "ws1"
@@ -175,7 +161,7 @@ async def test_a_rule_for_a_user_decides_who_writes_to_it(wire: Wire, admin: Adm
             await admin.grant(who, ("user", "alice"), level)
         for topic, senders in topics.items():
             for sender in senders:
-                await denied(sender, topic)
+                await send_denied(sender, topic)
     for sender in (peer, helper):
         for recipient in ("us::alice", "us::alice::w1"):
             sender.say(progress=pb.ProgressReport(recipient=recipient))
@@ -190,9 +176,9 @@ async def test_a_rule_for_a_user_decides_who_writes_to_it(wire: Wire, admin: Adm
         for sender in senders:
             sender.send(topic, topic.encode())
             assert await alice.expect_payloads(1) == [topic.encode()]
-    await denied(peer, "us::bob::w1")
-    await denied(peer, "uw::alice::ws1")  # what is for a workspace takes the right to that, too
-    root = await made(bob, may_delegate=True, remaining_hops=1, workspace_scope=["ws2"])
+    await send_denied(peer, "us::bob::w1")
+    await send_denied(peer, "uw::alice::ws1")  # what is for a workspace takes the right to that, too
+    root = await exchanged(bob, may_delegate=True, remaining_hops=1, workspace_scope=["ws2"])
     grant = (await derive(bob, root, ME, workspace_scope=["ws2"])).grant
     peer.send("us::alice::w1", authorization=on_behalf(grant))  # in whose name it would seem to be
     await peer.expect_error("ERR_PERMISSION_DENIED")
@@ -207,10 +193,10 @@ async def test_after_a_switch_the_new_workspace_decides(wire: Wire, admin: Admin
     await move(alice, "ws1")
     await accepted(alice, "us::bob::w1")
     await move(alice, "ws2")
-    await denied(alice, "us::bob::w1")
+    await send_denied(alice, "us::bob::w1")
     alice.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="ws3"))
     await alice.expect_error("ERR_PERMISSION_DENIED", "not authorized to access workspace ws3")
-    await denied(alice, "us::bob::w1")
+    await send_denied(alice, "us::bob::w1")
     for topic in ("gu::ws2", "uw::alice::ws2"):
         reporter.send(topic, topic.encode())
         assert await alice.expect_payloads(1) == [topic.encode()]
@@ -223,11 +209,11 @@ async def test_a_refusal_names_the_instance_that_was_chosen(wire: Wire, admin: A
     await admin.grant(AGENT, WS1, 10)
     await wire.connect(service("a", implementation="x"))
     peer = await wire.connect(agent(workspace="ws1"))
-    await denied(peer, "sv::x", "not authorized to send to topic sv::x::a")
+    await send_denied(peer, "sv::x", "not authorized to send to topic sv::x::a")
     await admin.grant(AGENT, WS1, 20)
     await accepted(peer, "sv::x")
     for operation in ("message_route_failed", "message_received", "message_routed"):
-        [row] = await rows(admin, operation=operation)
+        [row] = await audit_rows(admin, operation=operation)
         assert (row.resource_id, json.loads(row.metadata_json)["to"]) == ("sv::x::a", "sv::x::a"), operation
 
 
@@ -249,7 +235,7 @@ async def test_the_parts_of_a_task_write_to_its_lane(wire: Wire, admin: Admin) -
         assert await desk.settled("error") == []
         desk.peer.send(f"{lane}::events", b"forged")
         assert (await desk.next("error")).code == "ERR_PERMISSION_DENIED"
-    await denied(stranger, f"{lane}::msg")
+    await send_denied(stranger, f"{lane}::msg")
     for topic in (f"tk::ws2::{task_id}::msg", "tk::ws1::other::msg"):
         boss.peer.send(topic)
         assert (await boss.next("error")).code == "ERR_PERMISSION_DENIED"
@@ -259,7 +245,7 @@ async def test_a_right_of_ones_own_will_do_under_a_grant(wire: Wire, admin: Admi
     """routing 43, 44: what neither has is denied, and the row says under which grant."""
     alice, receiver = await wire.connect(user()), await wire.connect(agent("r", workspace="ws1"))
     peer = await wire.connect(agent(workspace="ws1"))
-    root = await made(alice, may_delegate=True, remaining_hops=1)
+    root = await exchanged(alice, may_delegate=True, remaining_hops=1)
     grant = (await derive(alice, root, ME)).grant
     for own, hers, allowed in ((10, 20, True), (20, 10, True), (10, 10, False)):
         await admin.grant(AGENT, WS1, own)
@@ -272,7 +258,7 @@ async def test_a_right_of_ones_own_will_do_under_a_grant(wire: Wire, admin: Admi
         else:
             await peer.expect_error("ERR_PERMISSION_DENIED")
     await receiver.expect_nothing()
-    [row] = await rows(admin, operation="message_route_failed")
+    [row] = await audit_rows(admin, operation="message_route_failed")
     assert (row.subject_id, row.authority_grant_id) == ("alice", grant.grant_id)
 
 
@@ -304,7 +290,7 @@ async def test_the_worker_of_somebodys_task_acts_for_it_unasked(wire: Wire, admi
         assert await subject("us::bob::w1", bob) == "alice"  # which it may not by itself
         assert await subject("ag::ws2::i::s", elsewhere) == ""  # where her authority does not reach
     await admin.grant(ALICE, WS1, 10)
-    await denied(lazy, "us::bob::w1")
+    await send_denied(lazy, "us::bob::w1")
     await admin.grant(who, WS1, 20)
     await admin.grant(ALICE, WS1, 20)
     assert await subject("us::bob::w1", bob) == "alice"
@@ -338,7 +324,7 @@ async def test_a_report_on_a_task_goes_to_its_workspace(wire: Wire, admin: Admin
     await member.expect_nothing()
     worker.say(progress=report)
     await worker.settle()
-    [row] = await rows(admin, operation="progress_reported")
+    [row] = await audit_rows(admin, operation="progress_reported")
     assert (row.actor_id, row.resource_id, row.workspace) == ("sv::pool::w", "pg::ws1", "ws1")
 
 

@@ -11,7 +11,9 @@ import trio
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import PingReceived
+from tests.support.exposition import errors_counted
 from tests.support.link import Link
+from tests.support.metrics import metric
 from tests.support.wire import (
     PATIENCE_S,
     Peer,
@@ -38,22 +40,6 @@ from aether.rpc.status import frame
 
 MIB = 1024 * 1024
 ME = "ag::w::i::s"
-
-
-def metric(**changes: object) -> bytes:
-    """A serialized ``Metric`` with one entry."""
-    fields = {"entries": [pb.MetricEntry(name="tokens", kind="count", qty=1)], **changes}
-    return pb.Metric(**fields).SerializeToString()  # type: ignore[arg-type]
-
-
-def errors_counted(gateway: Gateway) -> dict[str, int]:
-    """``aether_message_errors_total`` of all workspaces, by type."""
-    counted: Counter[str] = Counter()
-    for line in gateway.metrics.exposition().decode().splitlines():
-        if line.startswith("aether_message_errors_total{"):
-            labels, number = line.rsplit(" ", 1)
-            counted[labels.split('error_type="')[1].split('"')[0]] += int(float(number))
-    return dict(counted)
 
 
 # ---------------------------------------------------------------------------------------------------------- topics

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import Admin
+from tests.support.access import Admin
 from tests.support.tasks import Desk
-from tests.support.wire import Peer, Wire, agent, orchestrator
+from tests.support.wire import Peer, Wire, agent
 
-from aether import Config, Gateway
+from aether import Gateway
 from aether.gateway.refusals import ANSWERED_BY
 from aether.proto import aether_pb2 as pb
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 def fill(message: Any, ids: dict[str, str], end: int, depth: int = 3) -> None:

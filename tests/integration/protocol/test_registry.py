@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import Admin
-from tests.support.wire import Peer, Wire, agent, orchestrator, user
+from tests.support.access import Admin
+from tests.support.wire import Peer, Wire, agent, user
 
-from aether import Config, Gateway
+from aether import Gateway
 from aether.errors import StoreUnavailable
 from aether.proto import aether_pb2 as pb
 
@@ -21,15 +19,8 @@ ME = ("agent", "ag::w::i::s")
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 async def agents(peer: Peer, op: int, **fields: Any) -> pb.AgentResponse:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import trio
-from tests.integration.protocol.test_access import ALICE, Admin
-from tests.integration.protocol.test_authority import TRUST, made, on_behalf
-from tests.support.wire import Peer, Wire, agent, metrics_bridge, orchestrator, service, task, user
+from tests.support.access import ALICE, Admin
+from tests.support.authority import TRUST, exchanged, on_behalf
+from tests.support.wire import Peer, Wire, agent, metrics_bridge, service, task, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
@@ -34,11 +34,6 @@ async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterato
     config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
     async with Gateway(config, wall_clock=clock) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
 
 
 async def ask(peer: Peer, op: int, **fields: Any) -> pb.SessionOperationResponse:
@@ -138,12 +133,12 @@ async def test_85_who_may_administer(admin: Admin, wire: Wire, clock: WallClock)
     alice = await wire.connect(user("alice"))
     await admin.grant(ALICE, ("admin", "admin/sessions"), 40)
     end = clock.now_ms // 1000 + 600
-    grant = await made(alice, max_access_level=40, expires_at=end, renewable_until=end)
+    grant = await exchanged(alice, max_access_level=40, expires_at=end, renewable_until=end)
     assert (await ask(alice, S.LIST, authorization=on_behalf(grant))).success
     wrong = await ask(me, S.LIST, authorization=on_behalf(grant))
     assert wrong.error.startswith("invalid authorization context: ")
     await admin.grant(ME, TRUST, 30)
-    lent = await made(
+    lent = await exchanged(
         me, max_access_level=40, expires_at=end, renewable_until=end, source_session_id=alice.ack.session_id
     )
     assert await listed_for(me, lent) == ["us::alice::w1"]

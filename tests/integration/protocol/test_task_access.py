@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import trio
-from tests.integration.protocol.test_access import ALICE, Admin, kv, kv_allowed, kv_denied
-from tests.integration.protocol.test_authority import on_behalf
+from tests.support.access import ALICE, Admin
+from tests.support.authority import on_behalf
+from tests.support.kv_operations import kv, kv_allowed, kv_denied
 from tests.support.tasks import Desk, Op
 from tests.support.wire import Wire, agent, engine, orchestrator, service, task, user
 from tests.unit.fakes import WallClock
@@ -37,11 +38,6 @@ async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterato
     config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
     async with Gateway(config, wall_clock=clock) as gateway:
         yield gateway
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin")))
 
 
 @pytest.fixture

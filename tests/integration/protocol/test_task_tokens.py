@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import trio.testing
-from tests.integration.protocol.test_access import Admin
-from tests.integration.protocol.test_tokens import ADMIN_KEY, create, first_token, run, with_key
-from tests.support.wire import Wire, agent, open_wire, orchestrator, service, task
+from tests.support.access import Admin
+from tests.support.tokens import ADMIN_KEY, ask_tokens, create_token, first_token, with_key
+from tests.support.wire import Wire, agent, open_wire, service, task
 
 from aether import Config, Gateway
 from aether.gateway.session import Session
@@ -41,8 +41,8 @@ async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
 
 
 @pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin", **with_key(ADMIN_KEY))))
+def admin(admin_with_key: Admin) -> Admin:
+    return admin_with_key
 
 
 def with_token(token: str) -> dict[str, dict[str, str]]:
@@ -180,7 +180,7 @@ async def test_what_ends_during_a_handshake_ends_the_session(
 ) -> None:
     """Revoked after the check and before the session can be found by those who end sessions."""
     tokens = gateway.services.task_tokens
-    made = await create(admin, "Agent")
+    made = await create_token(admin, "Agent")
     acquire = gateway.services.locks.acquire
 
     async def acquire_late(*args: Any) -> Any:
@@ -189,7 +189,7 @@ async def test_what_ends_during_a_handshake_ends_the_session(
             case "task token":
                 tokens.revoke_task("task-1")
             case "API key":
-                await run(admin.peer, pb.TokenOperation.REVOKE, token_id=made.created_token.id)
+                await ask_tokens(admin.peer, pb.TokenOperation.REVOKE, token_id=made.created_token.id)
             case "rule":
                 await admin.grant(("agent", ME), ("workspace", "w"), 0)
         await trio.testing.wait_all_tasks_blocked(0.05)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.protocol.test_access import Admin, kv, move
+from tests.support.access import Admin, move
+from tests.support.kv_operations import kv
+from tests.support.tokens import ADMIN_KEY, ask_tokens, create_token, first_token, key_for, with_key
 from tests.support.wire import (
-    Peer,
     Wire,
     agent,
     bridge,
@@ -25,69 +25,24 @@ from tests.support.wire import (
 )
 
 from aether import Config, Gateway
-from aether.gateway.configured import hmac_key
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
-from aether.tokens.keys import KeyHasher
-from aether.tokens.store import Token, TokenStore
 
 Op = pb.TokenOperation
-ADMIN_KEY = "the key of the first administrator"
 DENIED, UNKNOWN = StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED
 INVALID_KEY = (
     "credential authentication failed: authentication failed: invalid API key: token not found or expired/revoked"
 )
 
 
-def first_token(gateway: Gateway, principal_type: str = "Orchestrator", key: str = ADMIN_KEY, **changes: Any) -> None:
-    """A token that is there before anybody can connect to make one."""
-    config = gateway.config
-    store = TokenStore(gateway.services.tier.records, KeyHasher(hmac_key(config)), lambda: 0)
-    fields = {"id": key, "hash": "", "name": key, "workspace_patterns": ("*",), "scopes": ("*",), "created_by": "x"}
-    times = {"created_ms": 1, "updated_ms": 1}
-    store.add(Token(principal_type=principal_type, **{**fields, **times, **changes}), key)
+@pytest.fixture
+def gateway(gateway_with_keys: Gateway) -> Gateway:
+    return gateway_with_keys
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    """API keys only, as in production."""
-    settings = {
-        "gateway": {"port": 0, "ops_port": 0, "engine": engine, "message_rate_limit": 0},
-        "storage": {"data_dir": tmp_path / "data"},
-        "auth": {"modes": ["api_key"]},
-    }
-    config = Config.model_validate(settings)
-    async with Gateway(config) as seeding:
-        first_token(seeding)
-    async with Gateway(config) as gateway:
-        yield gateway
-
-
-def with_key(key: str) -> dict[str, Any]:
-    return {"credentials": {"x-api-key": key}}
-
-
-@pytest.fixture
-async def admin(wire: Wire) -> Admin:
-    return Admin(await wire.connect(orchestrator("admin", **with_key(ADMIN_KEY))))
-
-
-async def run(peer: Peer, op: int, **fields: Any) -> pb.TokenResponse:
-    peer.say(token_op=pb.TokenOperation(op=op, request_id="t", **fields))  # type: ignore[arg-type]
-    response: pb.TokenResponse = await peer.expect("token")
-    assert response.request_id == "t"
-    return response
-
-
-async def create(admin: Admin, principal_type: str, **fields: Any) -> pb.TokenResponse:
-    request = pb.TokenCreateRequest(**{"name": "n", "principal_type": principal_type, **fields})
-    response = await run(admin.peer, Op.CREATE, create_request=request)
-    assert response.success, response.error
-    return response
-
-
-async def key_for(admin: Admin, principal_type: str, **fields: Any) -> str:
-    return (await create(admin, principal_type, **fields)).plaintext_token
+def admin(admin_with_key: Admin) -> Admin:
+    return admin_with_key
 
 
 # ------------------------------------------------------------------------------------------------------ connecting
@@ -166,7 +121,7 @@ async def test_a_key_can_be_restricted_to_kinds_of_operations(wire: Wire, admin:
     assert (await keeper.expect("kv")).success
     keeper.send("ag::w::i::s")
     await keeper.expect_error("ERR_PERMISSION_DENIED", "not for such operations")
-    response = await run(
+    response = await ask_tokens(
         admin.peer,
         Op.CREATE,
         create_request=pb.TokenCreateRequest(name="n", principal_type="Agent", scopes=["everything"]),
@@ -178,11 +133,11 @@ async def test_dead_keys_open_nothing(wire: Wire, admin: Admin, gateway: Gateway
     """48."""
     await wire.refused(agent("unknown", **with_key("x" * 44)), UNKNOWN, INVALID_KEY)
     await wire.refused(agent("long", **with_key("x" * 5000)), UNKNOWN, INVALID_KEY)
-    made = await create(admin, "Agent")
-    assert (await run(admin.peer, Op.REVOKE, token_id=made.created_token.id)).message == "token revoked"
+    made = await create_token(admin, "Agent")
+    assert (await ask_tokens(admin.peer, Op.REVOKE, token_id=made.created_token.id)).message == "token revoked"
     await wire.refused(agent("revoked", **with_key(made.plaintext_token)), UNKNOWN, INVALID_KEY)
-    gone = await create(admin, "Agent")
-    assert (await run(admin.peer, Op.DELETE, token_id=gone.created_token.id)).message == "token deleted"
+    gone = await create_token(admin, "Agent")
+    assert (await ask_tokens(admin.peer, Op.DELETE, token_id=gone.created_token.id)).message == "token deleted"
     await wire.refused(agent("deleted", **with_key(gone.plaintext_token)), UNKNOWN, INVALID_KEY)
     for credentials in ({"token": "t"}, {"task_token": "t"}, {"token": "t", "x-api-key": ADMIN_KEY}):
         await wire.refused(agent("task", credentials=credentials), UNKNOWN, "invalid or revoked token: token not found")
@@ -227,10 +182,10 @@ async def test_one_place_cannot_try_many_identities(wire: Wire, admin: Admin) ->
 @pytest.mark.parametrize("op", [Op.REVOKE, Op.DELETE])
 async def test_sessions_end_with_their_token(wire: Wire, admin: Admin, op: int) -> None:
     """49."""
-    made = await create(admin, "Agent")
+    made = await create_token(admin, "Agent")
     peer = await wire.connect(agent(**with_key(made.plaintext_token)))
     other = await wire.connect(agent("other", **with_key(await key_for(admin, "Agent"))))
-    await run(admin.peer, op, token_id=made.created_token.id)
+    await ask_tokens(admin.peer, op, token_id=made.created_token.id)
     signal = await peer.expect("signal")
     assert (signal.type, signal.reason) == (pb.Signal.FORCE_DISCONNECT, "API key revoked or expired")
     await peer.expect_status(UNKNOWN, "API key revoked or expired")
@@ -267,23 +222,23 @@ async def test_others_may_not_administrate_tokens(wire: Wire, admin: Admin) -> N
     assert error.request_id == "t"
     assert not (await peer.expect("token")).success
     await admin.grant(("agent", "ag::w::i::s"), ("admin", "admin/tokens"), 40)
-    assert (await run(peer, Op.LIST)).success
+    assert (await ask_tokens(peer, Op.LIST)).success
     request = pb.TokenCreateRequest(name="n", principal_type="User", created_by="alice")
-    response = await run(peer, Op.CREATE, create_request=request)
+    response = await ask_tokens(peer, Op.CREATE, create_request=request)
     assert response.error == "minting user tokens requires capability/mint_user_tokens or global admin (admin/*)"
     await admin.grant(("agent", "ag::w::i::s"), ("capability", "capability/mint_user_tokens"), 30)
-    assert (await run(peer, Op.CREATE, create_request=request)).success
+    assert (await ask_tokens(peer, Op.CREATE, create_request=request)).success
     await admin.grant(("service", "sv::i::s"), ("admin", "admin/*"), 40)
     holder = await wire.connect(service(**with_key(await key_for(admin, "Service"))))
-    assert (await run(holder, Op.CREATE, create_request=request)).success
+    assert (await ask_tokens(holder, Op.CREATE, create_request=request)).success
     request.created_by = " "
-    response = await run(peer, Op.CREATE, create_request=request)
+    response = await ask_tokens(peer, Op.CREATE, create_request=request)
     assert response.error == "created_by (the target user id) is required for user tokens"
 
 
 async def test_a_key_is_shown_once(wire: Wire, admin: Admin) -> None:
     """42, 43; who made it is stamped."""
-    made = await create(admin, "agent", created_by="somebody else", expires_in_hours=2)
+    made = await create_token(admin, "agent", created_by="somebody else", expires_in_hours=2)
     assert len(made.plaintext_token) == 44
     info = made.created_token
     assert (made.message, info.principal_type, info.name) == ("token created", "Agent", "n")
@@ -294,20 +249,20 @@ async def test_a_key_is_shown_once(wire: Wire, admin: Admin) -> None:
     )
     assert info.expires_at == info.created_at + 7200
     await wire.connect(agent(**with_key(made.plaintext_token)))
-    for response in (await run(admin.peer, Op.GET, token_id=info.id), await run(admin.peer, Op.LIST)):
+    for response in (await ask_tokens(admin.peer, Op.GET, token_id=info.id), await ask_tokens(admin.peer, Op.LIST)):
         assert made.plaintext_token.encode() not in response.SerializeToString()
         assert not response.plaintext_token
-    assert (await run(admin.peer, Op.GET, token_id=info.id)).token.last_used_at >= info.created_at
+    assert (await ask_tokens(admin.peer, Op.GET, token_id=info.id)).token.last_used_at >= info.created_at
 
 
 async def test_pages_of_tokens(wire: Wire, admin: Admin) -> None:
     """52."""
     for number in range(4):
-        made = await create(admin, "Agent", name=f"n{number}")
-    await run(admin.peer, Op.REVOKE, token_id=made.created_token.id)
-    listed = await run(admin.peer, Op.LIST, filter=pb.TokenFilter(limit=2))
+        made = await create_token(admin, "Agent", name=f"n{number}")
+    await ask_tokens(admin.peer, Op.REVOKE, token_id=made.created_token.id)
+    listed = await ask_tokens(admin.peer, Op.LIST, filter=pb.TokenFilter(limit=2))
     assert (len(listed.tokens), listed.total_count) == (2, 4), "the administrator's and three that are live"
-    revoked = await run(admin.peer, Op.LIST, filter=pb.TokenFilter(include_revoked=True, limit=5000))
+    revoked = await ask_tokens(admin.peer, Op.LIST, filter=pb.TokenFilter(include_revoked=True, limit=5000))
     assert (len(revoked.tokens), revoked.total_count) == (5, 5)
     assert [token.revoked for token in revoked.tokens] == [True, False, False, False, False]
 
@@ -319,31 +274,31 @@ async def test_pages_of_tokens_are_bounded(wire: Wire, admin: Admin) -> None:
     for _ in range(1001):
         await admin.peer.expect("token")
     for limit, expected in ((0, 100), (5000, 1000)):
-        listed = await run(admin.peer, Op.LIST, filter=pb.TokenFilter(limit=limit))
+        listed = await ask_tokens(admin.peer, Op.LIST, filter=pb.TokenFilter(limit=limit))
         assert (len(listed.tokens), listed.total_count) == (expected, 1002)
 
 
 async def test_what_is_wrong_with_a_token_operation_is_told(wire: Wire, admin: Admin) -> None:
     peer = admin.peer
-    assert (await run(peer, 99)).error == "unknown token operation"
+    assert (await ask_tokens(peer, 99)).error == "unknown token operation"
     for op in (Op.GET, Op.REVOKE, Op.DELETE):
-        assert (await run(peer, op, token_id="nope")).error == "token not found: nope"
-    assert (await run(peer, Op.CREATE)).error == "create_request is required"
+        assert (await ask_tokens(peer, op, token_id="nope")).error == "token not found: nope"
+    assert (await ask_tokens(peer, Op.CREATE)).error == "create_request is required"
     for request, text in (
         (pb.TokenCreateRequest(), "name is required"),
         (pb.TokenCreateRequest(name="n"), "principal_type is required"),
         (pb.TokenCreateRequest(name="n", principal_type="Robot"), 'unknown principal type "Robot"'),
         (pb.TokenCreateRequest(name="n" * 300, principal_type="Agent"), "name must not exceed 255 characters"),
     ):
-        assert (await run(peer, Op.CREATE, create_request=request)).error == text
+        assert (await ask_tokens(peer, Op.CREATE, create_request=request)).error == text
 
 
 async def test_no_key_is_ever_written_down(wire: Wire, admin: Admin, tmp_path: Path) -> None:
     """Neither stored, nor in the audit log: not in any file of the data directory."""
-    made = await create(admin, "Agent", name="findme")
+    made = await create_token(admin, "Agent", name="findme")
     await wire.connect(agent(**with_key(made.plaintext_token)))
     await wire.refused(agent("x", **with_key("a wrong key that somebody typed")), UNKNOWN)
-    await run(admin.peer, Op.REVOKE, token_id=made.created_token.id)
+    await ask_tokens(admin.peer, Op.REVOKE, token_id=made.created_token.id)
     content = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir())
     assert b"findme" in content
     for secret in (made.plaintext_token, ADMIN_KEY[:20] + "!", "a wrong key that somebody typed"):
@@ -351,8 +306,8 @@ async def test_no_key_is_ever_written_down(wire: Wire, admin: Admin, tmp_path: P
 
 
 async def test_changes_of_tokens_are_recorded(wire: Wire, admin: Admin) -> None:
-    made = await create(admin, "Agent")
-    await run(admin.peer, Op.REVOKE, token_id=made.created_token.id)
+    made = await create_token(admin, "Agent")
+    await ask_tokens(admin.peer, Op.REVOKE, token_id=made.created_token.id)
     admin.peer.say(audit_query=pb.AuditQuery(request_id="q", resource_type="api_token"))
     found = (await admin.peer.expect("audit_response")).entries
     assert [(row.operation, row.actor_id) for row in found] == [

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 import trio.testing
-from tests.integration.protocol.test_access import K, kv, kv_allowed
-from tests.integration.protocol.test_authority_requests import Op as Request
-from tests.integration.protocol.test_authority_requests import ask, created, to
+from tests.support.authority_requests import ask_requests, created_request, routed_to
+from tests.support.kv_operations import kv, kv_allowed
 from tests.support.wire import Peer, Wire, agent, user
 
-from aether import Config, Gateway
+from aether import Gateway
 from aether.gateway.answering import UNREAD_BYTES_MAX
 from aether.proto import aether_pb2 as pb
+
+K = pb.KVOperation
+Request = pb.AuthorityRequestOperation
 
 VALUE = b"x" * 500_000
 TIMES = 100
@@ -22,10 +21,8 @@ TIMES = 100
 
 
 @pytest.fixture
-async def gateway(tmp_path: Path, engine: str) -> AsyncIterator[Gateway]:
-    config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
-    async with Gateway(config) as gateway:
-        yield gateway
+def gateway(gateway_with_rules: Gateway) -> Gateway:
+    return gateway_with_rules
 
 
 async def unread(gateway: Gateway, peer: Peer) -> int:
@@ -71,12 +68,12 @@ async def test_others_tell_somebody_much(wire: Wire, gateway: Gateway) -> None:
     carol, bob = await wire.connect(user("carol")), await wire.connect(user("bob"))
     texts = {"text": "x" * 60_000}
     for _ in range(TIMES // 2):
-        request = await created(bob, routing_target=to(("user", "carol")), metadata=texts)
-        assert (await ask(bob, Request.CANCEL, request_id=request.request_id)).success
+        request = await created_request(bob, routing_target=routed_to(("user", "carol")), metadata=texts)
+        assert (await ask_requests(bob, Request.CANCEL, request_id=request.request_id)).success
     assert await unread(gateway, carol) <= UNREAD_BYTES_MAX + 70_000
     while (message := await carol.receive()).WhichOneof("payload") == "authority_request_event":
         pass
     assert message.error.code == "BACKPRESSURE"
     await carol.settle()
-    await created(bob, routing_target=to(("user", "carol")))
+    await created_request(bob, routing_target=routed_to(("user", "carol")))
     await carol.expect("authority_request_event")
