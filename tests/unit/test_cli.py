@@ -115,6 +115,13 @@ def test_doctor_is_content_here(run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_doctor_tells_who_shares_exclusive_values():
+    shared = Config(acl={"enabled": True})
+    assert findings(shared)["exclusive values"].ok is None
+    assert "exclusive values" not in findings(Config(acl={"enabled": True}, kv={"exclusive_by": "identity"}))
+    assert "exclusive values" not in findings(Config(acl={"enabled": False}))
+
+
 def test_doctor_sees_a_port_in_use_and_missing_authentication(run):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

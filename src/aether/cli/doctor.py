@@ -68,6 +68,13 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _data_directory(config.storage.data_dir)
     problem = config.authentication_problem()
     yield _access(config)
+    if config.acl.enabled and config.kv.exclusive_by == "name":
+        yield Finding(
+            "exclusive values",
+            None,
+            "belong to whatever has the same implementation and specifier, also in another workspace; for tenants who "
+            "do not trust each other set kv.exclusive_by to identity (what was written before is not found after that)",
+        )
     yield Finding("authentication", not problem, problem or "anonymous clients, this machine only (dev)")
 
 
