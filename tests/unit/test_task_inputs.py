@@ -74,11 +74,11 @@ class Scene:
 
 
 @pytest.fixture
-def scene(autojump_clock: MockClock) -> Scene:
+def scene() -> Scene:
     return Scene()
 
 
-async def test_nothing_is_listened_to_but_while_a_task_waits(scene: Scene) -> None:
+async def test_nothing_is_listened_to_but_while_a_task_waits(scene: Scene, autojump_clock: MockClock) -> None:
     assert scene.listening() == []
     scene.wait()
     assert sorted(scene.listening()) == [WORKER, "tk::w::t::msg"]
@@ -88,7 +88,9 @@ async def test_nothing_is_listened_to_but_while_a_task_waits(scene: Scene) -> No
 
 
 @pytest.mark.parametrize("topic", [WORKER, "tk::w::t::msg"])
-async def test_a_message_to_the_worker_or_to_the_task_will_do(scene: Scene, topic: str) -> None:
+async def test_a_message_to_the_worker_or_to_the_task_will_do(
+    scene: Scene, autojump_clock: MockClock, topic: str
+) -> None:
     scene.wait()
     scene.say(topic=topic)
     assert await scene.settle() is Status.RUNNING
@@ -107,7 +109,7 @@ async def test_a_message_to_the_worker_or_to_the_task_will_do(scene: Scene, topi
         ("ag::w::i::a", "ag::w::i::b", False),
     ],
 )
-async def test_from_whom(scene: Scene, expected: str, source: str, wakes: bool) -> None:
+async def test_from_whom(scene: Scene, autojump_clock: MockClock, expected: str, source: str, wakes: bool) -> None:
     scene.wait(expected_principal=expected)
     scene.say(source)
     assert await scene.settle() is (Status.RUNNING if wakes else Status.WAITING_INPUT)
@@ -122,20 +124,20 @@ async def test_from_whom(scene: Scene, expected: str, source: str, wakes: bool) 
         ({"thread": "1"}, False),
     ],
 )
-async def test_what_it_has_to_say(scene: Scene, match: dict[str, str], wakes: bool) -> None:
+async def test_what_it_has_to_say(scene: Scene, autojump_clock: MockClock, match: dict[str, str], wakes: bool) -> None:
     scene.wait(input_match=match)
     scene.say()
     assert await scene.settle() is (Status.RUNNING if wakes else Status.WAITING_INPUT)
 
 
-async def test_what_is_no_message_wakes_nobody(scene: Scene) -> None:
+async def test_what_is_no_message_wakes_nobody(scene: Scene, autojump_clock: MockClock) -> None:
     scene.wait()
     scene.hear(WORKER, b"\xff\xff")
     scene.hear(WORKER, pb.DownstreamMessage(progress_update=pb.ProgressUpdate()).SerializeToString())
     assert await scene.settle() is Status.WAITING_INPUT
 
 
-async def test_other_changes_end_no_wait_and_a_new_wait_is_another(scene: Scene) -> None:
+async def test_other_changes_end_no_wait_and_a_new_wait_is_another(scene: Scene, autojump_clock: MockClock) -> None:
     scene.wait()
     scene.say()
     scene.book.note(scene.task)
@@ -147,7 +149,7 @@ async def test_other_changes_end_no_wait_and_a_new_wait_is_another(scene: Scene)
     assert await scene.settle() is Status.WAITING_INPUT
 
 
-async def test_waits_outlive_the_gateway(scene: Scene) -> None:
+async def test_waits_outlive_the_gateway(scene: Scene, autojump_clock: MockClock) -> None:
     scene.wait()
     scene.log = Log()
     scene.open()
@@ -156,7 +158,9 @@ async def test_waits_outlive_the_gateway(scene: Scene) -> None:
     assert await scene.settle() is Status.RUNNING
 
 
-async def test_what_cannot_be_stored_is_stored_later(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_stored_is_stored_later(
+    scene: Scene, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unavailable() -> None:
         raise StoreUnavailable("disk full")
 
