@@ -13,8 +13,15 @@ import pytest
 from tests.support.access import Admin
 from tests.support.tokens import ADMIN_KEY, first_token, with_key
 from tests.support.wire import Wire, open_wire, orchestrator
+from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+
+
+@pytest.fixture
+def clock() -> WallClock:
+    """For gateways that are opened with it: Unix time, which only the test moves."""
+    return WallClock()
 
 
 @pytest.fixture

@@ -54,11 +54,6 @@ EXCLUSIVE = [
 ]
 
 
-@pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
-
-
 def kind_of(init: pb.InitConnection) -> str:
     return str(init.WhichOneof("client_type"))
 

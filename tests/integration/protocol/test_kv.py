@@ -36,11 +36,6 @@ DENIED = "KV_ERROR_PERMISSION_DENIED"
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
-
-
-@pytest.fixture
 def kv() -> dict[str, Any]:
     """Settings of values."""
     return {}

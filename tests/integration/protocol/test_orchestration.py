@@ -24,11 +24,6 @@ Connect = Callable[..., Coroutine[Any, Any, Desk]]
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
-
-
-@pytest.fixture
 async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterator[Gateway]:
     config = Config.development(tmp_path / "data", gateway={"engine": engine})
     async with Gateway(config, wall_clock=clock) as gateway:

@@ -25,11 +25,6 @@ ME = ("agent", "ag::w::i::s")
 
 
 @pytest.fixture
-def clock() -> WallClock:
-    return WallClock()
-
-
-@pytest.fixture
 async def gateway(tmp_path: Path, engine: str, clock: WallClock) -> AsyncIterator[Gateway]:
     config = Config.development(tmp_path / "data", acl={"enabled": True}, gateway={"engine": engine})
     async with Gateway(config, wall_clock=clock) as gateway:
