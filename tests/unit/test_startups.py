@@ -21,7 +21,7 @@ from aether.storage.memory.records import MemoryRecords
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import machine
 from aether.tasks.book import TaskBook
-from aether.tasks.model import Status, Task, WaitSpec
+from aether.tasks.model import Category, Mode, Status, Task, WaitSpec
 
 TARGET = "ag::w::lazy::1"
 
@@ -289,6 +289,49 @@ def test_after_a_restart_what_is_held_back_still_is(scene: Scene) -> None:
     scene.start()
     scene.open()
     assert scene.connect().asked == []
+
+
+def test_the_record_of_a_start(scene: Scene) -> None:
+    task = scene.startups.start_new(TARGET, {}, creator="c", idempotency="hash")
+    assert (task.task_type, task.mode, task.category) == ("agent_startup", Mode.POOL, Category.ORCHESTRATED)
+    assert (task.queued, task.root_task_id, task.creator, task.target) == (True, task.task_id, "c", TARGET)
+    assert scene.book.by_idempotency("hash") is task
+    other = scene.startups.launch("ag::w::lazy::2", {}, creator="d")
+    assert (found := scene.book.get(other)) is not None
+    assert found.creator == "d"
+    assert (scene.startups.is_registered("lazy"), scene.startups.is_registered("unknown")) == (True, False)
+
+
+def test_among_equals_who_waits_longest_is_next(scene: Scene) -> None:
+    first, second, other = scene.connect("1"), scene.connect("2"), scene.connect("3", "q")
+    for number in range(4):
+        task = scene.start(f"ag::w::lazy::{number}")
+        scene.book.change(task, machine.cancel(task, scene.now_ms))
+    assert (first.asked, second.asked, other.asked) == (["0", "2"], ["1", "3"], [])
+
+
+async def test_other_orchestrators_do_not_keep_one_without_room_from_being_asked_again(
+    scene: Scene, autojump_clock: MockClock
+) -> None:
+    scene.connect("3", "q")
+    busy = scene.connect("1", has_room=False)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(scene.startups.run)
+        scene.start()
+        busy.has_room = True
+        await trio.sleep(startups_module.RETRY_S * 1.5)
+        assert busy.asked == ["1"]
+        nursery.cancel_scope.cancel()
+
+
+def test_other_tasks_are_no_starts(scene: Scene) -> None:
+    orchestrator = scene.connect()
+    work = scene.book.add(Task("work", "w", mode=Mode.TARGETED, target=TARGET, queued=True, profile="p"))
+    assert (orchestrator.asked, scene.startups.started_by(TARGET), scene.startups.waiting) == ([], None, 0)
+    scene.open()
+    assert (scene.startups.started_by(TARGET), scene.connect().asked) == (None, [])
+    scene.fail(work)
+    assert scene.start().hold_ms == 0, "that was none of its failures"
 
 
 def test_a_successor_of_a_session_keeps_what_it_knows(scene: Scene) -> None:
