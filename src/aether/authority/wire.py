@@ -26,7 +26,8 @@ __all__ = [
 
 UNAVAILABLE = "the store of grants is unavailable, try again"
 
-BYTES_MAX = 64 * 1024
+BYTES_MAX = 16 * 1024
+"""Ten thousand grants of one principal are kept in memory for as long as they hold."""
 ENTRIES_MAX = 100
 PATTERN_CHARACTERS_MAX = 255
 """As of rules. Matching takes a time that grows with the length of the pattern and that of the text."""

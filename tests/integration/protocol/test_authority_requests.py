@@ -61,6 +61,7 @@ async def pair(wire: Wire) -> tuple[Peer, Peer]:
         ({"requesting_actor": principal_ref(ALICE)}, "invalid requesting_actor: "),
         ({"audience_type": "world"}, 'invalid authority grant audience_type "world"'),
         ({"desired_workspace_scope": ["w"] * 101}, "must not exceed 100 entries"),
+        ({"desired_workspace_scope": ["w" * 200] * 100}, "must not exceed 16384 bytes"),
     ],
 )
 async def test_requests_that_make_no_sense(wire: Wire, admin: Admin, changes: dict[str, Any], text: str) -> None:
