@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 
 import pytest
 import trio
+from tests.support.sessions import WorkerSession
 from trio.testing import MockClock
 
 from aether.answers import Answer
 from aether.errors import StoreUnavailable
-from aether.identity import Identity, parse_identity
+from aether.identity import parse_identity
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import dispatch, machine
 from aether.tasks.book import TaskBook
@@ -22,20 +22,10 @@ from aether.tasks.workers import BATCH, Worker
 A, B, SERVICE, TARGET = "ag::w::pool::a", "ag::w::pool::b", "sv::pool::1", "ag::w::lazy::1"
 
 
-@dataclass(eq=False)
-class Session:
-    identity: Identity
-    session_id: str = "s"
-    has_room: bool = True
-    workspace_limit: None = None
-    consumes_pool_tasks: bool = True
-    given: list[str] = field(default_factory=list)
-
-    def put(self, answer: Answer) -> None: ...
-
+class Recipient(WorkerSession):
     def give(self, task_id: str, assignment: Answer) -> None:
         assert assignment.frames == (task_id.encode(),)
-        self.given.append(task_id)
+        super().give(task_id, assignment)
 
 
 class Scene:
@@ -83,8 +73,8 @@ class Scene:
         self.started.append(f"{task.target} {task.task_id}")
         return self.starts_are_stored
 
-    def connect(self, name: str, **fields: object) -> Session:
-        session = Session(parse_identity(name), **fields)  # type: ignore[arg-type]
+    def connect(self, name: str, **fields: object) -> Recipient:
+        session = Recipient(parse_identity(name), **fields)  # type: ignore[arg-type]
         self.dispatcher.connect(session)
         return session
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 
 import pytest
 import trio
+from tests.support.sessions import WorkerSession
 from trio.testing import MockClock
 
 from aether.answers import Answer
 from aether.errors import StoreUnavailable
-from aether.identity import Identity, parse_identity
+from aether.identity import parse_identity
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import liveness, machine
 from aether.tasks.book import TaskBook
@@ -21,23 +21,6 @@ from aether.tasks.model import Category, Mode, Status, Task, WaitSpec
 from aether.tasks.workers import Worker
 
 A, B, ORCHESTRATOR = "ag::w::pool::a", "ag::w::pool::b", "orc::o::1"
-
-
-@dataclass(eq=False)
-class Session:
-    identity: Identity
-    session_id: str
-    task_id: str = ""
-    resumes: bool = False
-    workspace_limit: None = None
-    consumes_pool_tasks: bool = True
-    has_room: bool = True
-    given: list[str] = field(default_factory=list)
-
-    def put(self, answer: Answer) -> None: ...
-
-    def give(self, task_id: str, assignment: Answer) -> None:
-        self.given.append(task_id)
 
 
 class Scene:
@@ -66,8 +49,8 @@ class Scene:
     def started_by(self, identity: str) -> Task | None:
         return self.starting if self.starting is not None and self.starting.target == identity else None
 
-    def connect(self, name: str, session_id: str = "s", **fields: object) -> Session:
-        session = Session(parse_identity(name), session_id, **fields)  # type: ignore[arg-type]
+    def connect(self, name: str, session_id: str = "s", **fields: object) -> WorkerSession:
+        session = WorkerSession(parse_identity(name), session_id, **fields)  # type: ignore[arg-type]
         self.liveness.connected(session)
         return session
 
@@ -258,7 +241,7 @@ def test_after_the_grace(fields: dict[str, object], runs: bool, after: Status) -
 def test_the_grace_of_who_is_back_is_over() -> None:
     scene = Scene()
     task = scene.add(A, disconnected_ms=5)
-    scene.dispatcher.connect(Session(parse_identity(A), "s"))
+    scene.dispatcher.connect(WorkerSession(parse_identity(A), "s"))
     scene.liveness.on_grace(task)
     assert (task.status, task.disconnected_ms) == (Status.ASSIGNED, 0)
 

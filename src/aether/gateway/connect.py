@@ -41,9 +41,9 @@ async def serve_connect(call: ServerCall, services: Services) -> None:
     :raises RpcError: the status the stream ends with, unless the client half-closed.
     """
     session_id = services.new_id()
-    with services.half_open.stream("" if call.peer.in_process else source_of(call.peer.address)):
-        claim = await _settle_claim(call, session_id, services)
     source = source_of(call.peer.address)
+    with services.half_open.stream("" if call.peer.in_process else source):
+        claim = await _settle_claim(call, session_id, services)
     _check_denials(claim, source, services)
     session: Session | None = None
     try:
