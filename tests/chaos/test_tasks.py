@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import trio
 import trio.lowlevel
@@ -43,32 +44,43 @@ async def statuses(gateway: GatewayProcess) -> dict[str, pb.TaskInfo]:
         return {task.task_id: task async for task in me.tasks.find(workspace="w")}
 
 
+async def kill_amid(
+    gateway: GatewayProcess, clients: int, work: Callable[[Any, str], Awaitable[None]], enough: trio.Event
+) -> None:
+    """Let that many clients work until there is enough; then kill the gateway, and start it again."""
+
+    async def work_until_it_is_dead(name: str) -> None:
+        try:
+            async with connect(gateway, name, options=ONCE) as me:  # type: ignore[attr-defined]
+                await work(me, name)
+        except* ClientError:
+            pass
+
+    async with trio.open_nursery() as nursery:
+        for number in range(clients):
+            nursery.start_soon(work_until_it_is_dead, f"c{number}")
+        await enough.wait()
+        gateway.kill()
+        nursery.cancel_scope.cancel()
+    await restart(gateway)
+
+
 async def test_answered_operations_survive(gateway: GatewayProcess) -> None:
     """Eight clients create, claim and complete; each notes what was answered, and then the gateway is killed."""
     answered: dict[str, int] = {}
     enough = trio.Event()
 
-    async def work(name: str) -> None:
-        try:
-            async with connect(gateway, name, options=ONCE) as me:  # type: ignore[attr-defined]
-                while True:
-                    task_id = (await me.tasks.create(name, b"payload")).task_id
-                    answered[task_id] = pb.TASK_STATUS_QUEUED
-                    answered[task_id] = (await me.tasks.begin(task_id)).status
-                    answered[task_id] = (await me.tasks.complete(task_id)).status
-                    if len(answered) > 300:
-                        enough.set()
-        except* ClientError:
-            pass  # the gateway is dead
+    async def work(me: Any, name: str) -> None:
+        while True:
+            task_id = (await me.tasks.create(name, b"payload")).task_id
+            answered[task_id] = pb.TASK_STATUS_QUEUED
+            answered[task_id] = (await me.tasks.begin(task_id)).status
+            answered[task_id] = (await me.tasks.complete(task_id)).status
+            if len(answered) > 300:
+                enough.set()
 
     with trio.fail_after(PATIENCE_S):
-        async with trio.open_nursery() as nursery:
-            for number in range(8):
-                nursery.start_soon(work, f"c{number}")
-            await enough.wait()
-            gateway.kill()
-            nursery.cancel_scope.cancel()
-        await restart(gateway)
+        await kill_amid(gateway, 8, work, enough)
         found = await statuses(gateway)
     assert set(answered) <= set(found)
     for task_id, status in answered.items():
@@ -82,37 +94,27 @@ async def test_answered_waits_and_wakes_survive(gateway: GatewayProcess) -> None
     answered: dict[str, int] = {}
     enough = trio.Event()
 
-    async def work(name: str) -> None:
-        try:
-            async with connect(gateway, name, options=ONCE) as me:  # type: ignore[attr-defined]
-                await me.checkpoints.save(b"state", "k")
-                while True:
-                    task_id = (await me.tasks.create(name)).task_id
-                    steps: list[Callable[[], Awaitable[object]]] = [
-                        partial(me.tasks.begin, task_id),
-                        partial(me.tasks.pause, task_id),
-                        partial(me.tasks.resume, task_id),
-                        partial(me.tasks.hibernate, task_id, "k"),
-                        partial(me.tasks.resume, task_id),
-                        partial(me.tasks.fail, task_id, "no"),
-                    ]
-                    answered[task_id] = 0
-                    for number, step in enumerate(steps, start=1):
-                        await step()
-                        answered[task_id] = number
-                    if len(answered) > 100:
-                        enough.set()
-        except* ClientError:
-            pass  # the gateway is dead
+    async def work(me: Any, name: str) -> None:
+        await me.checkpoints.save(b"state", "k")
+        while True:
+            task_id = (await me.tasks.create(name)).task_id
+            steps: list[Callable[[], Awaitable[object]]] = [
+                partial(me.tasks.begin, task_id),
+                partial(me.tasks.pause, task_id),
+                partial(me.tasks.resume, task_id),
+                partial(me.tasks.hibernate, task_id, "k"),
+                partial(me.tasks.resume, task_id),
+                partial(me.tasks.fail, task_id, "no"),
+            ]
+            answered[task_id] = 0
+            for number, step in enumerate(steps, start=1):
+                await step()
+                answered[task_id] = number
+            if len(answered) > 100:
+                enough.set()
 
     with trio.fail_after(PATIENCE_S):
-        async with trio.open_nursery() as nursery:
-            for number in range(4):
-                nursery.start_soon(work, f"c{number}")
-            await enough.wait()
-            gateway.kill()
-            nursery.cancel_scope.cancel()
-        await restart(gateway)
+        await kill_amid(gateway, 4, work, enough)
         found = await statuses(gateway)
         assert set(answered) <= set(found)
         for number in range(4):
