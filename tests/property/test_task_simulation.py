@@ -19,11 +19,11 @@ from aether.answers import Answer
 from aether.identity import Identity, PrincipalType
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import machine
-from aether.tasks.backlog import AGE_MS_PER_POINT
+from aether.tasks.backlog import AGE_MS_PER_POINT, is_urgent
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.deadlines import Lifetimes
 from aether.tasks.dependencies import Dependencies
-from aether.tasks.dispatch import PREEMPT, Dispatcher
+from aether.tasks.dispatch import Dispatcher
 from aether.tasks.liveness import Liveness
 from aether.tasks.machine import IllegalTransition
 from aether.tasks.model import Mode, RetryPolicy, Status, Task, WaitSpec
@@ -71,6 +71,7 @@ class Simulation:
         self.store = MemoryTasks()
         self.completions: Counter[str] = Counter()
         self.sessions = 0
+        self.open_max = self.random.choice([0, 0, 1, 2])
         self.up = trio.Event()
         self.nursery: trio.Nursery | None = None
 
@@ -78,7 +79,9 @@ class Simulation:
         """A gateway from start to crash, again and again."""
         while True:
             self.book = TaskBook(self.store, wall_clock)
-            self.dispatcher = Dispatcher(self.book, wall_clock, self.random, self.assignment)
+            self.dispatcher = Dispatcher(
+                self.book, wall_clock, self.random, self.assignment, open_max=lambda _: self.open_max
+            )
             self.liveness = Liveness(self.book, self.dispatcher, wall_clock, self.random)
             upkeep = Upkeep(self.book, self.liveness, wall_clock, self.random, Retention())
             timers = Timers(self.book, upkeep.fire, wall_clock, Lifetimes(pool_ms=0, interactive_ms=0))
@@ -108,10 +111,15 @@ class Simulation:
             return
         if task.status is Status.COMPLETED:
             self.completions[task.task_id] += 1
-        elif task.status is Status.ASSIGNED and task.priority < PREEMPT:
+        elif task.status is Status.ASSIGNED and not is_urgent(task):
             pending = [other for other in self.book if other.status is Status.PENDING]
             waiting = [rank(other) for other in pending if self.dispatcher.is_waiting(other)]
             assert min(waiting, default=rank(task)) >= rank(task), "a later one was first"
+
+    def look(self, worker: Session) -> None:
+        """What is urgent waits for nobody who is there."""
+        if self.dispatcher.worker(worker.identity.key) is worker:
+            assert not [task for task in self.book if is_urgent(task) and self.dispatcher.is_waiting(task)]
 
     async def create(self, count: int) -> None:
         for number in range(count):
@@ -133,6 +141,7 @@ class Simulation:
             self.sessions += 1
             session, up = Session(name, self.sessions, resumes=bool(in_hand)), self.up
             self.liveness.connected(session)
+            self.look(session)
             with trio.move_on_after(self.random.expovariate(1 / 300)):
                 while in_hand:
                     self.end(in_hand.pop(), session.identity.key)
@@ -149,6 +158,7 @@ class Simulation:
         name = session.identity.key
         async for task_id in session.receive:
             await trio.sleep(self.random.expovariate(1 / 3))
+            self.look(session)
             if up is not self.up or not up.is_set():
                 return  # its gateway has crashed
             task = self.book.get(task_id)
@@ -186,8 +196,8 @@ class Simulation:
             pass
 
 
-def rank(task: Task) -> int:
-    return task.created_ms - task.priority * AGE_MS_PER_POINT
+def rank(task: Task) -> tuple[bool, int]:
+    return not is_urgent(task), task.created_ms - task.priority * AGE_MS_PER_POINT
 
 
 async def simulate(seed: int) -> None:

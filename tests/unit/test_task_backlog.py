@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from aether.tasks.backlog import AGE_MS_PER_POINT, Backlog
+from aether.tasks.backlog import AGE_MS_PER_POINT, PREEMPT, Backlog
 from aether.tasks.book import TaskBook
 from aether.tasks.model import Category, Mode, Task
 
@@ -50,6 +50,16 @@ def test_priority_then_age_and_waiting_makes_up_for_priority() -> None:
     book.wait(backlog, "second of its time")
     assert drain(backlog) == ["patient", "important", "old", "young", "second of its time"]
     assert POOL not in backlog.pools
+
+
+def test_41_no_age_makes_up_for_urgency() -> None:
+    book = Book()
+    backlog = backlog_of(book)
+    book.wait(backlog, "ancient", priority=PREEMPT - 1, age_ms=1000 * AGE_MS_PER_POINT)
+    book.wait(backlog, "urgent", priority=PREEMPT)
+    book.wait(backlog, "more urgent", priority=PREEMPT + 1)
+    book.wait(backlog, "urgent for long", priority=PREEMPT, age_ms=2 * AGE_MS_PER_POINT)
+    assert drain(backlog) == ["urgent for long", "more urgent", "urgent", "ancient"]
 
 
 def test_what_left_is_passed_over_and_what_comes_again_has_a_new_place() -> None:

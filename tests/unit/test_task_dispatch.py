@@ -14,6 +14,7 @@ from aether.errors import StoreUnavailable
 from aether.identity import parse_identity
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import dispatch, machine
+from aether.tasks.backlog import PREEMPT
 from aether.tasks.book import TaskBook
 from aether.tasks.dispatch import Dispatcher
 from aether.tasks.model import Category, Mode, Status, Task
@@ -170,14 +171,35 @@ def test_who_has_enough_gets_no_more_until_something_has_ended(scene: Scene) -> 
     scene.open_max = 1
     a = scene.connect(A)
     first, second = scene.pool("first"), scene.pool("second")
-    urgent = scene.pool("urgent", dispatch.PREEMPT)
-    almost = scene.pool("almost urgent", dispatch.PREEMPT - 1)
+    urgent = scene.pool("urgent", PREEMPT)
+    almost = scene.pool("almost urgent", PREEMPT - 1)
     assert a.given == ["first", "urgent"]
     scene.complete(first)
     assert a.given == ["first", "urgent"]
     scene.complete(urgent)
     assert a.given == ["first", "urgent", "almost urgent"]
     assert [second.status, almost.status] == [Status.PENDING, Status.ASSIGNED]
+
+
+def test_41_a_restart_keeps_nothing_urgent_behind_what_waits_for_a_worker_that_has_enough(scene: Scene) -> None:
+    scene.open_max = 1
+    scene.connect(A)
+    scene.pool("in hand")
+    scene.pool("old")
+    scene.now_ms += 600_000
+    scene.open()
+    scene.pool("urgent", PREEMPT)
+    scene.pool("more urgent", PREEMPT + 10)
+    assert scene.connect(A).given == ["more urgent", "urgent"], "it has a task, so not the old one"
+
+
+def test_41_what_is_urgent_takes_no_part_of_a_batch(scene: Scene) -> None:
+    for number in range(BATCH + 1):
+        scene.pool(f"t{number}")
+    for number in range(BATCH):
+        scene.pool(f"urgent{number}", PREEMPT)
+    a = scene.connect(A)
+    assert a.given == [*(f"urgent{number}" for number in range(BATCH)), *(f"t{number}" for number in range(BATCH))]
 
 
 def test_services_take_over_when_the_last_agent_goes(scene: Scene) -> None:

@@ -1,14 +1,19 @@
-"""Pending tasks that wait for a worker: of pools by priority and age, all others by whom they are for (tasks 8)."""
+"""Pending tasks that wait for a worker: of pools by priority and age, all others by whom they are for (tasks 8;
+weakness 41)."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from aether.tasks.book import TaskBook
 from aether.tasks.model import Mode, Task
 
-__all__ = ["Backlog", "Pool", "addressee"]
+__all__ = ["Backlog", "Pool", "addressee", "is_urgent"]
+
+PREEMPT = 50
+"""Priority from which a task passes a backlog, and workers that have enough."""
 
 AGE_MS_PER_POINT = 6_000
 """Waiting this long weighs as much as one point of priority: after a minute a task is a level (10) higher, so that
@@ -16,6 +21,16 @@ nothing starves."""
 
 Pool = tuple[str, str]
 """Workspace and implementation."""
+
+
+class _Place(NamedTuple):
+    """A place in the queue of a pool; the least is the next."""
+
+    is_patient: bool
+    rank: int
+    mark_us: int
+    """When it began to wait; a task that came again since has another place."""
+    task_id: str
 
 
 class Backlog:
@@ -29,7 +44,7 @@ class Backlog:
 
     def __init__(self, book: TaskBook) -> None:
         self._book = book
-        self._queues: dict[Pool, list[tuple[int, int, str]]] = {}
+        self._queues: dict[Pool, list[_Place]] = {}
         self.pools: Collection[Pool] = self._queues
         self._queued: dict[str, int] = {}
         self._pools_of: dict[str, dict[str, None]] = {}
@@ -52,8 +67,10 @@ class Backlog:
             self._for_identity.setdefault(addressee(task), {})[task.task_id] = None
             return
         pool = (task.workspace, task.implementation)
-        # Tasks of one time and priority go in the order of their creation, which is that of their last change.
-        entry = (task.created_ms - task.priority * AGE_MS_PER_POINT, task.updated_us, task.task_id)
+        # Tasks of one time and priority go in the order of their creation, which is that of their last change. Whoever
+        # may have a task may have an urgent one, so what comes behind those never waits for them alone.
+        rank = task.created_ms - task.priority * AGE_MS_PER_POINT
+        entry = _Place(not is_urgent(task), rank, task.updated_us, task.task_id)
         self._queued[task.task_id] = task.updated_us
         heapq.heappush(self._queues.setdefault(pool, []), entry)
         self._pools_of.setdefault(task.implementation, {})[task.workspace] = None
@@ -70,8 +87,8 @@ class Backlog:
         """The task of a pool whose turn it is; it stays where it is until it is removed."""
         queue = self._queues.get(pool)
         while queue:
-            _, mark, task_id = queue[0]
-            task = self._book.get(task_id) if self._queued.get(task_id) == mark else None
+            place = queue[0]
+            task = self._book.get(place.task_id) if self._queued.get(place.task_id) == place.mark_us else None
             if task is not None:
                 return task
             heapq.heappop(queue)
@@ -82,7 +99,7 @@ class Backlog:
     def waiting_since_us(self, pool: Pool) -> int | None:
         """When the next task of a pool began to wait; None for none."""
         queue = self._queues.get(pool)
-        return queue[0][1] if queue else None
+        return queue[0].mark_us if queue else None
 
     def of(self, identity: str) -> list[Task]:
         """What waits for one identity, by priority, then by age."""
@@ -105,3 +122,8 @@ class Backlog:
 def addressee(task: Task) -> str:
     """Who a task outside of pools is for."""
     return task.target or task.creator
+
+
+def is_urgent(task: Task) -> bool:
+    """Whether it goes ahead of every backlog, and to workers that have enough."""
+    return task.priority >= PREEMPT

@@ -17,7 +17,7 @@ from aether.answers import Answer
 from aether.errors import StoreUnavailable
 from aether.identity import InvalidIdentity, PrincipalType, parse_identity
 from aether.tasks import machine
-from aether.tasks.backlog import Backlog, Pool, addressee
+from aether.tasks.backlog import Backlog, Pool, addressee, is_urgent
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.model import WORKED_ON, Mode, Status, Task
 from aether.tasks.workers import BATCH, Worker, Workers
@@ -28,8 +28,6 @@ REFILL_S = 1.0
 """After this long a worker gets more in any case: some keep tasks open without a word."""
 AUTOSTART_US = 1_000_000
 """How long a task waits before a worker is started for it."""
-PREEMPT = 50
-"""Priority from which a task passes a backlog, and workers that have enough."""
 
 
 class Autostart(Protocol):
@@ -142,7 +140,7 @@ class Dispatcher:
                 self._start_target_of(task)
             return
         pool = (task.workspace, task.implementation)
-        urgent = task.priority >= PREEMPT
+        urgent = is_urgent(task)
         if urgent or pool not in self._backlog.pools:
             seat = self._workers.choose(pool, urgent=urgent, backlog=False)
             if seat is not None and self._give(task, seat.worker):
@@ -176,12 +174,14 @@ class Dispatcher:
     def _serve(self, pool: Pool) -> None:
         """Hand out the backlog of a pool as far as its workers may have more."""
         while (task := self._backlog.next(pool)) is not None:
-            seat = self._workers.choose(pool, urgent=task.priority >= PREEMPT, backlog=True)
+            urgent = is_urgent(task)
+            seat = self._workers.choose(pool, urgent=urgent, backlog=not urgent)
             if seat is None:
                 if self._workers.has(pool) or self._is_started_for(pool):
                     self._later(pool)
                 return
-            seat.credit -= 1
+            if not urgent:
+                seat.credit -= 1
             if not self._give(task, seat.worker):
                 self._later(pool)
                 return
