@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aether.tasks import machine
 from aether.tasks.machine import Change, IllegalTransition, retry_delay_ms
@@ -91,37 +89,6 @@ def test_a_task_that_will_be_tried_again_can_be_cancelled() -> None:
     task = task_in(FAILED)
     task.next_retry_ms = NOW_MS + 1
     assert machine.cancel(task, NOW_MS)["status"] is CANCELLED
-
-
-# ---------------------------------------------------------------------------------------------------------- delays
-
-policies = st.builds(
-    RetryPolicy,
-    backoff=st.integers(-1, 4),
-    initial_delay_ms=st.integers(-10, 2**62),
-    max_delay_ms=st.integers(-10, 2**40),
-    jitter_factor=st.floats(-1, 2),
-    schedule_ms=st.lists(st.integers(-5, 2**62), max_size=3),
-)
-
-
-@given(policies, st.integers(1, 10_000), st.randoms(use_true_random=False))
-def test_a_delay_is_a_time_to_come(policy: RetryPolicy, attempt: int, chooser: random.Random) -> None:
-    assert 0 <= retry_delay_ms(policy, attempt, chooser.uniform) <= machine.DELAY_MS_MAX
-
-
-@given(st.integers(1, 10**6), st.floats(0, 1), st.randoms(use_true_random=False))
-def test_58_jitter_stays_within_its_part(initial_ms: int, jitter: float, chooser: random.Random) -> None:
-    delay = retry_delay_ms(
-        RetryPolicy(backoff=1, initial_delay_ms=initial_ms, jitter_factor=jitter), 1, chooser.uniform
-    )
-    assert initial_ms * (1 - jitter) - 1 <= delay <= initial_ms * (1 + jitter) + 1
-
-
-@given(st.integers(1, 40), st.integers(1, 10_000), st.integers(1, 10**7))
-def test_exponential_delays_double_up_to_their_bound(attempt: int, initial_ms: int, most_ms: int) -> None:
-    policy = RetryPolicy(backoff=2, initial_delay_ms=initial_ms, max_delay_ms=most_ms)
-    assert retry_delay_ms(policy, attempt, random.uniform) == min(initial_ms * 2 ** (attempt - 1), most_ms)
 
 
 def test_the_next_worker_has_its_own_time_to_begin() -> None:
