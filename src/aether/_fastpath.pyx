@@ -385,6 +385,10 @@ cdef class Window:
         self.count += 1
         return True
 
+    def wait_ms(self, double now):
+        """Milliseconds until the next window, at least 10."""
+        return max(10, <long long>((self.started + 1 - now) * 1000) + 1) if self.limit > 0 else 0
+
 
 # ------------------------------------------------------------------------------------------------ topics and lanes
 

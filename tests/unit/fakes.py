@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import trio
+
 from aether.access import Decision, DirectRights, InvalidAuthority, Level, Rights, is_direct
 from aether.answers import Answer, Caller, WorkspaceLimit
 from aether.errors import StoreUnavailable
@@ -145,3 +147,58 @@ def messages(answer: Answer) -> list[pb.DownstreamMessage]:
         assert int.from_bytes(frame[1:5], "big") == len(frame) - 5
         out.append(pb.DownstreamMessage.FromString(frame[5:]))
     return out
+
+
+class FakeCall:
+    """An RPC whose client reads when the test says so.
+
+    :ivar pauses: what was done to reading, in order.
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.pending = 0
+        self.pauses: list[str] = []
+        self._room = trio.Event()
+
+    def send(self, frame: bytes) -> None:
+        self.frames.append(frame)
+        self.pending += len(frame)
+
+    def flush(self) -> None:
+        """Nothing leaves before :meth:`take`."""
+
+    def take(self) -> None:
+        """The client reads everything."""
+        self.pending = 0
+        self._room.set()
+        self._room = trio.Event()
+
+    async def wait_pending_below(self, limit: int) -> None:
+        while self.pending >= limit:
+            await self._room.wait()
+
+    def set_sink(self, sink: Callable[[list[bytes]], None], on_half_close: Callable[[], None]) -> None:
+        self.receive, self.half_close = sink, on_half_close
+
+    def pause_reading(self) -> None:
+        self.pauses.append("pause")
+
+    def resume_reading(self) -> None:
+        self.pauses.append("resume")
+
+
+class FakeDurability:
+    """A store whose commits the test makes; also the log, as far as :class:`aether.gateway.commits.Commits` sees it."""
+
+    def __init__(self) -> None:
+        self.committed = 0
+        self.latest_ticket = 0
+        self.staged_bytes = 0
+        self.kicks = 0
+
+    def kick(self) -> None:
+        self.kicks += 1
+
+    async def wait_durable(self, ticket: int) -> None:
+        raise StoreUnavailable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aether.access import Level
+from aether.acl.patterns import PATTERN_CHARACTERS_MAX
 from aether.errors import AetherError
 from aether.identity import SEPARATOR, PrincipalType
 
@@ -25,7 +26,6 @@ __all__ = [
 ]
 
 
-ID_CHARACTERS_MAX = 255
 REASON_CHARACTERS_MAX = 1024
 
 
@@ -221,9 +221,9 @@ def check_rule(rule: Rule) -> None:
     if not rule.resource_id and rule.resource_type != "workspace":
         raise InvalidRule("resource_id is required")
     for name, value, longest in (
-        ("principal_id", rule.principal_id, ID_CHARACTERS_MAX),
-        ("resource_id", rule.resource_id, ID_CHARACTERS_MAX),
-        ("resource_type", rule.resource_type, ID_CHARACTERS_MAX),
+        ("principal_id", rule.principal_id, PATTERN_CHARACTERS_MAX),
+        ("resource_id", rule.resource_id, PATTERN_CHARACTERS_MAX),
+        ("resource_type", rule.resource_type, PATTERN_CHARACTERS_MAX),
         ("reason", rule.reason, REASON_CHARACTERS_MAX),
     ):
         if len(value) > longest:

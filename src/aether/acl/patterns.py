@@ -10,8 +10,10 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
-__all__ = ["compile_pattern", "covers", "is_pattern", "literal_prefix", "named_workspaces"]
+__all__ = ["PATTERN_CHARACTERS_MAX", "compile_pattern", "covers", "is_pattern", "literal_prefix", "named_workspaces"]
 
+PATTERN_CHARACTERS_MAX = 255
+"""Of rules and of grants. Matching takes a time that grows with the length of the pattern and that of the text."""
 CACHED_CHARACTERS_MAX = 512
 """Longer patterns are compiled anew each time: clients choose them, and what is remembered is bounded."""
 

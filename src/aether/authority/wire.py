@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from aether.acl.model import level_name
+from aether.acl.patterns import PATTERN_CHARACTERS_MAX
 from aether.answers import down
 from aether.authority.model import ANY_WORKSPACE, Grant, InvalidGrant, ResourceScope
 from aether.proto import aether_pb2 as pb
@@ -29,8 +30,6 @@ UNAVAILABLE = "the store of grants is unavailable, try again"
 BYTES_MAX = 16 * 1024
 """Ten thousand grants of one principal are kept in memory for as long as they hold."""
 ENTRIES_MAX = 100
-PATTERN_CHARACTERS_MAX = 255
-"""As of rules. Matching takes a time that grows with the length of the pattern and that of the text."""
 
 
 def check_size(request: Message) -> None:

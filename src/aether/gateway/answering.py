@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import trio
 
 from aether._fastpath import Port
 from aether.answers import Answer
 from aether.gateway.commits import Commits
+from aether.gateway.refusals import uncertain
 from aether.rpc.server import ServerCall
 
 __all__ = ["UNREAD_BYTES_MAX", "Answers"]
@@ -17,12 +19,21 @@ UNREAD_BYTES_MAX = 4 * 1024 * 1024
 """Answers a client may leave unread before the gateway handles no more of its requests."""
 
 
+class Waiting(NamedTuple):
+    """An answer that waits for the disk, and what it answers."""
+
+    ticket: int
+    answer: Answer
+    kind: str | None
+    operation: Any
+
+
 class Answers:
     """Answers of one session, in request order, each not before its ticket is durable.
 
     An answer also waits for the messages the session sent before it: whoever reads it knows that those are safe.
 
-    :ivar waiting: answers that wait for the disk, with their tickets.
+    :ivar waiting: answers that wait for the disk, in order.
     :ivar on_full: called when more is unread than may be, after each answer.
     """
 
@@ -47,12 +58,13 @@ class Answers:
         self._waiting_bytes = 0
         self._sent: trio.Event | None = None
         self.on_full: Callable[[], None] = _do_nothing
-        self.waiting: list[tuple[int, Answer]] = []  # mostly empty, and a deque takes ten times as much then
+        self.waiting: list[Waiting] = []  # mostly empty, and a deque takes ten times as much then
 
-    def put(self, answer: Answer, in_doubt: Callable[[], tuple[bytes, ...]] | None = None) -> None:
+    def put(self, answer: Answer, kind: str | None = None, operation: Any = None) -> None:
         """Send now, or once the store has what it rests on; one without frames only waits for what came before it.
 
-        :param in_doubt: for an answer that has none of its own, and may have to wait for what came before it.
+        :param kind: of the operation that is answered, as :func:`aether.gateway.refusals.uncertain` takes it; None for
+            a notice, which is sent once it is safe, however long commits fail.
         """
         if self._port.published:
             self._port.published = False
@@ -61,9 +73,7 @@ class Answers:
         if not self.waiting and ticket <= self._durability.committed:
             self._send(answer)
         else:
-            if answer.in_doubt is None and in_doubt is not None:
-                answer = answer._replace(in_doubt=in_doubt)
-            self.waiting.append((ticket, answer))
+            self.waiting.append(Waiting(ticket, answer, kind, operation))
             self._waiting_bytes += sum(map(len, answer.frames))
             self._commits.waiting.add(self)
         if self._waiting_bytes + self._call.pending > UNREAD_BYTES_MAX:
@@ -90,10 +100,10 @@ class Answers:
         """Send what the last commit made safe."""
         committed = self._durability.committed
         safe = 0
-        for ticket, answer in self.waiting:
-            if ticket > committed:
+        for item in self.waiting:
+            if item.ticket > committed:
                 break
-            self._send(answer)
+            self._send(item.answer)
             safe += 1
         del self.waiting[:safe]
         self._on_sent()
@@ -103,16 +113,21 @@ class Answers:
         answers nothing goes on waiting, and so does the end after a half-close."""
         committed = self._durability.committed
         waiting, self.waiting = self.waiting, []
-        for ticket, answer in waiting:
-            if answer.in_doubt is None:
-                self.waiting.append((ticket, answer))
+        for item in waiting:
+            answer = item.answer
+            if item.ticket <= committed:
+                self._send(answer)
+            elif answer.in_doubt is not None:
+                self._send(Answer(answer.in_doubt()))
+            elif item.kind is not None:
+                self._send(Answer(uncertain(item.kind, item.operation, answer)))
             else:
-                self._send(answer if ticket <= committed else Answer(answer.in_doubt()))
+                self.waiting.append(item)
         self._on_sent()
 
     def _on_sent(self) -> None:
         """Some that waited are out, or none could be."""
-        self._waiting_bytes = sum(len(frame) for _, answer in self.waiting for frame in answer.frames)
+        self._waiting_bytes = sum(len(frame) for item in self.waiting for frame in item.answer.frames)
         if not self.waiting:
             self._commits.waiting.discard(self)
         if self._sent is not None:

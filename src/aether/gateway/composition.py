@@ -16,19 +16,20 @@ from aether.authority.requests import Request
 from aether.checkpoints.service import CheckpointService
 from aether.config import Config
 from aether.gateway import configured
-from aether.gateway.access import Authority, compose_access
+from aether.gateway.access import AccessParts, Authority, compose_access
 from aether.gateway.authenticator import Authenticator
 from aether.gateway.commits import Commits
 from aether.gateway.confirmations import Confirmations
-from aether.gateway.credentials import compose_credentials
+from aether.gateway.credentials import Credentials, compose_credentials
 from aether.gateway.denials import Denials
 from aether.gateway.directory import Directory
-from aether.gateway.foundation import Foundation, Run
+from aether.gateway.foundation import Foundation, Handler, Run
 from aether.gateway.half_open import HalfOpen
 from aether.gateway.heartbeat import Heartbeat
 from aether.gateway.limits import Limits
 from aether.gateway.observe import Observer
 from aether.gateway.services import Services
+from aether.gateway.settings import Settings
 from aether.gateway.tasks import Tasks, compose_tasks
 from aether.gateway.unheard import Unheard
 from aether.gateway.values import ValueShortcuts
@@ -80,31 +81,10 @@ def compose(
     quotas = WorkspaceQuotas(configured.workspace_quotas(config))
     limits = Limits(settings, quotas, base.directory)
     quotas.on_change.append(limits.on_quotas_changed)
-    commits = Commits(tier.log, tier.durability, settings.staged_bytes_max, flush)
-    tier.durability.on_durable.append(commits.on_durable)
-    tier.durability.on_failure.append(commits.on_failed)
-    grants = _task_grants(base, rules.authority)
-    requests = rules.authority.requests if rules.authority is not None else None
-    tasks = compose_tasks(base, quotas, rules.access, credentials.task_tokens, grants, requests, flush)
-    if rules.enforcement is not None:
-        rules.enforcement.reviews.append(tasks.review_watches)
-    if requests is not None:
-        requests.on_event.append(partial(_tell_tasks, tasks, wall_clock))
+    tasks = _compose_tasks(base, quotas, rules, credentials, flush)
     flow = Flow()
-    groups = Groups(tier.log)
-    heartbeat = Heartbeat(tier.locks, base.directory, ttl_s=settings.lock_ttl_s)
-    confirmations = Confirmations()
     checks = AccessChecks(rules.access, wall_clock, base.new_id)
     status = ConnectionStatus(base.directory, tier.locks, rules.access, wall_clock)
-    audit = AuditService(trail, rules.access, configured.audit_limits(config))
-    checkpoints = CheckpointService(
-        tier.checkpoints,
-        rules.access,
-        configured.checkpoint_limits(config),
-        wall_clock,
-        base.recorder,
-        observe=metrics.checkpoint_operation,
-    )
     workspaces = WorkspaceService(
         tier.records,
         base.directory,
@@ -127,35 +107,18 @@ def compose(
         tasks=tasks,
         authenticator=credentials.authenticator,
         directory=base.directory,
-        confirmations=confirmations,
+        confirmations=Confirmations(),
         half_open=HalfOpen(settings.half_open_max),
         unheard=Unheard(),
-        heartbeat=heartbeat,
-        groups=groups,
-        router=Router(
-            tier.log,
-            rules.access,
-            base.directory.services,
-            chooser,
-            checks,
-            base.recorder,
-            rules.authority.continuations if rules.authority is not None else None,
-            tasks.startups.on_absent,
-            tasks.is_party,
-            flow,
-            tasks.implied_authority,
-        ),
+        heartbeat=Heartbeat(tier.locks, base.directory, ttl_s=settings.lock_ttl_s),
+        groups=Groups(tier.log),
+        router=_compose_router(base, rules, tasks, checks, flow),
         reports=Reports(tier.log, rules.access, base.recorder, tasks.workspace_of_part, wall_clock),
         observer=observer,
         audit=base.recorder,
         handlers={
-            "kv_op": _compose_values(base, rules.access, tasks).handle,
-            "checkpoint_op": checkpoints.handle,
-            "session_op": SessionOperations(base.directory, rules.access, wall_clock, base.recorder).handle,
+            **_handlers(base, trail, rules.access, tasks, observer),
             "connection_status_request": status.handle,
-            "admin_query": AdminQueries(base.directory, rules.access, observer, wall_clock).handle,
-            "audit_query": audit.query,
-            "submit_audit_event": audit.submit,
             "access_check": checks.check,
             "batch_access_check": checks.check_batch,
             "workspace_op": workspaces.handle,
@@ -168,15 +131,77 @@ def compose(
         new_id=base.new_id,
         limits=limits,
         denials=denials,
-        commits=commits,
+        commits=_compose_commits(tier, settings, flush),
     )
-    runs: list[Run] = [heartbeat.run, confirmations.run, groups.run]
+    runs: list[Run] = [services.heartbeat.run, services.confirmations.run, services.groups.run]
     if trail is not None:
         runs.append(trail.run)
         if trail.coalesces:
             runs.append(partial(observer.keep_windows, trail))
     runs += [*rules.runs, *credentials.runs, *tasks.services, flow.run, *tier.services]
     return services, runs
+
+
+def _compose_commits(tier: Tier, settings: Settings, flush: Callable[[], None]) -> Commits:
+    """Sessions hear of the store's group commits."""
+    commits = Commits(tier.log, tier.durability, settings.staged_bytes_max, flush)
+    tier.durability.on_durable.append(commits.on_durable)
+    tier.durability.on_failure.append(commits.on_failed)
+    return commits
+
+
+def _compose_tasks(
+    base: Foundation, quotas: WorkspaceQuotas, rules: AccessParts, credentials: Credentials, flush: Callable[[], None]
+) -> Tasks:
+    """Tasks, with the authority that they can be given where there is any."""
+    requests = rules.authority.requests if rules.authority is not None else None
+    grants = _task_grants(base, rules.authority)
+    tasks = compose_tasks(base, quotas, rules.access, credentials.task_tokens, grants, requests, flush)
+    if rules.enforcement is not None:
+        rules.enforcement.reviews.append(tasks.review_watches)
+    if requests is not None:
+        requests.on_event.append(partial(_tell_tasks, tasks, base.wall_clock))
+    return tasks
+
+
+def _compose_router(base: Foundation, rules: AccessParts, tasks: Tasks, checks: AccessChecks, flow: Flow) -> Router:
+    """The way of what is not forwarded in compiled code."""
+    return Router(
+        base.tier.log,
+        rules.access,
+        base.directory.services,
+        base.random,
+        checks,
+        base.recorder,
+        rules.authority.continuations if rules.authority is not None else None,
+        tasks.startups.on_absent,
+        tasks.is_party,
+        flow,
+        tasks.implied_authority,
+    )
+
+
+def _handlers(
+    base: Foundation, trail: AuditTrail | None, access: Access, tasks: Tasks, observer: Observer
+) -> dict[str, Handler]:
+    """Those of the services that nothing else needs."""
+    checkpoints = CheckpointService(
+        base.tier.checkpoints,
+        access,
+        configured.checkpoint_limits(base.config),
+        base.wall_clock,
+        base.recorder,
+        observe=base.metrics.checkpoint_operation,
+    )
+    audit = AuditService(trail, access, configured.audit_limits(base.config))
+    return {
+        "kv_op": _compose_values(base, access, tasks).handle,
+        "checkpoint_op": checkpoints.handle,
+        "session_op": SessionOperations(base.directory, access, base.wall_clock, base.recorder).handle,
+        "admin_query": AdminQueries(base.directory, access, observer, base.wall_clock).handle,
+        "audit_query": audit.query,
+        "submit_audit_event": audit.submit,
+    }
 
 
 def _compose_trail(

@@ -16,7 +16,7 @@ from aether.errors import Code, Refusal, StoreUnavailable
 from aether.gateway.answering import UNREAD_BYTES_MAX, Answers
 from aether.gateway.live import LiveSession
 from aether.gateway.reasons import CloseReason
-from aether.gateway.refusals import absent, broken, decline, refused, uncertain
+from aether.gateway.refusals import absent, broken, decline, refused
 from aether.gateway.scopes import check_scope
 from aether.gateway.services import Services
 from aether.gateway.subscriptions import Subscriptions
@@ -149,7 +149,7 @@ class Inbound:
             if self._audit.ticket != recorded:
                 reply = self._after_record(reply, kind, operation)
             if reply.frames:
-                self._answers.put(reply, partial(uncertain, kind, operation, reply))
+                self._answers.put(reply, kind, operation)
         else:
             self._running = True
             self._port.busy = True  # the fast path now queues in ``held``, so order is kept
@@ -211,7 +211,7 @@ class Inbound:
         if self._audit.ticket != recorded:
             answer = self._after_record(answer, kind, operation)
         if answer.frames:
-            self._answers.put(answer, partial(uncertain, kind, operation, answer))
+            self._answers.put(answer, kind, operation)
         if self._answers.waiting:
             self._commits.wanted = True
         self._running = False
@@ -248,7 +248,7 @@ class Inbound:
 
     def _decline(self, answer: Answer) -> None:
         """Of a message that nobody waits for an answer to: true whatever becomes of those before it."""
-        self._answers.put(answer, lambda: answer.frames)
+        self._answers.put(answer, "send")
 
     def on_limited(self, limit: int) -> None:
         """A message met a limit, by its number."""

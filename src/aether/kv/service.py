@@ -7,7 +7,6 @@ passes is evaluated by the store: at once where it lives in this process, else i
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from collections.abc import Awaitable, Callable
 
@@ -34,7 +33,7 @@ from aether.kv.store import (
     Result,
     Scope,
 )
-from aether.kv.wire import INVALID_ARGUMENT, PERMISSION_DENIED, failure, found, in_doubt, refusal_of, success
+from aether.kv.wire import INVALID_ARGUMENT, PERMISSION_DENIED, failure, found, refusal_of, success
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["KVService", "Observe", "OnRepeat"]
@@ -145,7 +144,7 @@ class KVService:
         if self._observe is not None:
             self._observe(_NAMES[op], _SCOPE_LABELS[scope], workspace, True, time.perf_counter() - started)
         frame = found(result.value, request_id) if op is Op.GET else success(op, result, request_id)
-        return Answer((frame,), ticket, functools.partial(in_doubt, request_id))
+        return Answer((frame,), ticket)
 
     def _report_repeat(
         self, caller: Caller, operation: pb.KVOperation, op: Op, scope: Scope, workspace: str, namespace: Namespace

@@ -20,13 +20,21 @@ _LIMITS = {
 
 
 def refuse_limited(port: Port, identity: Identity, limit: int) -> Refusal:
-    """The refusal for the limit that :meth:`Port.admit` reported (routing 9)."""
+    """The refusal for the limit that :meth:`Port.admit` reported (routing 9), and how long that refuses more (routing,
+    weakness 41)."""
     code, text = _LIMITS[limit]
-    retry_after_ms = {1: port.bucket.wait_ms() if port.bucket else 0, 2: 100, 3: 1000}[limit]
+    retry_after_ms = _wait_ms(port, limit)
     message = text.format(
         workspace=identity.workspace, identity=identity.key, limit=port.quota.limit if port.quota else 0
     )
     return Refusal(code, message, retryable=True, retry_after_ms=retry_after_ms)
+
+
+def _wait_ms(port: Port, limit: int) -> int:
+    if limit == 3:
+        return port.quota.wait_ms(port.clock()) if port.quota else 0
+    bucket = port.bucket if limit == 1 else port.workspace_bucket
+    return bucket.wait_ms() if bucket else 0
 
 
 def refuse_oversize(size: int, largest: int) -> Refusal:

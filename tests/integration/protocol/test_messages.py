@@ -380,7 +380,7 @@ async def test_the_rate_of_a_workspace_is_shared(tmp_path: Path, engine: str) ->
             assert await first.expect_payloads(1) == [b""]
             second.send("ag::w::i::1")
             error = await second.expect_error("ERR_WORKSPACE_RATE_LIMITED", retryable=True)
-            assert error.retry_after_ms == 100
+            assert 10_000 < error.retry_after_ms <= 100_001, "the next token comes in 100 s"
             assert errors_counted(gateway) == {"workspace_rate_limited": 1}
             elsewhere.send("ag::w::i::1")
             assert await first.expect_payloads(1) == [b""]
@@ -396,7 +396,7 @@ async def test_the_quota_of_an_identity(tmp_path: Path, engine: str) -> None:
             peer.write(*[pb.UpstreamMessage(send=pb.SendMessage(target_topic=ME)) for _ in range(6)])
             assert await peer.expect_payloads(5) == [b""] * 5
             error = await peer.expect_error("ERR_QUOTA_001", "current 5, limit 5", retryable=True)
-            assert error.retry_after_ms == 1000
+            assert 10 <= error.retry_after_ms <= 1001
             assert errors_counted(gateway) == {"quota_exceeded": 1}
             with trio.fail_after(PATIENCE_S):
                 while True:
