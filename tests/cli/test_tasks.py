@@ -155,6 +155,10 @@ def test_agents(gateway: GatewayProcess, run: Run) -> None:
     start = json.loads(run("tasks", "show", task_id, "--json").stdout)
     assert (start["task_type"], start["status"], start["workspace"]) == ("agent_startup", "queued", "w")
     assert "already exists" in run("agents", "launch", "lazy", "-w", "w", "--specifier", "1").stderr
+    [waiting] = json.loads(run("agents", "starts", "--json").stdout)
+    assert (waiting["agent"], waiting["task"], waiting["attempt"]) == ("ag::w::lazy::1", task_id, 1)
+    assert "ag::w::lazy::1" in run("agents", "starts", "-w", "w").stdout
+    assert json.loads(run("agents", "starts", "-w", "other", "--json").stdout) == []
     assert run("agents", "register", "lazy", "process", "--param", "broken").returncode == 2
     assert run("agents", "rm", "lazy").returncode == 0
     assert run("agents", "show", "lazy").returncode == 1

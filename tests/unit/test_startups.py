@@ -13,8 +13,9 @@ from trio.testing import MockClock
 from aether.answers import Answer
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, parse_identity
+from aether.orchestration import attempts
 from aether.orchestration import startups as startups_module
-from aether.orchestration.startups import ATTEMPT, NOT_BEFORE, TRIGGERED_AT, Startups
+from aether.orchestration.startups import ATTEMPT, LAST_ERROR, NOT_BEFORE, TRIGGERED_AT, Startups
 from aether.proto import aether_pb2 as pb
 from aether.registry.registry import Registration, Registry
 from aether.storage.memory.records import MemoryRecords
@@ -81,6 +82,7 @@ class Scene:
             flush=self.flush,
         )
         self.book.observers = [self.startups.on_transition]
+        self.registry.on_change.append(self.startups.reconsider)
 
     def flush(self) -> None:
         self.flushed += 1
@@ -97,13 +99,32 @@ class Scene:
         return session
 
     def start(self, target: str = TARGET, **overrides: str) -> Task:
+        """Somebody asks."""
         return self.startups.start(target, overrides, creator="ag::w::i::boss")
+
+    def start_for_work(self) -> Task:
+        """Nobody asks, but there is work."""
+        return self.startups.start(TARGET, {}, creator="ag::w::i::boss", is_asked=False)
+
+    def fail_for_work(self, times: int) -> Task:
+        """Starts that fail as soon as they may begin; the one after that."""
+        task = self.start_for_work()
+        for _ in range(times):
+            self.now_ms = max(self.now_ms, task.hold_ms)
+            self.book.change(task, {"hold_ms": 0})
+            self.fail(task)
+            task = self.start_for_work()
+        return task
 
     def fail(self, task: Task, ran_ms: int = 0) -> None:
         if ran_ms:
             self.book.change(task, machine.bind(task, task.target, self.now_ms))
             self.now_ms += ran_ms
         self.book.change(task, machine.fail(task, self.now_ms, "no", random.uniform))
+
+    def held_ms(self, task: Task) -> int:
+        """How much longer it is held back."""
+        return max(0, task.hold_ms - self.now_ms)
 
 
 @pytest.fixture
@@ -384,6 +405,111 @@ def test_failures_hold_the_next_start_back_longer_and_longer(scene: Scene) -> No
         scene.fail(task)
 
 
+def test_for_work_that_nobody_asks_for_an_agent_that_never_comes_up_is_tried_less_and_less_often(scene: Scene) -> None:
+    scene.connect()
+    waits_ms = []
+    for failures in range(1, 20):
+        task = scene.fail_for_work(1)
+        assert task.metadata | {TRIGGERED_AT: ""} == {
+            TRIGGERED_AT: "",
+            ATTEMPT: str(failures + 1),
+            NOT_BEFORE: str(task.hold_ms),
+            LAST_ERROR: "no",
+        }
+        waits_ms.append(scene.held_ms(task))
+    doubling = [1000 * 2**failures for failures in range(1, 20)]
+    assert waits_ms == [min(wait_ms, 6 * 3_600_000) for wait_ms in doubling]
+
+
+@pytest.mark.parametrize("by_message", [True, False])
+def test_who_asks_waits_for_minutes_at_most(scene: Scene, by_message: bool) -> None:
+    def ask() -> None:
+        if by_message:
+            scene.startups.on_absent(user(), TARGET)
+        else:
+            assert scene.start() is held
+
+    orchestrator = scene.connect()
+    held = scene.fail_for_work(15)
+    asked = len(orchestrator.given)
+    assert scene.held_ms(held) == 6 * 3_600_000
+    scene.now_ms += 1_000
+    ask()
+    assert (scene.held_ms(held), held.metadata[NOT_BEFORE]) == (299_000, str(held.hold_ms)), "since it failed"
+    scene.now_ms += 1_000
+    ask()
+    assert scene.held_ms(held) == 298_000
+    scene.start_for_work()
+    assert scene.held_ms(held) == 298_000
+    assert len(orchestrator.given) == asked
+    held = scene.fail_for_work(1)
+    asked = len(orchestrator.given)
+    scene.now_ms += 3_600_000
+    ask()
+    assert (held.status, len(orchestrator.given)) == (Status.ASSIGNED, asked + 1), "that was long ago"
+
+
+def test_a_launch_begins_at_once_and_anew(scene: Scene) -> None:
+    orchestrator = scene.connect()
+    held = scene.fail_for_work(12)
+    before = len(orchestrator.given)
+    assert scene.startups.launch(TARGET, {"cpus": "2"}, creator="c") == held.task_id
+    assert (held.status, len(orchestrator.given)) == (Status.ASSIGNED, before + 1)
+    assert orchestrator.given[-1].launch_params["cpus"] == "2"
+    assert set(held.metadata) == {TRIGGERED_AT}
+    with pytest.raises(ValueError, match="already exists"):
+        scene.startups.launch(TARGET, {}, creator="c")
+    scene.fail(held)
+    assert scene.held_ms(scene.start_for_work()) == 2_000
+
+
+def test_a_launch_where_no_start_is_held_back_begins_at_once_too(scene: Scene) -> None:
+    orchestrator = scene.connect()
+    for _ in range(3):
+        scene.fail(scene.start())
+    assert scene.startups.launch(TARGET, {}, creator="c") == orchestrator.given[-1].task_id
+
+
+def test_another_registration_is_reason_to_try_at_once(scene: Scene) -> None:
+    orchestrator = scene.connect("1", "p", "better")
+    held = scene.fail_for_work(12)
+    other = scene.start("ag::w::lazy:x::2", image="special", profile="nobody")
+    before = len(orchestrator.given)
+    scene.registry.put(Registration("lazy", {"profile": "p", "image": "usual"}))
+    scene.registry.put(Registration("unknown", {"profile": "better", "image": "other"}))
+    assert len(orchestrator.given) == before, "that was no change, and that was somebody else"
+    scene.registry.put(Registration("lazy", {"profile": "better", "image": "mended"}))
+    [asked] = orchestrator.given[before:]
+    assert (asked.task_id, asked.profile) == (held.task_id, "better")
+    assert asked.launch_params == {"profile": "better", "image": "mended", "auth_token": "token"}
+    assert other.launch_params == {"profile": "nobody", "image": "special"}, "it said so itself"
+    scene.registry.delete("lazy")
+    assert other.status is Status.PENDING
+    assert scene.startups.waiting == 1
+
+
+def test_a_start_that_waits_for_an_orchestrator_goes_by_the_registration_of_the_time(scene: Scene) -> None:
+    task = scene.start(cpus="2")
+    scene.registry.put(Registration("lazy", {"profile": "q", "image": "mended"}))
+    assert scene.connect("1", "p").given == []
+    [asked] = scene.connect("2", "q").given
+    assert (asked.task_id, asked.launch_params["image"], asked.launch_params["cpus"]) == (task.task_id, "mended", "2")
+
+
+def test_a_registration_is_taken_while_nothing_can_be_stored_of_starts(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable() -> None:
+        raise StoreUnavailable("disk full")
+
+    task = scene.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.store, "check", unavailable)
+        scene.registry.put(Registration("lazy", {"profile": "q"}))
+    assert task.profile == "p"
+    assert len(scene.connect("1", "p").given) == 1, "it waits as before"
+
+
 def test_what_is_held_back_is_not_given_to_who_comes(scene: Scene) -> None:
     scene.fail(scene.start())
     held = scene.start()
@@ -422,7 +548,7 @@ def test_what_the_next_start_knows_of_the_one_before(scene: Scene, end: str, hol
 
 
 def test_only_so_many_failures_are_remembered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startups_module, "REMEMBERED_MAX", 2)
+    monkeypatch.setattr(attempts, "REMEMBERED_MAX", 2)
     for number in range(3):
         scene.fail(scene.start(f"ag::w::lazy::{number}"))
     assert [scene.start(f"ag::w::lazy::{number}").hold_ms > 0 for number in range(3)] == [False, True, True]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ import click
 
 from aether.access import Level
 from aether.cli.advice import advise, advise_category
-from aether.cli.remote import Remote, printable, remote_options, show
+from aether.cli.remote import Remote, printable, remote_options, show, timestamp
 from aether.client import Connection, NotFound
 from aether.proto import aether_pb2 as pb
 
@@ -200,7 +199,7 @@ def list_groups(remote: Remote, name: str | None) -> None:
         if name not in [item.group_name for item in await me.acl.groups()]:
             raise NotFound("", "group not found")
         return [
-            {"group": name, "member": f"{item.member_type}:{item.member_id}", "expires": _time(item.expires_at)}
+            {"group": name, "member": f"{item.member_type}:{item.member_id}", "expires": timestamp(item.expires_at)}
             for item in await me.acl.members(name)
         ]
 
@@ -267,7 +266,11 @@ def list_roles(remote: Remote, name: str | None) -> None:
         if name not in [item.role_name for item in roles]:
             raise NotFound("", "role not found")
         return [
-            {"role": name, "assignee": f"{item.assignee_type}:{item.assignee_id}", "expires": _time(item.expires_at)}
+            {
+                "role": name,
+                "assignee": f"{item.assignee_type}:{item.assignee_id}",
+                "expires": timestamp(item.expires_at),
+            }
             for item in await me.acl.assignments(name)
         ]
 
@@ -333,13 +336,7 @@ def _row(rule: pb.ACLRuleInfo) -> dict[str, Any]:
         "resource": f"{rule.resource_type}:{rule.resource_id}",
         "level": rule.access_level_name.lower(),
         "granted_by": rule.granted_by,
-        "expires": _time(rule.expires_at),
+        "expires": timestamp(rule.expires_at),
         "state": "over" if 0 < rule.expires_at <= time.time() else "live",
         "reason": rule.reason,
     }
-
-
-def _time(unix_s: int) -> str:
-    if not unix_s:
-        return ""
-    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat().replace("+00:00", "Z")

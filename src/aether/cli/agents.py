@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
 import click
 from google.protobuf.json_format import MessageToDict
 
-from aether.cli.remote import Remote, remote_options, show
+from aether.cli.remote import Remote, remote_options, show, timestamp
 from aether.client import Connection
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["agents"]
 
+STARTUP = "agent_startup"
+ATTEMPT, NOT_BEFORE, LAST_ERROR = "startup_attempt", "startup_not_before_ms", "startup_last_error"
+STARTS = ("agent", "orchestrator", "attempt", "not_before", "last_error", "asked_for", "task")
 COLUMNS = ("implementation", "profile", "description", "launch_params", "updated")
 
 
@@ -84,10 +86,43 @@ def orchestrators(remote: Remote) -> None:
     """Show who can start agents."""
     found = remote.run(lambda me: me.agents.orchestrators())
     rows = [
-        {"orchestrator": one.orchestrator_id, "profiles": " ".join(one.profiles), "connected": _time(one.connected_at)}
+        {
+            "orchestrator": one.orchestrator_id,
+            "profiles": " ".join(one.profiles),
+            "connected": timestamp(one.connected_at),
+        }
         for one in found
     ]
     show(rows, ("orchestrator", "profiles", "connected"), as_json=remote.as_json)
+
+
+@agents.command()
+@click.option("--workspace", "-w", default="", help="Only of this workspace.")
+@remote_options
+def starts(remote: Remote, workspace: str) -> None:
+    """Show agents that are to be started and are not there yet.
+
+    One that failed before is held back, longer each time; ``launch`` starts it at once.
+    """
+    wanted = {"task_type": STARTUP, "workspace": workspace, "statuses": [pb.TASK_STATUS_QUEUED]}
+
+    async def run(me: Connection) -> Sequence[pb.TaskInfo]:
+        return [task async for task in me.tasks.find(**wanted)]
+
+    show((_start(task) for task in remote.run(run)), STARTS, as_json=remote.as_json)
+
+
+def _start(task: pb.TaskInfo) -> dict[str, Any]:
+    not_before_ms = task.metadata.get(NOT_BEFORE, "")
+    return {
+        "agent": task.target_topic,
+        "orchestrator": task.assigned_to,
+        "attempt": int(task.metadata.get(ATTEMPT, "1")),
+        "not_before": timestamp(int(not_before_ms) / 1000) if not_before_ms.isdecimal() else "",
+        "last_error": task.metadata.get(LAST_ERROR, ""),
+        "asked_for": timestamp(task.created_at),
+        "task": task.task_id,
+    }
 
 
 def _params(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -110,9 +145,5 @@ def _row(agent: pb.AgentRegistrationInfo, as_json: bool) -> dict[str, Any]:
         "profile": agent.orchestrator_profile,
         "description": agent.description,
         "launch_params": " ".join(f"{name}={value}" for name, value in sorted(params.items())),
-        "updated": _time(agent.updated_at),
+        "updated": timestamp(agent.updated_at),
     }
-
-
-def _time(unix_s: int) -> str:
-    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat().replace("+00:00", "Z") if unix_s else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 import os
@@ -29,7 +30,7 @@ from aether.client import (
     connect_service,
 )
 
-__all__ = ["ADMIN_IMPLEMENTATION", "Remote", "cells", "printable", "remote_options", "show"]
+__all__ = ["ADMIN_IMPLEMENTATION", "Remote", "cells", "printable", "remote_options", "show", "timestamp"]
 
 ADMIN_IMPLEMENTATION = "aether-admin"
 """Implementation of the services that administrators connect as; the specifier is new each time, so that two
@@ -134,6 +135,11 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def printable(text: str) -> str:
     """Text of clients as it may go to a terminal, which would obey what some characters tell it."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def timestamp(unix_s: float) -> str:
+    """A time to the second, in UTC; empty for 0, which is none."""
+    return dt.datetime.fromtimestamp(int(unix_s), dt.UTC).isoformat().replace("+00:00", "Z") if unix_s else ""
 
 
 def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[Text]:

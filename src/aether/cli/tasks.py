@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from aether.cli.audit import Ago
-from aether.cli.remote import Remote, cells, printable, remote_options, show
+from aether.cli.remote import Remote, cells, printable, remote_options, show, timestamp
 from aether.client import Connection
 from aether.proto import aether_pb2 as pb
 
@@ -154,7 +154,7 @@ def _show_one(remote: Remote, task: pb.TaskInfo) -> None:
         return
     for name, value in row.items():
         if name.endswith("_at") and value:
-            value = _time(int(value))
+            value = timestamp(int(value))
         text = json.dumps(value) if isinstance(value, dict | list) else printable(str(value))
         click.echo(f"{name.replace('_', ' '):24} {text}")
 
@@ -187,7 +187,7 @@ def _row(task: pb.TaskInfo, as_json: bool) -> dict[str, Any]:
         "assigned_to": task.assigned_to,
         "priority": task.priority,
         "attempt": f"{task.attempt}/{task.max_attempts}",
-        "created": _time(task.created_at),
+        "created": timestamp(task.created_at),
         "error": task.error,
     }
 
@@ -207,7 +207,3 @@ def _line(event: pb.TaskEvent) -> str:
             child = event.child_lifecycle
             what = f"child {child.child_task_id} {child.lifecycle}, {_status(child.child_status)}"
     return f"{when}  {event.task_id}  {what}"
-
-
-def _time(unix_s: int) -> str:
-    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat().replace("+00:00", "Z") if unix_s else ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from aether.cli.remote import Remote, remote_options, show
+from aether.cli.remote import Remote, remote_options, show, timestamp
 from aether.client import Connection
 from aether.client.tokens import NewToken
 from aether.identity import PrincipalType
@@ -116,12 +115,6 @@ def _row(info: pb.TokenInfo) -> dict[str, Any]:
         "workspaces": " ".join(info.workspace_patterns),
         "scopes": " ".join(info.scopes),
         "state": "revoked" if info.revoked else "live",
-        "expires": _time(info.expires_at),
-        "last_used": _time(info.last_used_at),
+        "expires": timestamp(info.expires_at),
+        "last_used": timestamp(info.last_used_at),
     }
-
-
-def _time(unix_s: int) -> str:
-    if not unix_s:
-        return ""
-    return dt.datetime.fromtimestamp(unix_s, dt.UTC).isoformat().replace("+00:00", "Z")

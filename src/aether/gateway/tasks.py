@@ -198,7 +198,7 @@ def compose_tasks(
         flush,
     )
     dispatcher.autostart = Autostart(registry, startups, is_connected)
-    registry.on_change.append(dispatcher.reconsider)
+    registry.on_change += [startups.reconsider, dispatcher.reconsider]
     liveness = Liveness(book, dispatcher, wall_clock, chooser, startups.started_by)
     dependencies = Dependencies(book)
     upkeep = Upkeep(book, liveness, wall_clock, chooser, configured.task_retention(config), report)

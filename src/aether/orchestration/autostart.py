@@ -63,10 +63,11 @@ class Autostart:
     def start_target(self, task: Task) -> bool:
         """A task waits for an agent that is not there; False when the store takes nothing now.
 
-        One that cannot be started is left alone: the task is there when it comes, and a registration asks again.
+        One that cannot be started is left alone: the task is there when it comes, and a registration asks again. One
+        that fails again and again is tried less and less often: nobody asked for it just now.
         """
         try:
-            self._startups.start(task.target, task.launch_params, creator=task.creator)
+            self._startups.start(task.target, task.launch_params, creator=task.creator, is_asked=False)
         except StoreUnavailable:
             return False
         except ValueError as error:

@@ -3,13 +3,12 @@ be (tasks 13.1 to 13.3; weaknesses 19 to 29, 33).
 
 A startup waits in the queue of its profile until an orchestrator serves it. An orchestrator that goes away before the
 agent came loses it to another one; one that stays has a time, and is not asked again: it may still be working on it. An
-agent that fails again and again is started less and less often.
+agent that fails again and again is started less and less often (:mod:`aether.orchestration.attempts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -18,15 +17,16 @@ import trio
 from aether.answers import Answer, Caller
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
+from aether.orchestration.attempts import Attempts
 from aether.orchestration.orchestrators import Orchestrator, Orchestrators, OrchestratorSession
-from aether.records import RecordStore, Table
+from aether.records import RecordStore
 from aether.registry.registry import PROFILE, Registry
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.model import LIVE, PAUSED, STARTUP, WORKED_ON, Category, Mode, Status, Task
 from aether.tasks.wire import assignment_frame
 
-__all__ = ["ATTEMPT", "NOT_BEFORE", "TRIGGERED_AT", "Startups"]
+__all__ = ["ATTEMPT", "LAST_ERROR", "NOT_BEFORE", "TRIGGERED_AT", "Startups"]
 
 log = structlog.get_logger("aether.orchestration")
 
@@ -36,27 +36,14 @@ REJOIN_MS = 3_000
 """How long an agent whose connection broke has to come back by itself, before a message has another one started."""
 RETRY_S = 1.0
 """When a startup is offered again that its orchestrator had no room for, or that could not be stored."""
-BACKOFF_MS_MAX = 300_000
 STABLE_MS = 60_000
 """An agent that ran this long has not failed to start."""
-REMEMBERED_MAX = 10_000
 
 TRIGGERED_AT = "trigger_timestamp_ms"
 ATTEMPT = "startup_attempt"
 NOT_BEFORE = "startup_not_before_ms"
+LAST_ERROR = "startup_last_error"
 """Metadata of a startup task, for operators and for the agent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """What is kept of starts that came to nothing.
-
-    :ivar since_ms: when the first of them was asked for, in Unix milliseconds: messages since then are still waiting.
-    :ivar failures: how many failed, one after the other.
-    """
-
-    since_ms: int
-    failures: int
 
 
 class TokenSource(Protocol):
@@ -107,7 +94,7 @@ class Startups:
         self._orchestrators = Orchestrators()
         self._active: dict[str, str] = {}
         self._waiting: dict[str, dict[str, None]] = {}
-        self._attempts = Table(records, "startup_attempts", Attempts)
+        self._attempts = Attempts(records)
         for task in book:
             if task.is_startup and not task.is_final:
                 self._active[task.target] = task.task_id
@@ -133,13 +120,19 @@ class Startups:
         task_id = self._active.get(identity)
         return self._book.get(task_id) if task_id is not None else None
 
-    def start(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
+    def start(self, target: str, overrides: dict[str, str], *, creator: str, is_asked: bool = True) -> Task:
         """The startup that is under way, or a new one.
 
+        :param is_asked: somebody wants the agent now; False where nothing but work that is left there does.
         :raises ValueError: it cannot be started; the text is fit for clients.
         :raises StoreUnavailable: nothing was changed.
         """
-        return self.started_by(target) or self._create(target, overrides, creator)
+        known = self.started_by(target)
+        if known is None:
+            return self._create(target, overrides, creator, is_asked=is_asked)
+        if is_asked:
+            self._hasten(known)
+        return known
 
     def start_new(self, target: str, overrides: dict[str, str], *, creator: str, idempotency: str = "") -> Task:
         """As :meth:`start`, but an error where the agent is connected or being started.
@@ -164,8 +157,58 @@ class Startups:
             )
 
     def launch(self, target: str, overrides: dict[str, str], *, creator: str) -> str:
-        """As :meth:`start_new`; the id of the task."""
-        return self.start_new(target, overrides, creator=creator).task_id
+        """As :meth:`start_new`, but at once, however often the agent failed before, and also where a start is held
+        back for that; the id of the task."""
+        known = self.started_by(target)
+        if known is not None and NOT_BEFORE in known.metadata and known.status is Status.PENDING:
+            self._renew(known, overrides)
+            return known.task_id
+        self._check_absent(target)
+        self._attempts.forgive(target)
+        return self._create(target, overrides, creator).task_id
+
+    def reconsider(self, implementation: str) -> None:
+        """A registration changed: starts that nobody was given yet go by the new one, and at once."""
+        for target in list(self._active):
+            task = self.started_by(target)
+            if task is None or task.status is not Status.PENDING:
+                continue
+            if implementation not in (task.implementation, task.implementation.rpartition(":")[0]):
+                continue
+            try:
+                if self._params(task.implementation, task.launch_overrides) != task.launch_params:
+                    self._renew(task, task.launch_overrides)
+            except ValueError:
+                continue  # it was removed; what was asked for before is still to be started
+            except StoreUnavailable:
+                log.warning("a start that waits goes by the registration of before", task=task.task_id)
+
+    def _renew(self, task: Task, overrides: Mapping[str, str]) -> None:
+        """Let a start that waits begin now, as if none had failed before."""
+        params = self._params(task.implementation, overrides)
+        self._attempts.forgive(task.target)
+        profile = task.profile
+        change = {
+            "hold_ms": 0,
+            "launch_params": params,
+            "launch_overrides": dict(overrides),
+            "profile": params[PROFILE],
+            "metadata": {name: value for name, value in task.metadata.items() if name not in _OF_FAILURES},
+        }
+        self._book.change(task, change)
+        if task.profile != profile:
+            self._drop(task, profile)
+
+    def _hasten(self, task: Task) -> None:
+        """Somebody wants an agent of which a start is held back for nobody."""
+        before = self._attempts.get(task.target)
+        if before is None or NOT_BEFORE not in task.metadata or task.status is not Status.PENDING:
+            return
+        hold_ms = before.not_before_ms(is_asked=True)
+        if hold_ms < task.hold_ms:
+            hold_ms = hold_ms if hold_ms > self._wall_clock() else 0
+            metadata = {**task.metadata, NOT_BEFORE: str(hold_ms or self._wall_clock())}
+            self._book.change(task, {"hold_ms": hold_ms, "metadata": metadata})
 
     def on_absent(self, caller: Caller, topic: str) -> None:
         """A message waits for somebody who is not connected; nobody who sends learns anything from this (tasks 13.1).
@@ -173,10 +216,11 @@ class Startups:
         A store that takes nothing now is left alone: the message is there, and the next one asks again.
         """
         workspace = topic.split("::", 2)[1]
-        if topic in self._active:
-            self._on_trigger("duplicate", workspace)
-            return
         try:
+            if (known := self.started_by(topic)) is not None:
+                self._hasten(known)
+                self._on_trigger("duplicate", workspace)
+                return
             identity = parse_identity(topic)
             if self._registry.find(identity.implementation) is None:
                 self._on_trigger("unregistered", workspace)
@@ -196,16 +240,12 @@ class Startups:
         creator: str,
         sender: Caller | None = None,
         idempotency: str = "",
+        is_asked: bool = True,
     ) -> Task:
         identity = parse_identity(target)
         if identity.kind not in (PrincipalType.AGENT, PrincipalType.TASK) or not identity.specifier:
             raise ValueError(f"{target} is neither an agent nor a unique task")
-        registration = self._registry.find(identity.implementation)
-        if registration is None:
-            raise ValueError(f"target agent implementation '{identity.implementation}' not found in registry")
-        params = {**registration.launch_params, **overrides}
-        if not params.get(PROFILE):
-            raise ValueError("launch params missing 'profile' field")
+        params = self._params(identity.implementation, overrides)
         now_ms = self._wall_clock()
         task_id = self._new_id()
         task = Task(
@@ -220,6 +260,7 @@ class Startups:
             specifier=identity.specifier,
             profile=params[PROFILE],
             launch_params=params,
+            launch_overrides=dict(overrides),
             queued=True,
             root_task_id=task_id,
             idempotency=idempotency,
@@ -228,14 +269,29 @@ class Startups:
         if (before := self._attempts.get(target)) is not None:
             task.metadata[TRIGGERED_AT] = str(min(now_ms, before.since_ms))
             if before.failures:
-                task.hold_ms = now_ms + min(BACKOFF_MS_MAX, 1000 << min(before.failures, 20))
-                task.metadata |= {ATTEMPT: str(before.failures + 1), NOT_BEFORE: str(task.hold_ms)}
+                task.metadata |= {ATTEMPT: str(before.failures + 1), LAST_ERROR: before.error}
+            if (not_before_ms := before.not_before_ms(is_asked=is_asked)) > now_ms:
+                task.hold_ms = not_before_ms
+                task.metadata[NOT_BEFORE] = str(not_before_ms)
         if rejoins_ms := self._cut_off_ms(target):
             task.hold_ms = max(task.hold_ms, rejoins_ms + REJOIN_MS if rejoins_ms + REJOIN_MS > now_ms else 0)
         if sender is not None:
             self._name_subject(task, sender.identity)
             self._authorize(sender, task)
         return self._book.add(task)
+
+    def _params(self, implementation: str, overrides: Mapping[str, str]) -> dict[str, str]:
+        """What an agent is started with.
+
+        :raises ValueError: it cannot be started; the text is fit for clients.
+        """
+        registration = self._registry.find(implementation)
+        if registration is None:
+            raise ValueError(f"target agent implementation '{implementation}' not found in registry")
+        params = {**registration.launch_params, **overrides}
+        if not params.get(PROFILE):
+            raise ValueError("launch params missing 'profile' field")
+        return params
 
     def _name_subject(self, task: Task, sender: Identity) -> None:
         """For whom the agent is started."""
@@ -261,28 +317,26 @@ class Startups:
             if not task.hold_ms:
                 self._hand_out(task)
         else:
-            self._drop(task)
+            self._drop(task, task.profile)
 
     def _judge(self, task: Task) -> None:
         """Remember a start that came to nothing, for the next one to come later and yet to find every message."""
-        ran_ms = self._wall_clock() - task.started_ms if task.started_ms else 0
-        is_failure = task.status in (Status.FAILED, Status.REJECTED) and ran_ms < STABLE_MS
-        if not is_failure and task.status is not Status.CANCELLED:
-            self._attempts.delete(task.target)
-            return
-        before = self._attempts.get(task.target)
-        since_ms = int(task.metadata.get(TRIGGERED_AT, self._wall_clock()))
-        failures = (before.failures if before is not None else 0) + is_failure
-        self._attempts.put(task.target, Attempts(since_ms, failures))
-        if len(self._attempts) > REMEMBERED_MAX:
-            self._attempts.delete(next(iter(self._attempts)))
+        now_ms = self._wall_clock()
+        since_ms = int(task.metadata.get(TRIGGERED_AT, now_ms))
+        if task.status is Status.CANCELLED:
+            self._attempts.ended(task.target, since_ms)
+        elif task.status is Status.COMPLETED or (task.started_ms and now_ms - task.started_ms >= STABLE_MS):
+            self._attempts.succeeded(task.target)
+        else:
+            self._attempts.ended(task.target, since_ms, failed_ms=now_ms, error=task.error)
 
-    def _drop(self, task: Task) -> None:
-        waiting = self._waiting.get(task.profile)
+    def _drop(self, task: Task, profile: str) -> None:
+        """It no longer waits for an orchestrator of a profile."""
+        waiting = self._waiting.get(profile)
         if waiting is not None:
             waiting.pop(task.task_id, None)
             if not waiting:
-                del self._waiting[task.profile]
+                del self._waiting[profile]
 
     # -------------------------------------------------------------------------------------------------- dispatching
 
@@ -412,6 +466,9 @@ class Startups:
     def orchestrators(self) -> list[Orchestrator]:
         """Those that are connected."""
         return self._orchestrators.all()
+
+
+_OF_FAILURES = frozenset({ATTEMPT, NOT_BEFORE, LAST_ERROR})
 
 
 def _no_jitter(low: float, high: float) -> float:

@@ -156,6 +156,7 @@ class Task:
     :ivar target: identity that a targeted task is for.
     :ivar starts_target: the target is started whenever the task waits for it; ``launch_params`` are then what overrides
         its registration.
+    :ivar launch_overrides: of a startup task: the part of ``launch_params`` that is not from the registration.
     :ivar bound: worker that a startup task brought up: it acts for the task, while ``assigned_to`` is the orchestrator.
     :ivar attempts: failed attempts so far.
     :ivar former: workers that lost the task; what they say of it later does not count.
@@ -182,6 +183,7 @@ class Task:
     specifier: str = ""
     profile: str = ""
     launch_params: dict[str, str] = field(default_factory=dict)
+    launch_overrides: dict[str, str] = field(default_factory=dict)
     queued: bool = False
     hold_ms: int = 0
     assigned_to: str = ""

@@ -142,6 +142,7 @@ def task_info(task: Task) -> pb.TaskInfo:
         task_type=task.task_type,
         status=wire_status(task.status),  # type: ignore[arg-type]
         workspace=task.workspace,
+        target_topic=task.target,
         assigned_to=task.assigned_to,
         created_at=task.created_ms // 1000,
         started_at=task.started_ms // 1000,

@@ -524,6 +524,40 @@ async def test_112_crash_loops_get_slower(
     assert waits == [0, 2, 4, 8, 16, 32]
 
 
+async def test_work_for_an_agent_that_never_comes_up_asks_less_and_less_often(
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+) -> None:
+    """Until somebody asks for the agent, or launches it."""
+
+    async def held_s() -> int:
+        [start] = await admin.listed(status=pb.TASK_STATUS_QUEUED, task_type="agent_startup")
+        info = await admin.get(start)
+        assert (info.target_topic, info.metadata["startup_last_error"]) == (TARGET, "cannot")
+        return (int(info.metadata["startup_not_before_ms"]) - clock.now_ms) // 1000
+
+    await register(admin)
+    orchestrator = await connect(starter())
+    work = await work_for_target(boss, task_class=pb.TASK_CLASS_BACKGROUND)
+    for failures in range(1, 16):
+        start = await orchestrator.assigned()
+        await orchestrator.do(Op.FAIL, start.task_id, "cannot")
+        assert await held_s() == min(2**failures, 21_600)
+        if failures < 15:
+            advance(gateway, clock, 2**failures)
+    boss.peer.send(TARGET, b"")
+    await boss.settled("error")
+    assert await held_s() == 300
+    params = pb.AgentLaunchParams(workspace="w", specifier="1")
+    launched = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
+    start = await orchestrator.assigned()
+    assert start.task_id == launched.launch_result.task_id
+    await orchestrator.do(Op.FAIL, start.task_id, "cannot")
+    assert await held_s() == 2
+    await register(admin, image="mended")
+    lazy = await connect(started(await orchestrator.assigned()))
+    assert (await lazy.assigned()).task_id == work
+
+
 async def test_113_who_comes_without_its_token_is_started_all_the_same(
     admin: Desk, boss: Desk, connect: Connect
 ) -> None:
