@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +86,85 @@ def started(assignment: pb.TaskAssignment, **more: Any) -> pb.InitConnection:
     )
 
 
-async def gone(desk: Desk, task_id: str) -> None:
-    """Until the gateway has noticed that the worker of a task is gone."""
-    with trio.fail_after(20):
-        while not (await desk.get(task_id)).disconnected_at:  # noqa: ASYNC110 - nobody tells
-            await trio.sleep(0.01)
+async def work_for_target(boss: Desk, **fields: Any) -> str:
+    return await boss.created(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **fields)
 
 
 def advance(gateway: Gateway, clock: WallClock, seconds: float) -> None:
     clock.advance(seconds)
     gateway.services.tasks.timers.fire_due()
     gateway.services.flush_all()
+
+
+@asynccontextmanager
+async def opened(config: Config, clock: WallClock) -> AsyncIterator[tuple[Gateway, Wire]]:
+    """A gateway for a while, for tests in which it ends."""
+    async with Gateway(config, wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            yield gateway, wire
+
+
+@dataclass
+class Stage:
+    """An agent that is registered and not there, somebody who wants it, and an orchestrator that can start it."""
+
+    gateway: Gateway
+    clock: WallClock
+    connect: Connect
+    admin: Desk
+    boss: Desk
+    orchestrator: Desk
+
+    async def want(self, payload: bytes = b"") -> None:
+        """A message for the agent; what follows from it has happened."""
+        self.boss.peer.send(TARGET, payload)
+        await self.boss.settled("error")
+
+    async def start(self) -> pb.TaskAssignment:
+        """What the orchestrator is given because of a message."""
+        await self.want()
+        return await self.orchestrator.assigned()
+
+    async def comes_up(self, start: pb.TaskAssignment | None = None) -> Desk:
+        """The agent, once the orchestrator has started it.
+
+        :param start: what it was given; else the next that it is given.
+        """
+        return await self.connect(started(start or await self.orchestrator.assigned()))
+
+    async def by_itself(self) -> Desk:
+        """The agent, started by somebody else."""
+        return await self.connect(agent("1", implementation="lazy"))
+
+    async def is_idle(self) -> bool:
+        """Whether the orchestrator was given nothing."""
+        return await self.orchestrator.settled("task_assignment") == []
+
+    async def works_on(self, lazy: Desk, work: str) -> bool:
+        """Whether a task is what the agent is given next."""
+        return (await lazy.assigned()).task_id == work
+
+    async def is_cut_off(self, lazy: Desk, start: pb.TaskAssignment) -> None:
+        """The connection of a started agent breaks, and the gateway has noticed."""
+        await lazy.peer.abort()
+        with trio.fail_after(20):
+            while not (await self.admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.01)
+
+    async def is_closed(self, lazy: Desk) -> None:
+        """The agent ends in order."""
+        await lazy.peer.close()
+        await self.boss.settled("error")
+
+    def later(self, seconds: float) -> None:
+        advance(self.gateway, self.clock, seconds)
+
+
+@pytest.fixture
+async def stage(gateway: Gateway, clock: WallClock, connect: Connect, admin: Desk, boss: Desk) -> Stage:
+    await register(admin)
+    return Stage(gateway, clock, connect, admin, boss, await connect(starter()))
 
 
 # ------------------------------------------------------------------------------------------------------- registry
@@ -155,39 +225,33 @@ async def test_121_orchestrators_are_listed_while_they_are_there(
 # ----------------------------------------------------------------------------------------------------------- start
 
 
-async def test_104_116_a_message_starts_its_agent(admin: Desk, boss: Desk, connect: Connect) -> None:
-    await register(admin, image="busy")
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"work")
-    assignment = await orchestrator.assigned()
+async def test_104_116_a_message_starts_its_agent(stage: Stage) -> None:
+    await register(stage.admin, image="busy")
+    await stage.want(b"work")
+    assignment = await stage.orchestrator.assigned()
     assert (assignment.task_type, assignment.profile) == ("agent_startup", "process")
     assert (assignment.workspace, assignment.target_implementation, assignment.specifier) == ("w", "lazy", "1")
-    token = assignment.launch_params.pop("auth_token")
-    assert assignment.launch_params == {"profile": "process", "image": "busy"}
-    assert len(token) == 44
-    lazy = await connect(agent("1", implementation="lazy", credentials={"token": token}))
+    assert len(assignment.launch_params["auth_token"]) == 44
+    assert {**assignment.launch_params, "auth_token": ""} == {"profile": "process", "image": "busy", "auth_token": ""}
+    lazy = await stage.comes_up(assignment)
     assert (await lazy.next("msg")).payload == b"work"
     context = lazy.peer.snapshot.task_context
     assert context["task_id"] == assignment.task_id
     assert (context["workspace"], context["implementation"], context["specifier"]) == ("w", "lazy", "1")  # kv 86
     assert (context["profile"], context["lp.image"]) == ("process", "busy")
-    assert await admin.status(assignment.task_id) == "RUNNING"
-    assert (await boss.settled("error"), await boss.settled("progress_update")) == ([], [])
+    assert await stage.admin.status(assignment.task_id) == "RUNNING"
+    assert (await stage.boss.settled("error"), await stage.boss.settled("progress_update")) == ([], [])
 
 
-async def test_116_the_user_it_is_for(admin: Desk, connect: Connect) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    alice = await connect(user("alice"))
+async def test_116_the_user_it_is_for(stage: Stage) -> None:
+    alice = await stage.connect(user("alice"))
     alice.peer.send(TARGET, b"")
-    lazy = await connect(started(await orchestrator.assigned()))
+    lazy = await stage.comes_up()
     assert lazy.peer.snapshot.task_context["user"] == "alice"
 
 
-async def test_105_one_start_for_many_messages(admin: Desk, connect: Connect) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    senders = [await connect(agent(f"s{number}")) for number in range(10)]
+async def test_105_one_start_for_many_messages(stage: Stage) -> None:
+    senders = [await stage.connect(agent(f"s{number}")) for number in range(10)]
     async with trio.open_nursery() as nursery:
 
         async def send(desk: Desk) -> None:
@@ -199,16 +263,15 @@ async def test_105_one_start_for_many_messages(admin: Desk, connect: Connect) ->
             nursery.start_soon(send, sender)
     for sender in senders:
         await sender.settled("error")
-    assert len(await orchestrator.settled("task_assignment")) == 1
-    assert len(await admin.listed(task_type="agent_startup")) == 1
+    assert len(await stage.orchestrator.settled("task_assignment")) == 1
+    assert len(await stage.admin.listed(task_type="agent_startup")) == 1
 
 
-async def test_106_nobody_is_told_of_an_agent_that_is_not_registered(boss: Desk, connect: Connect) -> None:
-    orchestrator = await connect(starter())
-    boss.peer.send("ag::w::unknown::1", b"later")
-    assert await boss.settled("error") == []
-    assert await orchestrator.settled("task_assignment") == []
-    unknown = await connect(agent("1", implementation="unknown"))
+async def test_106_nobody_is_told_of_an_agent_that_is_not_registered(stage: Stage) -> None:
+    stage.boss.peer.send("ag::w::unknown::1", b"later")
+    assert await stage.boss.settled("error") == []
+    assert await stage.is_idle()
+    unknown = await stage.connect(agent("1", implementation="unknown"))
     assert (await unknown.next("msg")).payload == b"later"
 
 
@@ -250,43 +313,39 @@ async def test_109_orchestrators_share(admin: Desk, boss: Desk, connect: Connect
     assert [len(await one.settled("task_assignment")) for one in both] == [10, 10]
 
 
-async def test_a_pool_without_workers_has_them_started(
-    gateway: Gateway, clock: WallClock, admin: Desk, boss: Desk, connect: Connect
-) -> None:
+async def test_a_pool_without_workers_has_them_started(stage: Stage) -> None:
     """Weakness 31: as many as the registration allows, one after the other, while tasks wait for a second."""
 
     async def a_second_later() -> list[pb.TaskAssignment]:
-        clock.advance(1.01)
-        gateway.services.tasks.dispatcher.refill()
-        gateway.services.flush_all()
-        return await orchestrator.settled("task_assignment")
+        stage.clock.advance(1.01)
+        stage.gateway.services.tasks.dispatcher.refill()
+        stage.gateway.services.flush_all()
+        return await stage.orchestrator.settled("task_assignment")
 
-    orchestrator = await connect(starter())
-    await register(admin)
-    work = [await boss.pool("lazy") for _ in range(3)]
+    work = [await stage.boss.pool("lazy") for _ in range(3)]
     assert await a_second_later() == []  # nobody asked for it
-    await register(admin, pool_autostart="2", max_open_tasks="1")
+    await register(stage.admin, pool_autostart="2", max_open_tasks="1")
     (first,) = await a_second_later()
     assert (first.workspace, first.specifier) == ("w", "pool-1")
     assert await a_second_later() == []  # one that is on its way may be enough
-    one = await connect(started(first))
-    assert (await one.assigned()).task_id == work[0]
+    one = await stage.comes_up(first)
+    assert await stage.works_on(one, work[0])
     (second,) = await a_second_later()
     assert second.specifier == "pool-2"
-    two = await connect(started(second))
-    assert (await two.assigned()).task_id == work[1]
+    two = await stage.comes_up(second)
+    assert await stage.works_on(two, work[1])
     assert await a_second_later() == []  # two is as many as there may be
     await one.do(Op.COMPLETE, work[0])
-    assert (await one.assigned()).task_id == work[2]
+    assert await stage.works_on(one, work[2])
     await one.peer.close()
     await two.do(Op.COMPLETE, work[1])
     assert await a_second_later() == []  # and nothing waits
 
 
-async def test_110_overrides(admin: Desk, boss: Desk, connect: Connect) -> None:
-    await register(admin, image="usual", cpus="1")
-    process, container = await connect(starter("p")), await connect(starter("c", "container"))
-    answer = await boss.create(
+async def test_110_overrides(stage: Stage) -> None:
+    await register(stage.admin, image="usual", cpus="1")
+    container = await stage.connect(starter("c", "container"))
+    answer = await stage.boss.create(
         assignment_mode=pb.TARGETED,
         target_agent_id=TARGET,
         launch_param_overrides={"profile": "container", "image": "special"},
@@ -295,65 +354,49 @@ async def test_110_overrides(admin: Desk, boss: Desk, connect: Connect) -> None:
     assignment = await container.assigned()
     assignment.launch_params.pop("auth_token")
     assert assignment.launch_params == {"profile": "container", "image": "special", "cpus": "1"}
-    assert await process.settled("task_assignment") == []
+    assert await stage.is_idle()
 
 
-async def test_8_9_work_for_an_agent_that_is_started(admin: Desk, boss: Desk, connect: Connect) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    target = {"assignment_mode": pb.TARGETED, "target_agent_id": TARGET}
-    work = [await boss.created(**target, payload=name) for name in (b"a", b"b")]
-    start = await orchestrator.assigned()
-    assert await orchestrator.settled("task_assignment") == []
-    lazy = await connect(started(start))
+async def test_8_9_work_for_an_agent_that_is_started(stage: Stage) -> None:
+    work = [await work_for_target(stage.boss, payload=name) for name in (b"a", b"b")]
+    start = await stage.orchestrator.assigned()
+    assert await stage.is_idle()
+    lazy = await stage.comes_up(start)
     assert [(await lazy.assigned()).task_id for _ in work] == work
 
 
-async def work_for_target(boss: Desk, **fields: Any) -> str:
-    return await boss.created(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **fields)
-
-
-async def test_a_start_that_failed_is_tried_again_while_work_waits(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin, "lazy", image="usual")
-    orchestrator = await connect(starter())
-    work = await work_for_target(boss, launch_param_overrides={"image": "special"})
+async def test_a_start_that_failed_is_tried_again_while_work_waits(stage: Stage) -> None:
+    work = await work_for_target(stage.boss, launch_param_overrides={"image": "special"})
     for wait_s in (2, 4):
-        start = await orchestrator.assigned()
+        start = await stage.orchestrator.assigned()
         assert start.launch_params["image"] == "special"
-        await orchestrator.do(Op.FAIL, start.task_id, "cannot")
-        advance(gateway, clock, wait_s - 1)
-        assert await orchestrator.settled("task_assignment") == []
-        advance(gateway, clock, 1)
-    lazy = await connect(started(await orchestrator.assigned()))
-    assert (await lazy.assigned()).task_id == work
+        await stage.orchestrator.do(Op.FAIL, start.task_id, "cannot")
+        stage.later(wait_s - 1)
+        assert await stage.is_idle()
+        stage.later(1)
+    assert await stage.works_on(await stage.comes_up(), work)
 
 
-async def test_work_that_an_agent_left_starts_it_again(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    work = await work_for_target(boss)
-    lazy = await connect(started(await orchestrator.assigned()))
-    assert (await lazy.assigned()).task_id == work
+async def test_work_that_an_agent_left_starts_it_again(stage: Stage) -> None:
+    work = await work_for_target(stage.boss)
+    lazy = await stage.comes_up()
+    assert await stage.works_on(lazy, work)
     await lazy.peer.abort()
-    await boss.settled("error")
-    advance(gateway, clock, 31)  # the agent is gone, and its work with nobody
-    advance(gateway, clock, 3)
-    lazy = await connect(started(await orchestrator.assigned()))
-    assert (await lazy.assigned()).task_id == work
+    await stage.boss.settled("error")
+    stage.later(31)  # the agent is gone, and its work with nobody
+    stage.later(3)
+    lazy = await stage.comes_up()
+    assert await stage.works_on(lazy, work)
     await lazy.do(Op.COMPLETE, work)
     await lazy.peer.abort()
-    await boss.settled("error")
-    advance(gateway, clock, 31)
-    advance(gateway, clock, 300)
-    assert await orchestrator.settled("task_assignment") == []  # nothing waits for it
+    await stage.boss.settled("error")
+    stage.later(31)
+    stage.later(300)
+    assert await stage.is_idle()  # nothing waits for it
 
 
 async def test_work_to_be_done_again_starts_its_agent(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
+    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway
 ) -> None:
     """Also an agent that was there when the work came, and was registered later."""
     lazy = await connect(agent("1", implementation="lazy"))
@@ -385,18 +428,13 @@ async def test_work_for_who_is_starting_is_not_looked_through_each_time(
     assert len(backlog) == 2
 
 
-async def test_work_that_waits_for_an_agent_to_come_by_itself_starts_none(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    work = await work_for_target(boss, target_offline_policy=pb.TARGET_OFFLINE_POLICY_QUEUE)
-    await boss.do(Op.CANCEL, work)
-    await boss.do(Op.RETRY, work)
-    gateway.services.tasks.dispatcher.refill()
-    assert await orchestrator.settled("task_assignment") == []
-    lazy = await connect(agent("1", implementation="lazy"))
-    assert (await lazy.assigned()).task_id == work
+async def test_work_that_waits_for_an_agent_to_come_by_itself_starts_none(stage: Stage) -> None:
+    work = await work_for_target(stage.boss, target_offline_policy=pb.TARGET_OFFLINE_POLICY_QUEUE)
+    await stage.boss.do(Op.CANCEL, work)
+    await stage.boss.do(Op.RETRY, work)
+    stage.gateway.services.tasks.dispatcher.refill()
+    assert await stage.is_idle()
+    assert await stage.works_on(await stage.by_itself(), work)
 
 
 async def test_128_work_outlasts_the_patience_with_a_start(
@@ -415,348 +453,265 @@ async def test_128_work_outlasts_the_patience_with_a_start(
     assert await boss.status(work) == "QUEUED"
 
 
-async def test_an_agent_that_leaves_its_work_again_and_again(
-    boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    lazy = await connect(agent("1", implementation="lazy"))
-    work = await work_for_target(boss)
+async def test_an_agent_that_leaves_its_work_again_and_again(stage: Stage) -> None:
+    lazy = await stage.by_itself()
+    work = await work_for_target(stage.boss)
     for _ in range(11):
-        assert (await lazy.assigned()).task_id == work
+        assert await stage.works_on(lazy, work)
         await lazy.peer.abort()
-        await boss.settled("error")
-        advance(gateway, clock, 31)
-        lazy = await connect(agent("1", implementation="lazy"))
-    assert await boss.status(work) == "FAILED"
+        await stage.boss.settled("error")
+        stage.later(31)
+        lazy = await stage.by_itself()
+    assert await stage.boss.status(work) == "FAILED"
 
 
-async def test_a_start_that_is_asked_for_twice_is_one(admin: Desk, boss: Desk) -> None:
-    await register(admin)
+async def test_a_start_that_is_asked_for_twice_is_one(stage: Stage) -> None:
     wanted = {"task_type": "agent_startup", "idempotency_key": "k"}
-    first = await work_for_target(boss, **wanted)
-    again = await boss.create(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **wanted)
+    first = await work_for_target(stage.boss, **wanted)
+    again = await stage.boss.create(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **wanted)
     assert (again.success, again.task_id, again.status) == (True, first, "")
 
 
-async def test_an_old_start_is_not_tried_again_beside_another(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"1")
-    first = await orchestrator.assigned()
-    await orchestrator.do(Op.FAIL, first.task_id, "cannot")
-    boss.peer.send(TARGET, b"2")
-    await boss.settled("error")
-    assert "already exists" in await orchestrator.refused(Op.RETRY, first.task_id)
-    advance(gateway, clock, 3)
-    second = await orchestrator.assigned()
-    lazy = await connect(started(second))
-    await orchestrator.do(Op.CANCEL, second.task_id)
-    assert "already online" in await orchestrator.refused(Op.RETRY, first.task_id)
-    await lazy.peer.close()
-    await boss.settled("error")
-    await orchestrator.do(Op.RETRY, first.task_id)
-    assert (await orchestrator.assigned()).task_id == first.task_id
+async def test_an_old_start_is_not_tried_again_beside_another(stage: Stage) -> None:
+    first = await stage.start()
+    await stage.orchestrator.do(Op.FAIL, first.task_id, "cannot")
+    await stage.want()
+    assert "already exists" in await stage.orchestrator.refused(Op.RETRY, first.task_id)
+    stage.later(3)
+    second = await stage.orchestrator.assigned()
+    lazy = await stage.comes_up(second)
+    await stage.orchestrator.do(Op.CANCEL, second.task_id)
+    assert "already online" in await stage.orchestrator.refused(Op.RETRY, first.task_id)
+    await stage.is_closed(lazy)
+    await stage.orchestrator.do(Op.RETRY, first.task_id)
+    assert (await stage.orchestrator.assigned()).task_id == first.task_id
 
 
-async def test_an_orchestrator_that_declines_loses_no_message(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"1")
-    await orchestrator.do(Op.REJECT, (await orchestrator.assigned()).task_id)
-    clock.advance(1000)
-    boss.peer.send(TARGET, b"2")
-    await boss.settled("error")
-    advance(gateway, clock, 2)
-    lazy = await connect(started(await orchestrator.assigned()))
+async def test_an_orchestrator_that_declines_loses_no_message(stage: Stage) -> None:
+    await stage.want(b"1")
+    await stage.orchestrator.do(Op.REJECT, (await stage.orchestrator.assigned()).task_id)
+    stage.later(1000)
+    await stage.want(b"2")
+    stage.later(2)
+    lazy = await stage.comes_up()
     assert [(await lazy.next("msg")).payload for _ in range(2)] == [b"1", b"2"]
 
 
-async def test_111_an_orchestrator_that_dies(admin: Desk, boss: Desk, connect: Connect) -> None:
-    await register(admin)
-    first, second = await connect(starter("a")), await connect(starter("b"))
-    boss.peer.send(TARGET, b"")
-    given = await first.assigned()
-    await first.peer.abort()
+async def test_111_an_orchestrator_that_dies(stage: Stage) -> None:
+    given = await stage.start()
+    second = await stage.connect(starter("b"))
+    await stage.orchestrator.peer.abort()
     again = await second.assigned()
     assert again.task_id == given.task_id
-    lazy = await connect(started(given))  # it had been started after all: the first token is as good
+    lazy = await stage.comes_up(given)  # it had been started after all: the first token is as good
     assert await lazy.status(given.task_id) == "RUNNING"
 
 
-async def test_112_a_start_that_comes_to_nothing(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"1")
-    first = await orchestrator.assigned()
-    advance(gateway, clock, 601)
-    assert await admin.status(first.task_id) == "FAILED"
-    boss.peer.send(TARGET, b"2")
-    await boss.settled("error")
-    assert await orchestrator.settled("task_assignment") == []  # not at once: it failed just now
-    [second] = await admin.listed(status=pb.TASK_STATUS_QUEUED)
-    assert (await admin.get(second)).metadata["startup_attempt"] == "2"
-    advance(gateway, clock, 3)
-    assignment = await orchestrator.assigned()
-    lazy = await connect(started(assignment))
+async def test_112_a_start_that_comes_to_nothing(stage: Stage) -> None:
+    await stage.want(b"1")
+    first = await stage.orchestrator.assigned()
+    stage.later(601)
+    assert await stage.admin.status(first.task_id) == "FAILED"
+    await stage.want(b"2")
+    assert await stage.is_idle()  # not at once: it failed just now
+    [second] = await stage.admin.listed(status=pb.TASK_STATUS_QUEUED)
+    assert (await stage.admin.get(second)).metadata["startup_attempt"] == "2"
+    stage.later(3)
+    lazy = await stage.comes_up()
     assert [(await lazy.next("msg")).payload for _ in range(2)] == [b"1", b"2"]
 
 
-async def test_112_crash_loops_get_slower(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
+async def test_112_crash_loops_get_slower(stage: Stage) -> None:
     waits = []
     for _ in range(6):
-        boss.peer.send(TARGET, b"")
-        await boss.settled("error")
+        await stage.want()
         waited = 0
-        while not (found := await orchestrator.settled("task_assignment")):
-            advance(gateway, clock, 1)
+        while not (found := await stage.orchestrator.settled("task_assignment")):
+            stage.later(1)
             waited += 1
         waits.append(waited)
-        assert (await orchestrator.do(Op.FAIL, found[0].task_id, "cannot")).status == pb.TASK_STATUS_FAILED
+        info = await stage.orchestrator.do(Op.FAIL, found[0].task_id, "cannot")
+        assert info.status == pb.TASK_STATUS_FAILED
     assert waits == [0, 2, 4, 8, 16, 32]
 
 
-async def test_work_for_an_agent_that_never_comes_up_asks_less_and_less_often(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
+async def test_work_for_an_agent_that_never_comes_up_asks_less_and_less_often(stage: Stage) -> None:
     """Until somebody asks for the agent, or launches it."""
 
-    async def held_s() -> int:
-        [start] = await admin.listed(status=pb.TASK_STATUS_QUEUED, task_type="agent_startup")
-        info = await admin.get(start)
-        assert (info.target_topic, info.metadata["startup_last_error"]) == (TARGET, "cannot")
-        return (int(info.metadata["startup_not_before_ms"]) - clock.now_ms) // 1000
+    async def fail() -> int:
+        """For how many seconds the next start is held back then."""
+        start = await stage.orchestrator.assigned()
+        await stage.orchestrator.do(Op.FAIL, start.task_id, "cannot")
+        return await held_s()
 
-    await register(admin)
-    orchestrator = await connect(starter())
-    work = await work_for_target(boss, task_class=pb.TASK_CLASS_BACKGROUND)
-    for failures in range(1, 16):
-        start = await orchestrator.assigned()
-        await orchestrator.do(Op.FAIL, start.task_id, "cannot")
-        assert await held_s() == min(2**failures, 21_600)
-        if failures < 15:
-            advance(gateway, clock, 2**failures)
-    boss.peer.send(TARGET, b"")
-    await boss.settled("error")
+    async def held_s() -> int:
+        [start] = await stage.admin.listed(status=pb.TASK_STATUS_QUEUED, task_type="agent_startup")
+        info = await stage.admin.get(start)
+        assert (info.target_topic, info.metadata["startup_last_error"]) == (TARGET, "cannot")
+        return (int(info.metadata["startup_not_before_ms"]) - stage.clock.now_ms) // 1000
+
+    work = await work_for_target(stage.boss, task_class=pb.TASK_CLASS_BACKGROUND)
+    for failures in range(1, 15):
+        assert await fail() == 2**failures
+        stage.later(2**failures)
+    assert await fail() == 21_600
+    await stage.want()
     assert await held_s() == 300
     params = pb.AgentLaunchParams(workspace="w", specifier="1")
-    launched = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
-    start = await orchestrator.assigned()
-    assert start.task_id == launched.launch_result.task_id
-    await orchestrator.do(Op.FAIL, start.task_id, "cannot")
-    assert await held_s() == 2
-    await register(admin, image="mended")
-    lazy = await connect(started(await orchestrator.assigned()))
-    assert (await lazy.assigned()).task_id == work
+    assert (await ask(stage.admin, Agent.LAUNCH, implementation="lazy", launch_params=params)).success
+    assert await fail() == 2
+    await register(stage.admin, image="mended")
+    assert await stage.works_on(await stage.comes_up(), work)
 
 
-async def test_113_who_comes_without_its_token_is_started_all_the_same(
-    admin: Desk, boss: Desk, connect: Connect
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"")
-    start = await orchestrator.assigned()
-    lazy = await connect(agent("1", implementation="lazy"))
-    await lazy.settled("error")
-    assert await admin.status(start.task_id) == "RUNNING"
-    await lazy.peer.close()
-    assert await admin.status(start.task_id) == "COMPLETED"
-    boss.peer.send(TARGET, b"")
-    assert (await orchestrator.assigned()).task_id != start.task_id
+async def test_113_who_comes_without_its_token_is_started_all_the_same(stage: Stage) -> None:
+    start = await stage.start()
+    lazy = await stage.by_itself()
+    assert await stage.admin.status(start.task_id) == "RUNNING"
+    await stage.is_closed(lazy)
+    assert await stage.admin.status(start.task_id) == "COMPLETED"
+    assert (await stage.start()).task_id != start.task_id
 
 
-async def test_an_agent_that_is_cut_off_may_come_back_by_itself(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    lazy = await connect(agent("1", implementation="lazy"))
+async def test_an_agent_that_is_cut_off_may_come_back_by_itself(stage: Stage) -> None:
+    lazy = await stage.by_itself()
     for comes_back in (True, False):
         await lazy.peer.abort()
-        while gateway.services.directory.is_connected(TARGET):  # noqa: ASYNC110 - nobody tells
+        while stage.gateway.services.directory.is_connected(TARGET):  # noqa: ASYNC110 - nobody tells
             await trio.sleep(0.01)
-        boss.peer.send(TARGET, b"there?")
-        await boss.settled("error")
-        assert await orchestrator.settled("task_assignment") == []
+        await stage.want(b"there?")
+        assert await stage.is_idle()
         if comes_back:
-            lazy = await connect(agent("1", implementation="lazy"))
+            lazy = await stage.by_itself()
             assert (await lazy.next("msg")).payload == b"there?"
-            advance(gateway, clock, 4)
-            assert await orchestrator.settled("task_assignment") == []
-    advance(gateway, clock, 31)  # the start that the first one had joined fails with it
-    boss.peer.send(TARGET, b"there?")
-    await boss.settled("error")
-    advance(gateway, clock, 4)
-    assert (await orchestrator.assigned()).target_implementation == "lazy"
+            stage.later(4)
+            assert await stage.is_idle()
+    stage.later(31)  # the start that the first one had joined fails with it
+    await stage.want(b"there?")
+    stage.later(4)
+    assert (await stage.orchestrator.assigned()).target_implementation == "lazy"
 
 
-async def test_114_unique_tasks_are_started_too(admin: Desk, boss: Desk, connect: Connect, wire: Wire) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send("tu::w::lazy::1", b"work")
-    start = await orchestrator.assigned()
+async def test_114_unique_tasks_are_started_too(stage: Stage, wire: Wire) -> None:
+    stage.boss.peer.send("tu::w::lazy::1", b"work")
+    start = await stage.orchestrator.assigned()
     credentials = {"token": start.launch_params["auth_token"]}
     await wire.refused(agent("1", implementation="lazy", credentials=credentials), StatusCode.PERMISSION_DENIED)
-    lazy = await connect(task("1", implementation="lazy", credentials=credentials))
+    lazy = await stage.connect(task("1", implementation="lazy", credentials=credentials))
     assert (await lazy.next("msg")).payload == b"work"
 
 
-async def test_115_an_orchestrator_may_give_up(admin: Desk, boss: Desk, connect: Connect) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"")
-    start = await orchestrator.assigned()
-    info = await orchestrator.do(Op.FAIL, start.task_id, "no such image")
+async def test_115_an_orchestrator_may_give_up(stage: Stage) -> None:
+    start = await stage.start()
+    info = await stage.orchestrator.do(Op.FAIL, start.task_id, "no such image")
     assert (info.status, info.error) == (pb.TASK_STATUS_FAILED, "no such image")
 
 
-async def test_120_launch(admin: Desk, connect: Connect) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
+async def test_120_launch(stage: Stage) -> None:
     params = pb.AgentLaunchParams(param_overrides={"image": "x"})
-    launched = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
-    assignment = await orchestrator.assigned()
+    launched = await ask(stage.admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
+    assignment = await stage.orchestrator.assigned()
     assert launched.launch_result.task_id == assignment.task_id
     assert (assignment.workspace, assignment.specifier) == ("default", "default")
     assert assignment.launch_params["image"] == "x"
-    again = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
+    again = await ask(stage.admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
     assert "already exists for lazy/default in workspace default" in again.error
-    await connect(started(assignment))
-    online = await ask(admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
+    await stage.comes_up(assignment)
+    online = await ask(stage.admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
     assert online.error == "agent ag::default::lazy::default is already online"
-    unknown = await ask(admin, Agent.LAUNCH, implementation="unknown")
+    unknown = await ask(stage.admin, Agent.LAUNCH, implementation="unknown")
     assert unknown.error == "target agent implementation 'unknown' not found in registry"
 
 
-async def test_91_a_started_agent_hibernates_and_is_started_again(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"")
-    start = await orchestrator.assigned()
-    lazy = await connect(started(start))
-    save = pb.CheckpointOperation(op=pb.CheckpointOperation.SAVE, key="K", data=b"state")
-    lazy.peer.say(checkpoint_op=save)
+async def test_91_a_started_agent_hibernates_and_is_started_again(stage: Stage) -> None:
+    start = await stage.start()
+    lazy = await stage.comes_up(start)
+    lazy.peer.say(checkpoint_op=pb.CheckpointOperation(op=pb.CheckpointOperation.SAVE, key="K", data=b"state"))
     await lazy.next("checkpoint")
     wait = pb.WaitSpec(
         reason=pb.WAIT_REASON_HIBERNATION,
-        scheduled_wake_unix_ms=clock.now_ms + 60_000,
+        scheduled_wake_unix_ms=stage.clock.now_ms + 60_000,
         hibernation=pb.HibernationDescriptor(checkpoint_key="K", resume_session_id="s"),
     )
     lazy.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=start.task_id, wait_spec=wait))
     assert (await lazy.next("task_op")).success
     assert (await lazy.next("task_hibernated")).task_id == start.task_id
-    await lazy.peer.close()
-    assert await admin.status(start.task_id) == "HIBERNATED"
-    advance(gateway, clock, 61)
-    again = await orchestrator.assigned()
+    await stage.is_closed(lazy)
+    assert await stage.admin.status(start.task_id) == "HIBERNATED"
+    stage.later(61)
+    again = await stage.orchestrator.assigned()
     assert (again.task_id, again.checkpoint_key, again.resume_session_id) == (start.task_id, "K", "s")
 
 
-async def test_82_to_86_a_worker_with_a_token(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"")
-    start = await orchestrator.assigned()
-    lazy = await connect(started(start))
-    kept = gateway.services.tasks.book.get(start.task_id)
+async def test_82_to_86_a_worker_with_a_token(stage: Stage) -> None:
+    start = await stage.start()
+    lazy = await stage.comes_up(start)
+    kept = stage.gateway.services.tasks.book.get(start.task_id)
     assert kept is not None
-    assert (await admin.status(start.task_id), kept.worker) == ("RUNNING", TARGET)  # connection 36
-    await lazy.peer.abort()
-    await gone(admin, start.task_id)
-    advance(gateway, clock, 20)
-    lazy = await connect(started(start))
-    info = await admin.get(start.task_id)
+    assert (await stage.admin.status(start.task_id), kept.worker) == ("RUNNING", TARGET)  # connection 36
+    await stage.is_cut_off(lazy, start)
+    stage.later(20)
+    lazy = await stage.comes_up(start)
+    info = await stage.admin.get(start.task_id)
     assert (info.status, info.disconnected_at) == (pb.TASK_STATUS_RUNNING, 0)
-    advance(gateway, clock, 60)
-    assert await admin.status(start.task_id) == "RUNNING"  # connection 38
-    await lazy.peer.abort()
-    await gone(admin, start.task_id)
-    advance(gateway, clock, 29)
-    assert await admin.status(start.task_id) == "RUNNING"
-    advance(gateway, clock, 2)
-    info = await admin.get(start.task_id)
+    stage.later(60)
+    assert await stage.admin.status(start.task_id) == "RUNNING"  # connection 38
+    await stage.is_cut_off(lazy, start)
+    stage.later(29)
+    assert await stage.admin.status(start.task_id) == "RUNNING"
+    stage.later(2)
+    info = await stage.admin.get(start.task_id)
     assert (info.status, info.error) == (
         pb.TASK_STATUS_FAILED,
         "worker disconnected and did not reconnect within grace window (30000ms)",
     )
 
 
-async def test_an_orchestrator_that_comes_back_is_not_its_agent(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"")
-    start = await orchestrator.assigned()
-    lazy = await connect(started(start))
-    await lazy.peer.abort()
-    await gone(admin, start.task_id)
-    await orchestrator.peer.abort()
-    orchestrator = await connect(starter())
-    await orchestrator.settled("error")
-    advance(gateway, clock, 31)
-    assert await admin.status(start.task_id) == "FAILED"
+async def test_an_orchestrator_that_comes_back_is_not_its_agent(stage: Stage) -> None:
+    start = await stage.start()
+    await stage.is_cut_off(await stage.comes_up(start), start)
+    await stage.orchestrator.peer.abort()
+    await stage.connect(starter())
+    stage.later(31)
+    assert await stage.admin.status(start.task_id) == "FAILED"
 
 
-async def test_86_who_is_sent_away_has_not_finished(
-    admin: Desk, boss: Desk, connect: Connect, gateway: Gateway, clock: WallClock
-) -> None:
-    await register(admin)
-    orchestrator = await connect(starter())
-    boss.peer.send(TARGET, b"")
-    start = await orchestrator.assigned()
-    lazy = await connect(started(start))
+async def test_86_who_is_sent_away_has_not_finished(stage: Stage) -> None:
+    start = await stage.start()
+    lazy = await stage.comes_up(start)
     disconnect = pb.SessionOperation(op=pb.SessionOperation.DISCONNECT, session_id=lazy.peer.ack.session_id)
-    admin.peer.say(session_op=disconnect)
-    assert (await admin.next("session_response")).success
+    stage.admin.peer.say(session_op=disconnect)
+    assert (await stage.admin.next("session_response")).success
     await lazy.next("signal")
-    await lazy.peer.abort()
-    await gone(admin, start.task_id)
-    assert await admin.status(start.task_id) == "RUNNING"
-    lazy = await connect(started(start))
+    await stage.is_cut_off(lazy, start)
+    assert await stage.admin.status(start.task_id) == "RUNNING"
+    await stage.comes_up(start)
     with trio.fail_after(20):
-        while (await admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110 - a moment after the ack
+        while (await stage.admin.get(start.task_id)).disconnected_at:  # noqa: ASYNC110 - a moment after the ack
             await trio.sleep(0.01)
 
 
 async def test_a_worker_of_a_gateway_that_goes_has_not_finished(tmp_path: Path, clock: WallClock, engine: str) -> None:
     """connection 39: drained, it comes back with the token that it has."""
     config = Config.development(tmp_path / "drained", gateway={"engine": engine})
-    async with Gateway(config, wall_clock=clock) as gateway:
-        assert gateway.port is not None
-        async with open_wire(gateway.port) as wire:
-            await register(Desk(await wire.connect(orchestrator("admin"))))
-            orchestrator_ = Desk(await wire.connect(starter()))
-            await Desk(await wire.connect(agent("boss"))).created(
-                assignment_mode=pb.TARGETED, target_agent_id=TARGET, task_type="t"
-            )
-            start = await orchestrator_.assigned()
-            lazy = Desk(await wire.connect(started(start)))
-            await lazy.assigned()
-            await gateway.drain()
-            await lazy.next("signal")
-            await lazy.peer.expect_status(StatusCode.UNAVAILABLE)
-    async with Gateway(config, wall_clock=clock) as gateway:
-        assert gateway.port is not None
-        async with open_wire(gateway.port) as wire:
-            admin = Desk(await wire.connect(orchestrator("admin")))
-            assert await admin.status(start.task_id) == "RUNNING"
-            await wire.connect(started(start))
-            advance(gateway, clock, 60)
-            assert await admin.status(start.task_id) == "RUNNING"
+    async with opened(config, clock) as (gateway, wire):
+        await register(Desk(await wire.connect(orchestrator("admin"))))
+        orchestrator_ = Desk(await wire.connect(starter()))
+        await Desk(await wire.connect(agent("boss"))).created(
+            assignment_mode=pb.TARGETED, target_agent_id=TARGET, task_type="t"
+        )
+        start = await orchestrator_.assigned()
+        lazy = Desk(await wire.connect(started(start)))
+        await lazy.assigned()
+        await gateway.drain()
+        await lazy.next("signal")
+        await lazy.peer.expect_status(StatusCode.UNAVAILABLE)
+    async with opened(config, clock) as (gateway, wire):
+        admin = Desk(await wire.connect(orchestrator("admin")))
+        assert await admin.status(start.task_id) == "RUNNING"
+        await wire.connect(started(start))
+        advance(gateway, clock, 60)
+        assert await admin.status(start.task_id) == "RUNNING"
 
 
 async def test_a_start_is_taken_from_an_orchestrator_that_is_gone_once_that_can_be_stored(
@@ -766,43 +721,35 @@ async def test_a_start_is_taken_from_an_orchestrator_that_is_gone_once_that_can_
         raise StoreUnavailable("disk full")
 
     config = Config.development(tmp_path / "kept", gateway={"engine": engine})
-    async with Gateway(config, wall_clock=clock) as gateway:
-        assert gateway.port is not None
-        async with open_wire(gateway.port) as wire:
-            admin = Desk(await wire.connect(starter("admin", "other")))
-            await register(admin)
-            lost = Desk(await wire.connect(starter("lost")))
-            admin.peer.send(TARGET, b"")
-            await lost.assigned()
-            gateway.services.tasks.startups.disconnect = lambda _: None  # type: ignore[method-assign]  # it crashes
-    async with Gateway(config, wall_clock=clock) as gateway:
-        assert gateway.port is not None
-        async with open_wire(gateway.port) as wire:
-            other = Desk(await wire.connect(starter("other")))
-            store = gateway.services.tasks.book.store
-            clock.advance(31)
-            with monkeypatch.context() as patch:
-                patch.setattr(store, "check", unavailable)
-                with pytest.raises(StoreUnavailable):
-                    gateway.services.tasks.timers.fire_due()
-            assert await other.settled("task_assignment") == []
-            advance(gateway, clock, 0)
-            assert await other.assigned()
+    async with opened(config, clock) as (gateway, wire):
+        admin = Desk(await wire.connect(starter("admin", "other")))
+        await register(admin)
+        lost = Desk(await wire.connect(starter("lost")))
+        admin.peer.send(TARGET, b"")
+        await lost.assigned()
+        gateway.services.tasks.startups.disconnect = lambda _: None  # type: ignore[method-assign]  # it crashes
+    async with opened(config, clock) as (gateway, wire):
+        other = Desk(await wire.connect(starter("other")))
+        store = gateway.services.tasks.book.store
+        clock.advance(31)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "check", unavailable)
+            with pytest.raises(StoreUnavailable):
+                gateway.services.tasks.timers.fire_due()
+        assert await other.settled("task_assignment") == []
+        advance(gateway, clock, 0)
+        assert await other.assigned()
 
 
 async def test_a_registration_and_a_start_survive_the_gateway(tmp_path: Path, clock: WallClock, engine: str) -> None:
     config = Config.development(tmp_path / "kept", gateway={"engine": engine})
-    async with Gateway(config, wall_clock=clock) as gateway:
-        assert gateway.port is not None
-        async with open_wire(gateway.port) as wire:
-            admin = Desk(await wire.connect(orchestrator("admin")))
-            await register(admin)
-            boss = Desk(await wire.connect(agent("boss")))
-            boss.peer.send(TARGET, b"kept")
-            await boss.settled("error")
-    async with Gateway(config, wall_clock=clock) as gateway:
-        assert gateway.port is not None
-        async with open_wire(gateway.port) as wire:
-            starter_ = Desk(await wire.connect(starter()))
-            lazy = Desk(await wire.connect(started(await starter_.assigned())))
-            assert (await lazy.next("msg")).payload == b"kept"
+    async with opened(config, clock) as (_, wire):
+        admin = Desk(await wire.connect(orchestrator("admin")))
+        await register(admin)
+        boss = Desk(await wire.connect(agent("boss")))
+        boss.peer.send(TARGET, b"kept")
+        await boss.settled("error")
+    async with opened(config, clock) as (_, wire):
+        starter_ = Desk(await wire.connect(starter()))
+        lazy = Desk(await wire.connect(started(await starter_.assigned())))
+        assert (await lazy.next("msg")).payload == b"kept"
