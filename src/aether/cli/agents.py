@@ -104,7 +104,7 @@ def starts(remote: Remote, workspace: str) -> None:
 
     One that failed before is held back, longer each time; ``launch`` starts it at once.
     """
-    wanted = {"task_type": STARTUP, "workspace": workspace, "statuses": [pb.TASK_STATUS_QUEUED]}
+    wanted: dict[str, Any] = {"task_type": STARTUP, "workspace": workspace, "statuses": [pb.TASK_STATUS_QUEUED]}
 
     async def run(me: Connection) -> Sequence[pb.TaskInfo]:
         return [task async for task in me.tasks.find(**wanted)]

@@ -32,11 +32,15 @@ from aether.tasks.dispatch import Dispatcher
 from aether.tasks.ends import Ends
 from aether.tasks.inputs import Inputs
 from aether.tasks.liveness import Liveness
+from aether.tasks.lookup import Lookup
 from aether.tasks.model import Mode, Status, Task
-from aether.tasks.operations import TaskService
+from aether.tasks.operations import OperationService
 from aether.tasks.participants import Participants, lane_of
 from aether.tasks.parties import Parties
+from aether.tasks.placement import Placement
 from aether.tasks.progress import Heartbeats
+from aether.tasks.queries import QueryService
+from aether.tasks.subscriptions import SubscriptionService
 from aether.tasks.timers import Timers
 from aether.tasks.upkeep import Upkeep
 from aether.tasks.watches import Watches
@@ -239,36 +243,31 @@ def compose_tasks(
         book,
         access,
         recorder,
-        tokens,
-        startups,
+        Placement(book, tokens, startups, wall_clock, is_connected, authority),
         configured.task_limits(config),
         quotas.tasks,
         wall_clock,
         new_id,
-        is_connected,
         authority,
         metrics.operated,
     )
-    service = TaskService(
+    operations = OperationService(
         book,
         parties,
         dispatcher,
         dependencies,
-        watches,
-        announcer,
         tier.checkpoints,
         recorder,
         wall_clock,
         chooser,
-        new_id,
         startups.check_retry,
         metrics.operated,
     )
     handlers: dict[str, Handler] = {
         "create_task": creation.handle,
-        "task_op": service.operate,
-        "task_query": service.query,
-        "task_subscription_op": service.subscribe,
+        "task_op": operations.operate,
+        "task_query": QueryService(book, parties).query,
+        "task_subscription_op": SubscriptionService(Lookup(book, parties), watches, announcer, new_id).subscribe,
         "agent_op": RegistryService(
             registry, startups, access, recorder, strict=config.gateway.strict_identifiers
         ).handle,

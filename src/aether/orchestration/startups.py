@@ -51,7 +51,7 @@ class TokenSource(Protocol):
 
 
 class Startups:
-    """Implements :class:`aether.tasks.creation.Startups`; an observer of the book.
+    """Implements :class:`aether.tasks.placement.Startups`; an observer of the book.
 
     :param is_connected: whether an identity has a session anywhere.
     :param cut_off_ms: when the connection of an identity broke, if it did (Unix milliseconds); 0: it did not.

@@ -34,7 +34,7 @@ Principal = tuple[str, str]
 
 
 class TaskGrants:
-    """Implements :class:`aether.tasks.creation.TaskAuthority`.
+    """Implements :class:`aether.tasks.creation.Inheritance` and :class:`aether.tasks.placement.Grants`.
 
     :param wall_clock: current Unix time in milliseconds.
     :param gateway_id: issuer of the grants that the gateway makes by itself.

@@ -1,5 +1,5 @@
-"""Creating tasks (tasks 3): checks in the order clients can observe, and one task that is stored before anybody works
-on it."""
+"""Creating tasks (tasks 3): checks in the order clients can observe, what the record of the task says, and the row in
+the audit log. Where the task then goes is in :mod:`aether.tasks.placement`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Protocol
 from aether.access import Access, InvalidAuthority, Level, Rights
 from aether.answers import Answer, Caller
 from aether.audit.events import Event, Lineage, Recorder, actor_of
-from aether.errors import AetherError, Code, StoreUnavailable
+from aether.errors import Code, StoreUnavailable
 from aether.identity import InvalidIdentity, PrincipalType, check_identifier, parse_identity
 from aether.messaging.permissions import rule_for_user
 from aether.proto import aether_pb2 as pb
-from aether.tasks import machine, wire
+from aether.tasks import wire
 from aether.tasks.book import TaskBook
-from aether.tasks.model import LIVE, PRIORITY_DEFAULT, STARTUP, Mode, Task, grace_ms_of, without_lineage
+from aether.tasks.model import LIVE, PRIORITY_DEFAULT, Mode, Task, grace_ms_of, without_lineage
+from aether.tasks.placement import Placement
+from aether.tasks.rejections import Rejected
 
-__all__ = ["CreateService", "Rejected", "Startups", "TaskAuthority", "TaskLimits"]
+__all__ = ["CreateService", "TaskLimits"]
 
 IDEMPOTENCY_MS = 24 * 3_600_000
 
@@ -33,70 +35,19 @@ class TaskLimits:
     strict_identifiers: bool = True
 
 
-class Rejected(AetherError):
-    """A task that is not created.
-
-    :ivar detail: what the response says beyond the error; the same where it is empty.
-    """
-
-    def __init__(
-        self, code: str, message: str, *, detail: str = "", response_first: bool = False, retryable: bool = False
-    ) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.detail = detail
-        self.response_first = response_first
-        self.retryable = retryable
-
-
-class Startups(Protocol):
-    """Starts agents that are not there (tasks 13)."""
-
-    def is_registered(self, implementation: str) -> bool: ...
-
-    def start(self, target: str, overrides: dict[str, str], *, creator: str) -> Task:
-        """The startup task of an agent: the one that is under way, or a new one.
-
-        :raises ValueError: it cannot be started; the text is fit for clients.
-        """
-
-    def start_new(self, target: str, overrides: dict[str, str], *, creator: str, idempotency: str = "") -> Task:
-        """As :meth:`start`, but not one that is under way or connected already.
-
-        :param idempotency: hash that the task is found by when it is asked for again.
-        """
-
-
-class TokenIssuer(Protocol):
-    @property
-    def ticket(self) -> int: ...
-
-    def issue_for(self, caller: Caller, target_identity: str, task_id: str) -> str: ...
-
-
-class TaskAuthority(Protocol):
-    """Gives tasks what they may do on behalf of others (tasks 3.6)."""
+class Inheritance(Protocol):
+    """What a task may do on behalf of others, for the tasks that are parts of it."""
 
     def inherited(self, caller: Caller, task: Task | None) -> Lineage | None:
         """The authority of the caller's own task, where it can be passed on."""
-
-    def entrust(self, caller: Caller, lineage: Lineage, task: Task, hops: int) -> None:
-        """Make the grant of a new task and note it there.
-
-        :raises InvalidAuthority: it cannot be passed on.
-        """
-
-    def revoke(self, task: Task) -> None:
-        """End what was made for a task."""
 
 
 class CreateService:
     """Answers ``create_task``.
 
+    :param live_max: how many unfinished tasks a workspace may have; 0: any number.
     :param wall_clock: current Unix time in milliseconds.
-    :param is_connected: whether an identity has a session anywhere.
-    :param authority: None where there are no grants, and hence no authority to pass on.
+    :param authority: None where there are no grants, and hence no authority to inherit.
     :param meter: told of each task that was created: its workspace and ``create``.
     """
 
@@ -105,26 +56,22 @@ class CreateService:
         book: TaskBook,
         access: Access,
         recorder: Recorder,
-        tokens: TokenIssuer,
-        startups: Startups,
+        placement: Placement,
         limits: TaskLimits,
         live_max: Callable[[str], int],
         wall_clock: Callable[[], int],
         new_id: Callable[[], str],
-        is_connected: Callable[[str], bool],
-        authority: TaskAuthority | None = None,
+        authority: Inheritance | None = None,
         meter: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._book = book
         self._access = access
         self._recorder = recorder
-        self._tokens = tokens
-        self._startups = startups
+        self._placement = placement
         self._limits = limits
         self._live_max = live_max
         self._wall_clock = wall_clock
         self._new_id = new_id
-        self._is_connected = is_connected
         self._authority = authority
         self._meter = meter
 
@@ -148,13 +95,13 @@ class CreateService:
         if response.status:
             self._record(caller, request, task=task, lineage=lineage)
             self._meter(task.workspace, "create")
-        ticket = max(self._book.ticket, self._tokens.ticket)
         # Without a request id there is no answer, but what was asked for next is not answered before this is safe.
-        return Answer(wire.created_frames(request_id, response), ticket, lambda: self._unavailable(request_id))
+        return Answer(
+            wire.created_frames(request_id, response), self._placement.ticket, lambda: self._unavailable(request_id)
+        )
 
     def _unavailable(self, request_id: str) -> tuple[bytes, ...]:
-        text = "the task store is unavailable, try again"
-        return wire.created_frames(request_id, code=Code.TASK_CREATE_FAILED, text=text, retryable=True)
+        return wire.created_frames(request_id, code=Code.TASK_CREATE_FAILED, text=wire.UNAVAILABLE, retryable=True)
 
     # ------------------------------------------------------------------------------------------------------- steps
 
@@ -179,7 +126,7 @@ class CreateService:
             )
         task = self._build(caller, request, workspace, parent)
         task.idempotency = idempotency
-        return self._place(caller, request, task, lineage)
+        return *self._placement.place(caller, request, task, lineage), lineage
 
     def _check_names(self, workspace: str, implementation: str) -> None:
         try:
@@ -274,97 +221,6 @@ class CreateService:
             task.schedule_id = request.originating_schedule_id
         return task
 
-    # ---------------------------------------------------------------------------------------------------- assigning
-
-    def _place(
-        self, caller: Caller, request: pb.CreateTaskRequest, task: Task, lineage: Lineage | None
-    ) -> tuple[Task, pb.CreateTaskResponse, Lineage | None]:
-        status = self._plan(request, task)
-        if status is None:  # the start of an agent was asked for, not work
-            started = self._start_new(request, caller, task.idempotency)
-            response = pb.CreateTaskResponse(success=True, task_id=started.task_id, status="orchestration_triggered")
-            return started, response, lineage
-        if lineage is not None:
-            self._entrust(caller, lineage, task, request.required_downstream_authority_hops)
-        if status == "orchestration_triggered":
-            try:
-                self._start(request, caller)
-            except Rejected:
-                if self._authority is not None:
-                    self._authority.revoke(task)  # there is no task that would end it
-                raise
-        self._book.add(task, request.payload)
-        if task.mode is Mode.SELF_ASSIGN:
-            self._book.change(task, machine.assign(task, caller.identity.key, self._wall_clock()))
-        token = self._tokens.issue_for(caller, request.target_identity, task.task_id) if request.target_identity else ""
-        response = pb.CreateTaskResponse(
-            success=True,
-            task_id=task.task_id,
-            status=status,
-            assigned_to=task.assigned_to,
-            task_token=token,
-            authority_grant_id=task.grant_id,
-        )
-        return task, response, lineage
-
-    def _plan(self, request: pb.CreateTaskRequest, task: Task) -> str | None:
-        """Check where the task is to go; returns the status of the answer, or None for the start of an agent."""
-        match task.mode:
-            case Mode.SELF_ASSIGN:
-                return "assigned"
-            case Mode.POOL:
-                if not task.implementation:
-                    raise _impossible("target_implementation required for pool assignment")
-                task.queued = True
-                return "pending_pool"
-        if not task.target:
-            raise _impossible("target_agent_id required for targeted assignment")
-        try:
-            target = parse_identity(task.target)
-        except InvalidIdentity as error:
-            raise _impossible(f"target_agent_id: {error}") from None
-        if task.task_type == STARTUP:
-            return None
-        task.implementation = task.implementation or target.implementation
-        task.queued = True
-        if request.target_offline_policy not in (pb.TARGET_OFFLINE_POLICY_QUEUE, pb.TARGET_OFFLINE_POLICY_REJECT):
-            task.starts_target = True
-            task.launch_params = dict(request.launch_param_overrides)
-        if self._is_connected(task.target):
-            return "assigned"
-        match request.target_offline_policy:
-            case pb.TARGET_OFFLINE_POLICY_REJECT:
-                raise Rejected(Code.TARGET_OFFLINE, f"target {task.target} is offline")
-            case pb.TARGET_OFFLINE_POLICY_QUEUE:
-                return "queued"
-        if not self._startups.is_registered(target.implementation):
-            raise _impossible(f"target agent implementation '{target.implementation}' not found in registry")
-        return "orchestration_triggered"
-
-    def _start(self, request: pb.CreateTaskRequest, caller: Caller) -> None:
-        overrides = dict(request.launch_param_overrides)
-        try:
-            self._startups.start(request.target_agent_id, overrides, creator=caller.identity.key)
-        except ValueError as error:
-            raise _impossible(str(error)) from None
-
-    def _start_new(self, request: pb.CreateTaskRequest, caller: Caller, idempotency: str) -> Task:
-        overrides, creator = dict(request.launch_param_overrides), caller.identity.key
-        try:
-            return self._startups.start_new(
-                request.target_agent_id, overrides, creator=creator, idempotency=idempotency
-            )
-        except ValueError as error:
-            raise _impossible(str(error)) from None
-
-    def _entrust(self, caller: Caller, lineage: Lineage, task: Task, hops: int) -> None:
-        try:
-            if self._authority is None:
-                raise InvalidAuthority("there is no authority to pass on")
-            self._authority.entrust(caller, lineage, task, hops)
-        except InvalidAuthority:
-            raise Rejected(Code.PERMISSION_DENIED, "unable to delegate task authority") from None
-
     # ------------------------------------------------------------------------------------------------------- audit
 
     def _record(
@@ -412,8 +268,3 @@ class CreateService:
             self._recorder.record(event)
         else:
             self._recorder.routine(event)
-
-
-def _impossible(detail: str) -> Rejected:
-    """All causes have one text on the error, and their own on the response (tasks 3.2, step 8)."""
-    return Rejected(Code.TASK_CREATE_FAILED, "failed to create task", detail=detail)

@@ -1,36 +1,28 @@
-"""Operations on tasks and questions about them (tasks 4 to 7, 11, 12.4)."""
+"""Operations on tasks (tasks 4 to 6, 11)."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
-from aether.access import is_system
-from aether.answers import NOTHING, Answer, Caller
+from aether.answers import Answer, Caller
 from aether.audit.events import Event, Recorder, actor_of
 from aether.checkpoints.store import CheckpointStore
 from aether.errors import AetherError, StoreUnavailable
-from aether.identity import InvalidIdentity, canonical_reference
-from aether.paging import page_size
 from aether.proto import aether_pb2 as pb
 from aether.tasks import machine, wire
-from aether.tasks.announcer import Announcer
 from aether.tasks.book import TaskBook
 from aether.tasks.dependencies import Dependencies, InvalidDependency
 from aether.tasks.dispatch import Dispatcher
+from aether.tasks.lookup import Lookup, TaskNotFound
 from aether.tasks.machine import Change, IllegalTransition
 from aether.tasks.model import PAUSED, Status, Task, WaitReason, WaitSpec
 from aether.tasks.parties import Parties
-from aether.tasks.store import Filter, InvalidPageToken, page_token, read_page_token
-from aether.tasks.watches import Follower, Watch, Watches
+from aether.tasks.wire import UNAVAILABLE
 
-__all__ = ["TaskService"]
+__all__ = ["OperationService"]
 
-WATCHES_MAX = 10_000
 WAIT_BYTES_MAX = 256 * 1024
-NOT_FOUND = "task not found"
-UNAVAILABLE = "the task store is unavailable, try again"
 
 Op = pb.TaskOperation
 
@@ -39,12 +31,8 @@ class _Refused(AetherError):
     """An operation that is not carried out; the text is fit for clients."""
 
 
-class Watcher(Caller, Follower, Protocol):
-    """A session that asks and follows."""
-
-
-class TaskService:
-    """Answers ``task_op``, ``task_query`` and ``task_subscription_op``.
+class OperationService:
+    """Answers ``task_op``.
 
     :param wall_clock: current Unix time in milliseconds.
     :param chooser: of the jitter of retries.
@@ -58,27 +46,22 @@ class TaskService:
         parties: Parties,
         dispatcher: Dispatcher,
         dependencies: Dependencies,
-        watches: Watches,
-        announcer: Announcer,
         checkpoints: CheckpointStore,
         recorder: Recorder,
         wall_clock: Callable[[], int],
         chooser: random.Random,
-        new_id: Callable[[], str],
         check_retry: Callable[[Task], None] = lambda _: None,
         meter: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._book = book
         self._parties = parties
+        self._lookup = Lookup(book, parties)
         self._dispatcher = dispatcher
         self._dependencies = dependencies
-        self._watches = watches
-        self._announcer = announcer
         self._checkpoints = checkpoints
         self._recorder = recorder
         self._wall_clock = wall_clock
         self._random = chooser
-        self._new_id = new_id
         self._check_retry = check_retry
         self._meter = meter
         self._changes: Mapping[int, tuple[str, Callable[[Caller, Task, pb.TaskOperation], Change]]] = {
@@ -93,8 +76,6 @@ class TaskService:
             Op.CLAIM: ("task claimed", self._claim),
         }
 
-    # -------------------------------------------------------------------------------------------------- operations
-
     def operate(self, caller: Caller, operation: pb.TaskOperation) -> Answer | Awaitable[Answer]:
         """One operation, one response."""
         try:
@@ -102,7 +83,7 @@ class TaskService:
             if operation.op == Op.PAUSE and operation.wait_spec.reason == pb.WAIT_REASON_HIBERNATION:
                 return self._hibernate(caller, task, operation)
             return self._run(caller, task, operation)
-        except (_Refused, IllegalTransition) as error:
+        except (_Refused, TaskNotFound, IllegalTransition) as error:
             return _refused(operation, str(error))
         except StoreUnavailable:
             return _refused(operation, UNAVAILABLE)
@@ -117,14 +98,7 @@ class TaskService:
             raise _Refused("invalid request: wait_spec.depends_on required for WAIT_FOR")
         if operation.wait_spec.ByteSize() > WAIT_BYTES_MAX:
             raise _Refused(f"invalid request: wait_spec must not exceed {WAIT_BYTES_MAX} bytes")
-        return self._find(caller, operation.task_id)
-
-    def _find(self, caller: Caller, task_id: str) -> Task:
-        """What a caller may not see does not exist for it."""
-        task = self._book.get(task_id) if task_id else None
-        if task is None or not self._parties.may_operate(caller, task):
-            raise _Refused(NOT_FOUND)
-        return task
+        return self._lookup.find(caller, operation.task_id)
 
     def _run(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Answer:
         message, decide = self._changes[operation.op]
@@ -217,7 +191,7 @@ class TaskService:
             if await self._checkpoints.load(worker, key) is None:
                 raise _Refused(f'hibernation requires a saved checkpoint with key "{key}" for identity {worker}')
             return self._run(caller, task, operation)  # decided anew: the task may have changed meanwhile
-        except (_Refused, IllegalTransition) as error:
+        except (_Refused, TaskNotFound, IllegalTransition) as error:
             return _refused(operation, str(error))
         except StoreUnavailable:
             return _refused(operation, UNAVAILABLE)
@@ -239,134 +213,6 @@ class TaskService:
                 metadata={"status": str(task.status), "reason": reason} if reason else {"status": str(task.status)},
             )
         )
-
-    # ----------------------------------------------------------------------------------------------------- queries
-
-    def query(self, caller: Caller, query: pb.TaskQuery) -> Answer | Awaitable[Answer]:
-        """GET and LIST."""
-        response = pb.TaskQueryResponse(request_id=query.request_id)
-        try:
-            match query.op:
-                case pb.TaskQuery.GET:
-                    response.task.CopyFrom(wire.task_info(self._find(caller, query.task_id)))
-                    response.success = True
-                    return Answer((wire.query_frame(response),), self._book.ticket)
-                case pb.TaskQuery.LIST:
-                    return self._list(caller, query.filter, response)
-            response.error = "unknown task query operation"
-        except _Refused as error:
-            response.error = str(error)
-        except StoreUnavailable:
-            response.error = UNAVAILABLE
-        return Answer((wire.query_frame(response),))
-
-    async def _list(self, caller: Caller, wanted: pb.TaskFilter, response: pb.TaskQueryResponse) -> Answer:
-        limit = page_size(wanted.limit)
-        try:
-            after = read_page_token(wanted.page_token) if wanted.page_token else None
-            offset = max(0, wanted.offset) if after is None else 0
-            filter_ = await self._filter(caller, wanted)
-            tasks = await self._book.store.query(filter_, limit, offset, after)
-        except InvalidPageToken as error:
-            response.error = f"invalid page_token: {error}"
-        except StoreUnavailable:
-            response.error = UNAVAILABLE
-        else:
-            response.tasks.extend(wire.task_info(task) for task in tasks)
-            response.total_count = len(tasks)
-            if len(tasks) == limit:
-                response.next_page_token = page_token((tasks[-1].updated_us, tasks[-1].task_id))
-            response.success = True
-        return Answer((wire.query_frame(response),))
-
-    async def _filter(self, caller: Caller, wanted: pb.TaskFilter) -> Filter:
-        """What is asked for, within what the caller may see."""
-        equal: dict[str, str | int] = {
-            "task_type": wanted.task_type,
-            "subject_type": wanted.subject_type.strip().lower(),
-            "subject_id": wanted.subject_id,
-            "authority_mode": wanted.authority_mode,
-            "grant_id": wanted.authority_grant_id,
-            "root_grant_id": wanted.root_authority_grant_id,
-            "task_class": wanted.task_class,
-            "context_id": wanted.context_id,
-            "creator": wanted.creator_actor.principal_id,
-            "priority": wanted.priority,
-            "correlation_id": wanted.correlation_id,
-            "root_task_id": wanted.root_task_id,
-        }
-        try:
-            if wanted.subject_type:
-                equal["subject_type"], _ = canonical_reference(wanted.subject_type, wanted.subject_id or "any")
-        except InvalidIdentity:
-            pass  # no task has a subject of such a type
-        workspaces, own = await self._visible(caller, wanted.workspace or caller.identity.workspace)
-        if own and workspaces is not None and (name := wanted.workspace or caller.identity.workspace):
-            equal["workspace"] = name
-        return Filter(
-            workspaces=workspaces,
-            party=self._parties.party(caller) if own else None,
-            statuses=wire.statuses(wanted.statuses or [wanted.status]),
-            exclude_statuses=wire.statuses(wanted.exclude_statuses),
-            equal={name: value for name, value in equal.items() if value},
-            exclude_classes=frozenset(wanted.exclude_task_classes),
-            min_priority=wanted.min_priority,
-            changed_since_ms=wanted.status_timestamp_after_unix_ms,
-            parent_task_id=wanted.parent_task_id,
-            descendants=wanted.include_descendants,
-        )
-
-    async def _visible(self, caller: Caller, workspace: str) -> tuple[frozenset[str] | None, bool]:
-        """Workspaces whose tasks are shown (None: all), and whether besides them only the caller's own are."""
-        if workspace:
-            if self._parties.may_read(caller, workspace):
-                return frozenset([workspace]), False
-            return frozenset(), True
-        if is_system(caller):
-            return None, False
-        names = await self._book.store.workspaces()
-        return frozenset(name for name in names if self._parties.may_read(caller, name)), True
-
-    # ----------------------------------------------------------------------------------------------- subscriptions
-
-    def subscribe(self, caller: Watcher, operation: pb.TaskSubscriptionOperation) -> Answer:
-        """SUBSCRIBE and UNSUBSCRIBE; the response comes before the first event."""
-        response = pb.TaskSubscriptionOperationResponse(
-            client_request_id=operation.client_request_id, task_id=operation.task_id
-        )
-        watch: Watch | None = None
-        try:
-            match operation.op:
-                case pb.TaskSubscriptionOperation.SUBSCRIBE:
-                    watch = self._watch(caller, operation)
-                    response.subscription_id = watch.watch_id
-                case pb.TaskSubscriptionOperation.UNSUBSCRIBE:
-                    if not operation.subscription_id:
-                        raise _Refused("subscription_id is required for UNSUBSCRIBE")
-                    self._watches.close(caller.session_id, operation.subscription_id)
-                    response.subscription_id = operation.subscription_id
-                case _:
-                    raise _Refused("unknown task subscription operation")
-            response.success = True
-        except _Refused as error:
-            response.error = str(error)
-        except StoreUnavailable:
-            response.error = UNAVAILABLE
-        if watch is not None:
-            caller.put(Answer((wire.subscription_frame(response),)))
-            self._watches.open(watch)
-            return NOTHING
-        return Answer((wire.subscription_frame(response),))
-
-    def _watch(self, caller: Watcher, operation: pb.TaskSubscriptionOperation) -> Watch:
-        if not operation.task_id:
-            raise _Refused("task_id is required")
-        task = self._find(caller, operation.task_id)
-        if self._watches.count(caller.session_id) >= WATCHES_MAX:
-            raise _Refused(f"a session may have no more than {WATCHES_MAX} subscriptions")
-        since_ms = max(0, operation.start_timestamp_unix_ms)
-        position = 0 if since_ms else self._announcer.last_event
-        return Watch(self._new_id(), caller, task.task_id, position, since_ms, recursive=operation.recursive)
 
 
 _WAIT_NAMES = {

@@ -22,6 +22,7 @@ from aether.tasks.store import TaskEvent
 
 __all__ = [
     "MODES",
+    "UNAVAILABLE",
     "assignment_frame",
     "authority_request_frame",
     "completion_event",
@@ -40,6 +41,9 @@ __all__ = [
     "wait_spec",
     "wire_status",
 ]
+
+UNAVAILABLE = "the task store is unavailable, try again"
+"""What is answered instead of something that is not in doubt otherwise."""
 
 MODES = {pb.TARGETED: Mode.TARGETED, pb.POOL: Mode.POOL}
 """Any other number is SELF_ASSIGN."""
