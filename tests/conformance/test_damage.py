@@ -106,6 +106,53 @@ async def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, damage: Calla
             pass
 
 
+async def start(directory: Path) -> None:
+    async with Gateway(Config.development(directory), listen=False):
+        pass
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("loss", [emptied, Path.unlink])
+@pytest.mark.parametrize("is_crashed", [False, True], ids=["stopped", "crashed"])
+async def test_a_database_that_is_gone_is_not_begun_anew(
+    tmp_path: Path, written: tuple[Path, list[int]], loss: Callable[[Path], None], is_crashed: bool
+) -> None:
+    """SQLite would make a new one, and remove what the write-ahead log holds."""
+    directory = written[0] if is_crashed else tmp_path / "data"
+    loss(directory / "aether.db")
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+    with pytest.raises(StoreUnavailable, match=r"restore aether\.db from a backup, or move the directory away"):
+        await start(directory)
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
+
+
+@pytest.mark.parametrize("left", ["aether.db-wal", "aether.db-shm", "token-hmac-key"])
+async def test_a_directory_of_an_earlier_version_held_data_if_it_looks_so(
+    tmp_path: Path, written: tuple[Path, list[int]], left: str
+) -> None:
+    """There was no note of it then."""
+    (tmp_path / "lock").write_bytes(b"")
+    (tmp_path / "aether.db").write_bytes(b"")
+    (tmp_path / left).write_text("something", encoding="utf-8")
+    with pytest.raises(StoreUnavailable, match=rf"aether\.db is empty, .*{left} is still there"):
+        await start(tmp_path)
+
+
+async def test_a_first_start_that_was_killed_is_no_loss(tmp_path: Path) -> None:
+    """Before anything was in the file; and a key may have been there before any gateway."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/lock").write_bytes(b"")
+    (tmp_path / "one/aether.db").write_bytes(b"")
+    await start(tmp_path / "one")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/token-hmac-key").write_text("k" * 44, encoding="utf-8")
+    await start(tmp_path / "two")
+    await start(tmp_path / "two")
+
+
 async def test_a_record_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     async with Database.open(tmp_path) as database:
         database._writer.connection.execute("INSERT INTO locks VALUES ('ag::w::i::s', 'no record')")

@@ -139,6 +139,11 @@ def test_doctor_on_the_data_directory(tmp_path):
     assert f"will be made in {tmp_path}" in found.text
     (tmp_path / "a").write_text("a file", encoding="utf-8")
     assert not findings(Config.development(inside))["data directory"].ok
+    for name, content in (("aether.db", ""), ("token-hmac-key", "k" * 44)):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    found = findings(Config.development(tmp_path))["data directory"]
+    assert not found.ok
+    assert "restore aether.db from a backup" in found.text
 
 
 def test_doctor_says_which_engine_runs_and_why(tmp_path, monkeypatch):

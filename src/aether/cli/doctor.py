@@ -21,6 +21,8 @@ from rich.text import Text
 
 from aether._version import __version__
 from aether.config import Config
+from aether.errors import StoreUnavailable
+from aether.storage.sqlite.directory import check_remains
 
 __all__ = ["Finding", "examine", "run"]
 
@@ -162,5 +164,9 @@ def _data_directory(directory: Path) -> Finding:
             pass
     except OSError as error:
         return Finding("data directory", False, f"{directory.absolute()}: {place} is not writable ({error.strerror})")
+    try:
+        check_remains(directory.absolute())
+    except StoreUnavailable as error:
+        return Finding("data directory", False, str(error))
     state = "writable" if place == directory.absolute() else f"will be made in {place}"
     return Finding("data directory", True, f"{directory.absolute()}: {state}")

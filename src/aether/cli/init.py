@@ -17,7 +17,7 @@ from aether.authentication.certificates import ANONYMOUS, parse_name
 from aether.cli.pki import Authority, write_private
 from aether.cli.remote import ADMIN_IMPLEMENTATION
 from aether.config import Config
-from aether.errors import DataDirectoryInUse
+from aether.errors import DataDirectoryInUse, StoreUnavailable
 from aether.gateway.configured import key_hasher
 from aether.identity import InvalidIdentity
 from aether.records import Table
@@ -71,7 +71,7 @@ def init(directory: Path, host: str, names: tuple[str, ...], clients: tuple[str,
         settings = _settings(config_file, host)
         _write_config(config_file, settings)
         key = trio.run(_make_administrator, Config.model_validate(settings))
-    except (OSError, ValueError, DataDirectoryInUse) as error:
+    except (OSError, ValueError, DataDirectoryInUse, StoreUnavailable) as error:
         raise SystemExit(f"{directory}: {error}") from None
     write_private(directory / "admin.key", f"{key}\n".encode())
     _tell(directory)

@@ -15,7 +15,6 @@ until it succeeds or the database is closed: what was staged before it may alrea
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,8 +26,9 @@ from typing import Protocol, TypeVar
 import structlog
 import trio
 
-from aether.errors import DataDirectoryInUse, StoreUnavailable
+from aether.errors import StoreUnavailable
 from aether.nurseries import unwrapped_nursery
+from aether.storage.sqlite.directory import DATABASE, note_data, ours_alone
 from aether.storage.sqlite.journal import Journal, Rows, read_journal, record
 from aether.storage.sqlite.rows import Statement
 from aether.storage.sqlite.schema import check_version, migrate
@@ -123,17 +123,14 @@ class Database:
         """Open or create the database of a data directory, which is ours alone until this is left.
 
         :raises DataDirectoryInUse: another process has it.
-        :raises StoreUnavailable: the file is damaged, of a newer version, or there is no room to open it.
+        :raises StoreUnavailable: the file is damaged, of a newer version, emptied or gone, or there is no room to open
+            it.
         :raises OSError: the directory cannot be created or written.
         """
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        with (directory / "lock").open("w") as guard:
-            try:
-                fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise DataDirectoryInUse(f"another gateway uses the data directory {directory}") from None
-            with opening(directory / "aether.db"):
-                database = cls(directory / "aether.db", durability)
+        with ours_alone(directory):
+            with opening(directory / DATABASE):
+                database = cls(directory / DATABASE, durability)
+            note_data(directory)
             try:
                 async with unwrapped_nursery() as nursery:
                     await nursery.start(database._writer.run)
