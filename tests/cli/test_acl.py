@@ -69,7 +69,7 @@ def test_rules_from_the_command_line(acl: Run) -> None:
     [
         (("grant", "alice", "rw", "workspace:w"), "not of the form type:id"),
         (("grant", "user:alice", "much", "workspace:w"), "none of none, read, readwrite, manage, admin, superadmin"),
-        (("list", "--address", "127.0.0.1:1"), "127.0.0.1:1: no connection"),
+        (("list", "--address", "127.0.0.1:1"), "cannot connect to 127.0.0.1:1: Connection refused"),
         (("grant", "user:alice", "rw", "workspace:w", "--for", "-1"), "not in the range"),
         (("group", "list", "nobody"), "refused: group not found"),
     ],

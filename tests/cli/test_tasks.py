@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, free_port
 
 import aether
 from aether.client import Retry
@@ -84,6 +85,44 @@ def test_tasks(gateway: GatewayProcess, run: Run) -> None:
     assert run("tasks", "show", "unknown").stderr == "refused: task not found\n"
 
 
+def test_on_a_narrow_terminal_ids_are_whole(gateway: GatewayProcess, run: Run) -> None:
+    waiting, done = trio.run(make_tasks, gateway)
+    for width in (120, 80, 50):
+        shown = on_terminal(gateway, width, "tasks", "ls")
+        assert waiting in shown
+        assert done in shown
+        assert all(len(line) <= width for line in shown.splitlines() if "left out" not in line)
+    assert "left out for lack of room: assigned to, priority" in on_terminal(gateway, 80, "tasks", "ls")
+
+
+def on_terminal(gateway: GatewayProcess, width: int, *arguments: str) -> str:
+    """What a command shows there, without colours."""
+    command = [sys.executable, "-m", "aether", *arguments]
+    environment = {**os.environ, "AETHER_ADDRESS": gateway.target, "COLUMNS": str(width), "TERM": "xterm"}
+    master, terminal = pty.openpty()
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment) as process:
+        os.close(terminal)
+        shown = b""
+        try:
+            while part := os.read(master, 65_536):
+                shown += part
+        except OSError:
+            pass  # that is how a terminal says that the command has ended
+        os.close(master)
+    assert process.returncode == 0
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())
+
+
+def test_who_is_not_there_and_what_is_no_address(run: Run, gateway: GatewayProcess) -> None:
+    nobody = f"127.0.0.1:{free_port()}"
+    absent = run("tasks", "ls", "--address", nobody)
+    reason = f"cannot connect to {nobody}: Connection refused; is a gateway running there?\n"
+    assert (absent.returncode, absent.stdout, absent.stderr) == (1, "", reason)
+    wrong = run("tasks", "ls", "--address", "nonsense")
+    assert wrong.returncode == 2
+    assert "Invalid value for '--address': 'nonsense' is no address: it takes HOST:PORT" in wrong.stderr
+
+
 async def end_it(gateway: GatewayProcess, task_id: str) -> None:
     async with (
         aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me,
@@ -108,9 +147,9 @@ def test_watch_follows_a_task_to_its_end(gateway: GatewayProcess) -> None:
         events = [first, *map(json.loads, watching.stdout)]
     assert watching.returncode == 0
     assert [event["status_changed"]["to_status"] for event in events if "status_changed" in event] == [
-        "TASK_STATUS_QUEUED",
-        "TASK_STATUS_RUNNING",
-        "TASK_STATUS_COMPLETED",
+        "queued",
+        "running",
+        "completed",
     ]
     assert [event["progress"]["message"] for event in events if "progress" in event] == ["half"]
 
@@ -183,7 +222,7 @@ def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
     trio.run(send_one, gateway)
     assert "ag::w::i::talker -> ag::w::i::away: 1" in run("workspaces", "show", "w").stdout
     [shown] = json.loads(run("workspaces", "show", "w", "--json").stdout)
-    assert shown["sent"] == [{"from": "ag::w::i::talker", "to": "ag::w::i::away", "count": "1"}]
+    assert shown["sent"] == [{"from": "ag::w::i::talker", "to": "ag::w::i::away", "count": 1}]
     [limited] = json.loads(run("workspaces", "limit", "prod", "--tasks", "5", "--connections", "0", "--json").stdout)
     assert (limited["tasks"], limited["connections"], limited["message_rate"]) == ("5", "0", "default")
     assert "quota of tasks: 5" in run("workspaces", "show", "prod").stdout

@@ -10,7 +10,8 @@ import click
 
 from aether.access import Level
 from aether.cli.advice import advise, advise_category
-from aether.cli.remote import Remote, printable, remote_options, show, timestamp
+from aether.cli.output import printable, show, timestamp
+from aether.cli.remote import Remote, remote_options
 from aether.client import Connection, NotFound
 from aether.proto import aether_pb2 as pb
 

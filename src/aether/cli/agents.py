@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-from google.protobuf.json_format import MessageToDict
 
-from aether.cli.remote import Remote, remote_options, show, timestamp
+from aether.cli.output import plain, show, timestamp
+from aether.cli.remote import Remote, remote_options
 from aether.client import Connection
 from aether.proto import aether_pb2 as pb
 
@@ -109,7 +109,7 @@ def starts(remote: Remote, workspace: str) -> None:
     async def run(me: Connection) -> Sequence[pb.TaskInfo]:
         return [task async for task in me.tasks.find(**wanted)]
 
-    show((_start(task) for task in remote.run(run)), STARTS, as_json=remote.as_json)
+    show((_start(task) for task in remote.run(run)), STARTS, as_json=remote.as_json, important=STARTS[2:5])
 
 
 def _start(task: pb.TaskInfo) -> dict[str, Any]:
@@ -137,8 +137,7 @@ def _params(pairs: tuple[str, ...]) -> dict[str, str]:
 
 def _row(agent: pb.AgentRegistrationInfo, as_json: bool) -> dict[str, Any]:
     if as_json:
-        row: dict[str, Any] = MessageToDict(agent, preserving_proto_field_name=True)
-        return row
+        return plain(agent)
     params = {name: value for name, value in agent.launch_params.items() if name != "profile"}
     return {
         "implementation": agent.implementation,

@@ -18,7 +18,7 @@ import click
 from aether.audit.chain import Verifier
 from aether.audit.store import Filter, Row
 from aether.audit.trail import KINDS
-from aether.cli.remote import show
+from aether.cli.output import show
 from aether.storage.sqlite.audit import length, open_offline, read_rows, select_rows
 
 __all__ = ["audit"]

@@ -12,7 +12,7 @@ import trio
 from aether.audit.store import Filter
 from aether.audit.trail import DAY_US, AuditTrail
 from aether.cli import load_settings, sources
-from aether.cli.remote import show
+from aether.cli.output import show
 from aether.config import Config
 from aether.errors import DataDirectoryInUse, StoreUnavailable
 from aether.gateway.configured import audit_settings, task_retention

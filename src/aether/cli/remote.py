@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import math
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 import trio
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from aether.cli.output import printable
 from aether.client import (
     ClientError,
     ConnectFailed,
@@ -29,15 +24,17 @@ from aether.client import (
     connect_orchestrator,
     connect_service,
 )
+from aether.client.link import split_address
+from aether.rpc.status import StatusCode
 
-__all__ = ["ADMIN_IMPLEMENTATION", "Remote", "cells", "printable", "remote_options", "show", "timestamp"]
+__all__ = ["ADMIN_IMPLEMENTATION", "Remote", "remote_options"]
 
 ADMIN_IMPLEMENTATION = "aether-admin"
 """Implementation of the services that administrators connect as; the specifier is new each time, so that two
 administrators do not displace each other."""
 
+DEFAULT_ADDRESS = "127.0.0.1:50051"
 PATIENCE_S = 15
-LINE_MAX = 400
 
 
 @dataclass(frozen=True)
@@ -95,22 +92,31 @@ def _explain(group: BaseExceptionGroup[Any], remote: Remote) -> str:
     if isinstance(error, RequestRefused):
         return f"refused: {printable(error.message)}"
     if isinstance(error, ConnectFailed):
-        hint = "" if remote.api_key else "; is --api-key-file, or AETHER_API_KEY_FILE, missing?"
+        is_about_keys = error.code in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
+        hint = "; is --api-key-file, or AETHER_API_KEY_FILE, missing?" if is_about_keys and not remote.api_key else ""
         return f"{address} does not let us in: {printable(str(error))}{hint}"
     if isinstance(error, trio.TooSlowError):
         return f"{address} did not answer within {PATIENCE_S} s"
+    if isinstance(error, ConnectionLost) and error.__cause__ is not None and error.__cause__.__cause__ is not None:
+        return f"{printable(str(error))}; is a gateway running there?"  # nobody answered
     hint = "" if remote.ca_file else "; is it one with TLS? Then --ca-file, or AETHER_CA_FILE, is missing"
     return f"{address}: {printable(str(error))}{hint if isinstance(error, ConnectionLost) else ''}"
+
+
+def _address(context: click.Context, option: click.Parameter, text: str | None) -> str:
+    try:
+        split_address(text or DEFAULT_ADDRESS)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, option) from None
+    return text or DEFAULT_ADDRESS
 
 
 def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say where and as whom; the command gets them as a :class:`Remote`."""
 
-    def wrapped(
-        address: str | None, api_key_file: Path | None, ca_file: Path | None, as_json: bool, **rest: Any
-    ) -> Any:
+    def wrapped(address: str, api_key_file: Path | None, ca_file: Path | None, as_json: bool, **rest: Any) -> Any:
         key = api_key_file.read_text(encoding="utf-8").strip() if api_key_file else os.environ.get("AETHER_API_KEY", "")
-        return command(Remote(address or "127.0.0.1:50051", ca_file, key, as_json), **rest)
+        return command(Remote(address, ca_file, key, as_json), **rest)
 
     wrapped.__name__ = command.__name__
     wrapped.__doc__ = command.__doc__
@@ -125,39 +131,12 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--api-key-file", type=file, envvar="AETHER_API_KEY_FILE", help="File with the key; else AETHER_API_KEY."
         ),
         click.option(
-            "--address", envvar="AETHER_ADDRESS", metavar="HOST:PORT", help="Gateway.  [default: 127.0.0.1:50051]"
+            "--address",
+            envvar="AETHER_ADDRESS",
+            metavar="HOST:PORT",
+            callback=_address,
+            help=f"Gateway.  [default: {DEFAULT_ADDRESS}]",
         ),
     ):
         wrapped = option(wrapped)
     return wrapped
-
-
-def printable(text: str) -> str:
-    """Text of clients as it may go to a terminal, which would obey what some characters tell it."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def timestamp(unix_s: float) -> str:
-    """A time to the second, in UTC; empty for 0, which is none."""
-    return dt.datetime.fromtimestamp(int(unix_s), dt.UTC).isoformat().replace("+00:00", "Z") if unix_s else ""
-
-
-def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[Text]:
-    """One row of a table; brackets are brackets."""
-    return [Text(printable(str(row.get(column, "")))) for column in columns]
-
-
-def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows as a table, or as JSON with all that is known of each."""
-    if as_json:
-        click.echo(json.dumps(list(rows), indent=2))
-        return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*cells(row, columns))
-    console = Console()
-    if not console.is_terminal:
-        console.width = LINE_MAX  # nobody wants identifiers in pieces in a file
-    console.print(table)

@@ -11,19 +11,19 @@ from typing import Any
 
 import click
 import trio
-from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from aether.cli.audit import Ago
-from aether.cli.remote import Remote, cells, printable, remote_options, show, timestamp
+from aether.cli.output import plain, printable, show, table, timestamp
+from aether.cli.remote import Remote, remote_options
 from aether.client import Connection
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["tasks"]
 
 COLUMNS = ("id", "type", "status", "workspace", "assigned_to", "priority", "attempt", "created", "error")
+IMPORTANT = ("status", "type", "error")
 STATUSES = [
     value.name.removeprefix("TASK_STATUS_").lower() for value in pb.TaskStatus.DESCRIPTOR.values if value.number
 ]
@@ -77,7 +77,8 @@ def list_tasks(
             raise click.UsageError("--watch is for people, and not with --json")
         _until_interrupted(remote, lambda me: _keep_showing(me, wanted, min(limit, LIVE_ROWS)))
         return
-    show((_row(task, remote.as_json) for task in remote.run(run)), COLUMNS, as_json=remote.as_json)
+    rows = (_row(task, remote.as_json) for task in remote.run(run))
+    show(rows, COLUMNS, as_json=remote.as_json, important=IMPORTANT)
 
 
 @tasks.command("show")
@@ -105,7 +106,7 @@ def watch(remote: Remote, task_id: str, recursive: bool, history: bool) -> None:
                     event = await anext(events)
                 if scope.cancelled_caught:
                     return
-                click.echo(json.dumps(_plain(event)) if remote.as_json else printable(_line(event)))
+                click.echo(json.dumps(plain(event)) if remote.as_json else printable(_line(event)))
 
     _until_interrupted(remote, run)
 
@@ -138,17 +139,14 @@ async def _keep_showing(me: Connection, wanted: dict[str, Any], limit: int) -> N
     console = Console()
     with Live(console=console, auto_refresh=False) as view:
         while True:
-            table = Table(box=None, pad_edge=False)
-            for column in COLUMNS:
-                table.add_column(column.replace("_", " "))
-            async for task in me.tasks.find(**wanted, limit=limit):
-                table.add_row(*cells(_row(task, as_json=False), COLUMNS))
-            view.update(table, refresh=True)
+            rows = [_row(task, as_json=False) async for task in me.tasks.find(**wanted, limit=limit)]
+            shown, _ = table(rows, COLUMNS, console.width, IMPORTANT)
+            view.update(shown, refresh=True)
             await trio.sleep(1)
 
 
 def _show_one(remote: Remote, task: pb.TaskInfo) -> None:
-    row = _plain(task)
+    row = plain(task)
     if remote.as_json:
         click.echo(json.dumps(row, indent=2))
         return
@@ -169,16 +167,9 @@ def _status(number: int) -> str:
     return pb.TaskStatus.Name(number).removeprefix("TASK_STATUS_").lower()
 
 
-def _plain(message: Any) -> dict[str, Any]:
-    row: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
-    if "status" in row:
-        row["status"] = _status(message.status)
-    return row
-
-
 def _row(task: pb.TaskInfo, as_json: bool) -> dict[str, Any]:
     if as_json:
-        return _plain(task)
+        return plain(task)
     return {
         "id": task.task_id,
         "type": task.task_type,

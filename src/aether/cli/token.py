@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from aether.cli.remote import Remote, remote_options, show, timestamp
+from aether.cli.output import show, timestamp
+from aether.cli.remote import Remote, remote_options
 from aether.client import Connection
 from aether.client.tokens import NewToken
 from aether.identity import PrincipalType

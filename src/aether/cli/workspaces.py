@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from google.protobuf.json_format import MessageToDict
 
-from aether.cli.remote import Remote, printable, remote_options, show
+from aether.cli.output import plain, printable, show
+from aether.cli.remote import Remote, remote_options
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["workspaces"]
@@ -40,9 +40,7 @@ def show_workspace(remote: Remote, workspace: str) -> None:
     info = remote.run(lambda me: me.workspaces.get(workspace))
     flow = remote.run(lambda me: me.workspaces.flow(workspace))
     if remote.as_json:
-        connected, sent = (
-            [MessageToDict(one, preserving_proto_field_name=True) for one in some] for some in (flow.nodes, flow.edges)
-        )
+        connected, sent = ([plain(one) for one in some] for some in (flow.nodes, flow.edges))
         show([{**_row(info, True), "connected": connected, "sent": sent}], (), as_json=True)
         return
     show([_row(info, False)], COLUMNS, as_json=False)
@@ -109,7 +107,7 @@ def limit(remote: Remote, workspace: str, **quotas: int | None) -> None:
 def rm(remote: Remote, workspace: str) -> None:
     """Remove the description of a workspace and cancel its unfinished tasks."""
     remote.run(lambda me: me.workspaces.delete(workspace))
-    click.echo(f"removed {workspace}", err=True)
+    click.echo(f"removed {workspace}; what was unfinished in it is cancelled", err=True)
 
 
 def _quotas(info: pb.WorkspaceInfo) -> dict[str, str]:
@@ -118,8 +116,7 @@ def _quotas(info: pb.WorkspaceInfo) -> dict[str, str]:
 
 def _row(info: pb.WorkspaceInfo, as_json: bool) -> dict[str, Any]:
     if as_json:
-        row: dict[str, Any] = MessageToDict(info, preserving_proto_field_name=True)
-        return row
+        return plain(info)
     return {
         "workspace": info.workspace_id,
         "name": info.display_name,

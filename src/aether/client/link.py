@@ -33,7 +33,7 @@ from aether.proto import aether_pb2 as pb
 from aether.rpc.client import Channel, ClientCall, connect, connect_stream
 from aether.rpc.status import RpcError, StatusCode, frame
 
-__all__ = ["InProcess", "Link", "Options", "Target"]
+__all__ = ["InProcess", "Link", "Options", "Target", "split_address"]
 
 TRY_AGAIN = ", try again"
 """How a typed response ends that says no for the moment; it has no field for that."""
@@ -105,6 +105,8 @@ class Link:
         self.outages: Recent[Lost | Regained] = Recent()
         self.errors: Recent[RequestRefused] = Recent()
         self.background: trio.Nursery | None = None
+        if isinstance(target, str):
+            split_address(target)
         self._target = target
         self._init = init
         self._options = options
@@ -351,10 +353,12 @@ class Link:
                 lost_at = trio.current_time()
                 self.outages.put(Lost(error.message))
             failures += 1
-            if self._options.attempts_max is not None and failures > self._options.attempts_max:
-                raise refusal or ConnectionLost(
-                    f"no connection after {self._options.attempts_max} attempts: {error.message}"
-                )
+            attempts = failures - started  # to lose a connection was none
+            if self._options.attempts_max is not None and attempts >= self._options.attempts_max:
+                if refusal is not None:
+                    raise refusal
+                tried = f"no connection after {attempts} attempts: " if attempts > 1 else ""
+                raise ConnectionLost(tried + error.message) from error
 
     _forced_reason: str | None = None
 
@@ -366,8 +370,8 @@ class Link:
     @asynccontextmanager
     async def _dial(self) -> AsyncIterator[Channel]:
         if isinstance(self._target, str):
-            host, _, port = self._target.rpartition(":")
-            async with connect(host.strip("[]"), int(port), tls=self._options.tls, keepalive=True) as channel:
+            host, port = split_address(self._target)
+            async with connect(host, port, tls=self._options.tls, keepalive=True) as channel:
                 yield channel
         else:
             async with connect_stream(await self._target.open_transport()) as channel:
@@ -429,6 +433,17 @@ class Link:
                 await self._ended.wait()
         self.errors.close()
         self.outages.close()
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port.
+
+    :raises ValueError: it is no address.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ValueError(f"{address!r} is no address: it takes HOST:PORT, such as 127.0.0.1:50051")
+    return host.strip("[]"), int(port)
 
 
 class _Forced(Exception):

@@ -11,6 +11,7 @@ async with connect("127.0.0.1", 50051) as channel:
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -277,6 +278,18 @@ async def _keepalive(driver: _ClientDriver) -> None:
         await trio.sleep_until(due)
 
 
+def _why(error: BaseException) -> str:
+    """What kept a connection from being made: of several attempts, to each address of a name, the first reason."""
+    if isinstance(error, trio.TooSlowError):
+        return "no answer"
+    reason = error.__cause__ or error
+    while isinstance(reason, BaseExceptionGroup):
+        reason = reason.exceptions[0]
+    if not isinstance(reason, OSError) or isinstance(reason, ssl.SSLError) or not reason.errno:
+        return str(error) or type(error).__name__
+    return os.strerror(reason.errno) if reason.errno > 0 else str(reason.strerror)
+
+
 @asynccontextmanager
 async def connect(
     host: str,
@@ -303,9 +316,7 @@ async def connect(
             if tls is not None:
                 transport = await _secure(transport, tls, name)
     except (OSError, trio.TooSlowError, ssl.SSLError) as error:
-        raise RpcError(
-            StatusCode.UNAVAILABLE, f"cannot connect to {host}:{port}: {str(error) or type(error).__name__}"
-        ) from error
+        raise RpcError(StatusCode.UNAVAILABLE, f"cannot connect to {host}:{port}: {_why(error)}") from error
     authority = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
     async with connect_stream(
         transport,
