@@ -38,7 +38,6 @@ FULL = task(
     1,
     creator="ag::w::i::ü",
     status=Status.COMPLETED,
-    version=7,
     mode=Mode.POOL,
     category=Category.ORCHESTRATED,
     launch_params={"profile": "p"},

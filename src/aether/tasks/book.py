@@ -118,14 +118,9 @@ class TaskBook:
         """
         self.store.check()
         task.created_ms = self._wall_clock()
-        task.payload_bytes = len(payload)
         if payload:
             self.store.put_payload(task.task_id, payload)
-        self._open[task.task_id] = task
-        self._per_workspace[task.workspace] += 1
         self._write(task)
-        if task.idempotency:
-            self._idempotent[task.idempotency] = task.task_id
         self._tell(Transition(task, None, {}))
         return task
 
@@ -159,7 +154,6 @@ class TaskBook:
                 self._forget_key(task)
 
     def _write(self, task: Task) -> None:
-        task.version += 1
         # Unique, so that a page of a list ends at one place, and growing even when the clock is set back.
         self._updated_us = task.updated_us = max(self._updated_us + 1, self._wall_clock() * 1000)
         self.ticket = self.store.put(task)
@@ -199,7 +193,6 @@ class TaskBook:
     def _remember(self, task: Task) -> None:
         """Keep an ended task at hand, in place of the one that ended longest ago."""
         self._ended[task.task_id] = task
-        self._ended.move_to_end(task.task_id)
         if len(self._ended) > ENDED_KEPT:
             _, old = self._ended.popitem(last=False)
             self._forget_key(old)

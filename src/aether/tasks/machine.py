@@ -2,7 +2,7 @@
 
 Everything here is pure. A transition takes a task and returns the fields that change -- none where the operation is a
 success without effect -- or raises :class:`IllegalTransition`, whose text names the state.
-:class:`aether.tasks.book.TaskBook` makes the change, as one step, to the version it was decided on.
+:class:`aether.tasks.book.TaskBook` makes the change before anything else can run.
 """
 
 from __future__ import annotations

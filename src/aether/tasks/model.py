@@ -151,7 +151,6 @@ class CompletionEvent:
 class Task:
     """One task. Only :class:`aether.tasks.book.TaskBook` changes it.
 
-    :ivar version: grows with every change; a change is made to the version it was decided on.
     :ivar queued: still to be handed out (``queued_for_startup`` in the specification).
     :ivar target: identity that a targeted task is for.
     :ivar starts_target: the target is started whenever the task waits for it; ``launch_params`` are then what overrides
@@ -173,7 +172,6 @@ class Task:
     task_type: str = ""
     task_class: int = 0
     status: Status = Status.PENDING
-    version: int = 0
     priority: int = PRIORITY_DEFAULT
     mode: Mode = Mode.SELF_ASSIGN
     category: Category = Category.REGULAR
@@ -210,7 +208,6 @@ class Task:
     error: str = ""
     error_type: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
-    payload_bytes: int = 0
     disconnected_ms: int = 0
     disconnected_session: str = ""
     grace_ms: int = GRACE_MS_DEFAULT

@@ -158,6 +158,31 @@ async def test_18_one_key_at_the_same_time(boss: Desk, connect: Connect) -> None
     assert await boss.listed() == [*ids]
 
 
+async def test_18_one_key_in_one_go(boss: Desk) -> None:
+    for number in range(3):
+        boss.peer.say(create_task=pb.CreateTaskRequest(idempotency_key="k", request_id=f"go {number}"))
+    answers = [await boss.next("create_task") for _ in range(3)]
+    assert [answer.request_id for answer in answers] == ["go 0", "go 1", "go 2"]
+    assert [answer.task_id for answer in answers] == await boss.listed() * 3
+
+
+async def test_keys_order_and_room_are_known_after_a_restart(tmp_path: Path, engine: str, clock: WallClock) -> None:
+    quotas = {"enabled": True, "max_tasks_per_workspace": 2}
+    config = Config.development(tmp_path / "data", gateway={"engine": engine}, quotas=quotas)
+    async with Gateway(config, wall_clock=clock) as gateway, open_wire(gateway.port or 0) as wire:
+        boss = Desk(await wire.connect(agent("boss")))
+        unfinished, ended = [await boss.pool(idempotency_key=key) for key in ("unfinished", "ended")]
+        await boss.do(Op.COMPLETE, ended)
+    clock.advance(-3600)
+    async with Gateway(config, wall_clock=clock) as gateway, open_wire(gateway.port or 0) as wire:
+        boss = Desk(await wire.connect(agent("boss")))
+        assert await boss.created(idempotency_key="unfinished") == unfinished
+        assert await boss.created(idempotency_key="ended") == ended
+        newest = await boss.pool()
+        assert [task_id for task_id in await boss.listed() if task_id != ended] == [newest, unfinished]
+        assert (await boss.create()).error_code == "ERR_QUOTA_001"
+
+
 async def test_14_idempotency_lasts_for_a_day_after_the_end(boss: Desk, clock: WallClock) -> None:
     first = await boss.created(idempotency_key="k")
     await boss.do(Op.COMPLETE, first)
@@ -1127,6 +1152,16 @@ async def test_127_progress_is_a_sign_of_life(boss: Desk, gateway: Gateway, cloc
     assert await boss.status(task_id) == "QUEUED"
     advance(gateway, clock, 601)
     assert await boss.status(task_id) == "CANCELLED"
+
+
+async def test_a_sign_of_life_is_a_change_of_the_task(boss: Desk, clock: WallClock) -> None:
+    reported, silent = await boss.created(), await boss.created()
+    assert await boss.listed() == [silent, reported]
+    clock.advance(60)
+    since = clock.now_ms
+    boss.peer.say(progress=pb.ProgressReport(task_id=reported, state="working"))
+    assert await boss.listed() == [reported, silent]
+    assert await boss.listed(status_timestamp_after_unix_ms=since) == [reported]
 
 
 async def test_128_nobody_comes(boss: Desk, gateway: Gateway, clock: WallClock) -> None:
