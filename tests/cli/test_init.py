@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 import aether
 from aether import Gateway
-from aether.authentication.certificates import common_name, settle_identity
+from aether.authentication.certificates import common_name
+from aether.authentication.common_names import settle_identity
 from aether.client import ConnectFailed, Disconnected, Options, Scope, Unauthenticated
 from aether.config import load_config
 from aether.identity import parse_identity

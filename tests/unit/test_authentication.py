@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from aether.authentication.certificates import parse_name, settle_identity
+from aether.authentication.common_names import parse_name, settle_identity
 from aether.authentication.model import Denied, NotAuthenticated
 from aether.authentication.throttle import COOLDOWN_S, ENTRIES_MAX, WINDOW_S, Throttle
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity

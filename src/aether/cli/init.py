@@ -13,7 +13,7 @@ import trio
 import yaml
 
 from aether.acl.model import Rule
-from aether.authentication.certificates import ANONYMOUS, parse_name
+from aether.authentication.common_names import ANONYMOUS, parse_name
 from aether.cli.pki import Authority, write_private
 from aether.cli.remote import ADMIN_IMPLEMENTATION
 from aether.config import Config

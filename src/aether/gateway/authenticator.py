@@ -7,8 +7,8 @@ import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from aether.authentication.certificates import ANONYMOUS, Mode, common_name, settle_identity
 from aether.authentication.chain import CredentialChain
+from aether.authentication.common_names import ANONYMOUS, Mode, settle_identity
 from aether.authentication.model import Admission, Attempt, Denied, NotAuthenticated
 from aether.identity import Identity, InvalidIdentity
 from aether.rpc.server import Peer
@@ -50,6 +50,12 @@ class PeerAuthenticator:
         self._mtls = mtls
         self._mtls_required = mtls_required
         self._strict = strict
+        self._common_name = _no_certificates
+        if mtls is not None:
+            # With the library behind it that is 8 MiB, which a gateway without certificates need not hold.
+            from aether.authentication.certificates import common_name
+
+            self._common_name = common_name
 
     async def authenticate(
         self, peer: Peer, credentials: Mapping[str, str], claim: Callable[[], Identity], session_id: str
@@ -59,7 +65,7 @@ class PeerAuthenticator:
         try:
             identity, has_certificate = self._identify(peer, claim)
         except (NotAuthenticated, Denied) as error:
-            self._chain.refuse_certificate(source, session_id, error, _certificate_name(peer), _claimed(claim))
+            self._chain.refuse_certificate(source, session_id, error, self._certificate_name(peer), _claimed(claim))
             raise
         return await self._chain.admit(
             Attempt(
@@ -80,20 +86,23 @@ class PeerAuthenticator:
             if self._mtls_required:
                 raise NotAuthenticated("mTLS is required", "resolve_identity_failed")
             return claim(), False
-        name = common_name(peer.certificate, dt.datetime.now(dt.UTC))
+        name = self._common_name(peer.certificate, dt.datetime.now(dt.UTC))
         if name == ANONYMOUS:
             return claim(), False
         return settle_identity(name, self._mtls, claim, strict=self._strict), True
 
+    def _certificate_name(self, peer: Peer) -> str:
+        """For the audit log; a certificate that is refused may have one all the same."""
+        if peer.certificate is None:
+            return ""
+        try:
+            return self._common_name(peer.certificate, dt.datetime.now(dt.UTC))
+        except NotAuthenticated:
+            return "unreadable"
 
-def _certificate_name(peer: Peer) -> str:
-    """For the audit log; a certificate that is refused may have one all the same."""
-    if peer.certificate is None:
-        return ""
-    try:
-        return common_name(peer.certificate, dt.datetime.now(dt.UTC))
-    except NotAuthenticated:
-        return "unreadable"
+
+def _no_certificates(certificate: bytes, now: dt.datetime) -> str:
+    raise NotAuthenticated("invalid client certificate", "resolve_identity_failed")
 
 
 def _claimed(claim: Callable[[], Identity]) -> str:

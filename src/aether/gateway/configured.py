@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from aether._version import __version__
 from aether.access import Level
 from aether.acl.engine import Semantics
 from aether.audit.service import AuditLimits
 from aether.audit.trail import AuditSettings
-from aether.authentication.bearer import BearerTokens, Issuer
-from aether.authentication.fetching import fetcher
-from aether.authentication.jwks import IssuerKeys, KeyPolicy
 from aether.authority.requests import RequestLimits
 from aether.checkpoints.service import CheckpointLimits
 from aether.config import Config
-from aether.config.values import is_safe_url
 from aether.gateway.settings import Settings
-from aether.identity import principal_type
 from aether.kv.limits import KVLimits
 from aether.rpc.limits import Limits
 from aether.tasks.creation import TaskLimits
@@ -31,7 +24,6 @@ __all__ = [
     "acl_semantics",
     "audit_limits",
     "audit_settings",
-    "bearer_tokens",
     "checkpoint_limits",
     "gateway_settings",
     "hmac_key",
@@ -61,40 +53,6 @@ def hmac_key(config: Config) -> bytes:
     :raises OSError: it cannot be read or written.
     """
     return load_hmac_key(config.auth.token_hmac_key.get_secret_value(), config.storage.data_dir)
-
-
-def bearer_tokens(config: Config, wall_clock: Callable[[], int]) -> BearerTokens | None:
-    """Who verifies bearer tokens; None when no issuer is believed.
-
-    :raises OSError: a file with authorities cannot be read.
-    """
-    oauth = config.auth.oauth
-    if not oauth.providers:
-        return None
-    policy = KeyPolicy(oauth.jwks_refresh, oauth.jwks_max_age)
-    issuers = [
-        Issuer(
-            name=provider.issuer,
-            audience=provider.audience,
-            keys=IssuerKeys(
-                provider.issuer,
-                provider.jwks_url,
-                fetcher(timeout_s=oauth.jwks_timeout, ca_file=provider.ca_file),
-                policy,
-                is_safe_url,
-                label=provider.name,
-            ),
-            kind_claim=provider.claims_mapping.principal_type,
-            id_claim=provider.claims_mapping.identity,
-            workspace_claim=provider.claims_mapping.workspace,
-            default_kind=principal_type(provider.default_principal),
-            default_workspace=provider.default_workspace,
-        )
-        for provider in oauth.providers
-    ]
-    return BearerTokens(
-        issuers, oauth.algorithms, wall_clock, skew_s=oauth.clock_skew, require_expiry=oauth.require_exp
-    )
 
 
 def gateway_settings(config: Config) -> Settings:

@@ -56,7 +56,12 @@ def _compose_own(base: Foundation, access: Access, hasher: KeyHasher, task_token
     tokens = TokenStore(base.tier.records, hasher, base.wall_clock)
     end_sessions = base.directory.end_token_sessions
     service = TokenService(tokens, access, base.recorder, end_sessions, base.wall_clock, base.new_id)
-    bearer = configured.bearer_tokens(base.config, base.wall_clock)
+    bearer = None
+    if auth.oauth.providers:
+        # With the libraries behind it that is some MiB, which a gateway without issuers need not hold.
+        from aether.gateway.issuers import bearer_tokens
+
+        bearer = bearer_tokens(base.config, base.wall_clock)
     chain = CredentialChain(
         auth.modes,
         tokens,
