@@ -2,9 +2,10 @@
 
 Theory of operation
 -------------------
-A `Driver` owns one transport and one sans-IO connection of an HTTP/2 implementation (`aether.rpc.http2`). Its reader is
-the only task that is always there: it receives bytes, lets the connection parse them all, and hands each call its batch
-of messages synchronously (`dispatch`).
+A `Driver` owns one transport and one sans-IO connection of an HTTP/2 implementation (`aether.rpc.http2`). Its reader
+receives bytes, lets the connection parse them all, and hands each call its batch of messages synchronously
+(`dispatch`). The reader is the task in `run`, or the poller that many connections share (`start`); those have no task
+of their own until they end.
 Sinks queue frames on any call of any connection that shares the `FlushSet`; after the batch the reader flushes every
 connection that was written to, with non-blocking sends in its own task. Only when a transport takes no more is a writer
 task started; it ends when the rest is gone.
@@ -87,7 +88,7 @@ class Driver:
         "_leftover",
         "_peer_leaves",
         "_ping_sent",
-        "_read_ended",
+        "_poller",
         "_reading",
         "_unblocked",
         "_writing",
@@ -99,7 +100,6 @@ class Driver:
         "limits",
         "lost",
         "nursery",
-        "poller",
         "transport",
     )
 
@@ -112,13 +112,12 @@ class Driver:
         client: bool,
         engine: Http2,
         call_type: type[Call],
-        poller: Poller | None = None,
     ) -> None:
         self.transport = transport
         self._fd = transport.fd if engine.direct and isinstance(transport, SocketTransport) else -1
         """Descriptor on which the connection receives and sends itself; -1 = through the transport's methods."""
-        self.poller = poller
-        self._read_ended: trio.Event | None = None
+        self._poller: Poller | None = None
+        """Who reads; None before `start`, in `run`, and when nobody does any more."""
         self._peer_leaves = False
         self.limits = limits
         self.flush_set = flush_set
@@ -147,18 +146,13 @@ class Driver:
         """
         self.nursery = nursery
         try:
-            if self.poller is not None and self.transport.fd >= 0:
-                await self._read_by_poller(self.poller)
-            else:
-                self.flush()
-                await self._read_loop()
-            if self.http2.terminating and not self.lost:
-                await self._say_goodbye()
+            self.flush()
+            await self._read_loop()
+            await self._say_goodbye()
         except OSError as error:
-            self.close_reason = self.close_reason or transport_error(error)
+            self.abort(transport_error(error))
         finally:
-            self.close_reason = self.close_reason or "closed by the peer"
-            self._connection_lost()
+            self.close()
 
     async def _read_loop(self) -> None:
         receive = self.transport.receive
@@ -177,23 +171,26 @@ class Driver:
                     self.dispatch(events)
                 flush_all()
 
-    async def _read_by_poller(self, poller: Poller) -> None:
-        self._read_ended = trio.Event()
-        poller.add(self.transport.fd, self)
+    def start(self, nursery: trio.Nursery, poller: Poller) -> None:
+        """Be read by `poller` until the connection ends, then as in `run`. The caller flushes the `FlushSet`.
+
+        For transports with a descriptor.
+        """
+        self.nursery = nursery
+        self._poller = poller
         try:
-            # Most peers have said hello by now, so that our settings and the answer to theirs are one write. And a TLS
-            # handshake may have taken more from the socket than it needed.
-            self.on_readable()
-            self.flush()
-            self.flush_set.flush_all()
-            if not self.lost:
-                await self._read_ended.wait()
-        finally:
-            poller.remove(self.transport.fd)
+            poller.add(self.transport.fd, self)
+        except OSError as error:
+            self.abort(transport_error(error))
+            return
+        # Most peers have said hello by now, so that our settings and the answer to theirs are one write. And a TLS
+        # handshake may have taken more from the socket than it needed.
+        self.on_readable()
+        self.flush()
 
     def on_readable(self) -> None:
         """One read for the poller: parse and dispatch; the poller flushes after its batch."""
-        if self.lost or self._read_ended is None:
+        if self._poller is None:
             return
         http2 = self.http2
         now = trio.current_time()
@@ -223,16 +220,31 @@ class Driver:
             self._stop_reading()
 
     def _stop_reading(self) -> None:
-        """Let `run` go on. From the poller at once: the end of a transport stays readable, and `run` may have to wait
-        for its turn."""
-        if self._read_ended is not None and self.poller is not None:
-            self.poller.remove(self.transport.fd)
-            self._read_ended.set()
-        if self._reading is not None:
+        """The connection ends: let `run` go on, or take it from the poller at once, as the end of a transport stays
+        readable."""
+        poller, self._poller = self._poller, None
+        if poller is not None:
+            poller.remove(self.transport.fd)
+            assert self.nursery is not None
+            self.nursery.start_soon(self._finish)
+        elif self._reading is not None:
             self._reading.cancel()
+
+    async def _finish(self) -> None:
+        """The end of a connection that the poller read."""
+        try:
+            await self._say_goodbye()
+        except OSError as error:
+            self.abort(transport_error(error))
+        except Exception:
+            logger.exception("a goodbye failed")
+        finally:
+            self.close()
 
     async def _say_goodbye(self) -> None:
         """Give a final GOAWAY a moment to reach the peer: closing with unread data would turn it into a TCP reset."""
+        if self.lost or not self.http2.terminating:
+            return
         if self._peer_leaves:  # and wants nothing any more
             self.flush()
             return
@@ -247,7 +259,9 @@ class Driver:
                 while await self.transport.receive():
                     pass
 
-    def _connection_lost(self) -> None:
+    def close(self) -> None:
+        """Give up what is not sent, tell every live call, close the transport. The end of `run` and of `start`."""
+        self.close_reason = self.close_reason or "closed by the peer"
         self.lost = True
         if self._writing is not None:
             self._writing.cancel()
@@ -261,14 +275,14 @@ class Driver:
         self.http2.owner = None
 
     def abort(self, reason: str) -> None:
-        """Give the connection up: `run` ends, its calls are told."""
+        """Give the connection up: it ends without a goodbye, its calls are told."""
         if not self.close_reason:
             self.close_reason = reason
         self.lost = True
         self._stop_reading()
 
     def terminate(self, reason: str, code: int = NO_ERROR) -> None:
-        """End the connection with a final GOAWAY: `run` writes it and returns, live calls are told."""
+        """End the connection with a final GOAWAY; live calls are told."""
         if not self.lost and not self.http2.terminating:
             self.close_reason = self.close_reason or reason
             self.http2.terminate(code)
@@ -383,6 +397,9 @@ class Driver:
                     return
         except OSError as error:
             self.abort(transport_error(error))
+        except Exception:
+            logger.exception("writing failed")
+            self.abort("internal error")
 
     # ---- time
 

@@ -1,8 +1,9 @@
 """The gRPC server on any HTTP/2 implementation: listeners, connections, calls, drain (connection 8.3, 11).
 
-Lifetimes: `Server.serve` opens one nursery for everything; each connection has its own nursery for its reader, its
-writer and its handlers. A lost connection cancels the scope of each of its calls; the connection's nursery waits for
-their cleanup.
+Lifetimes: `Server.serve` opens one nursery for everything. The sockets of its listeners are read by one poller, and
+their handlers are tasks in that nursery, so that an idle connection has no task but those of its calls. What has no
+descriptor, or runs where there is no epoll, has a task that reads and a nursery of its own. A lost connection cancels
+the scope of each of its calls, and is forgotten when they have cleaned up.
 """
 
 from __future__ import annotations
@@ -108,7 +109,6 @@ class _ServerDriver(Driver):
             client=False,
             engine=server.http2,
             call_type=IncomingCall,  # type: ignore[type-abstract]
-            poller=server.poller,
         )
         self.server = server
         self.peer = peer
@@ -120,6 +120,10 @@ class _ServerDriver(Driver):
         self.max_age_at: float | None = None
         if limits.max_connection_age is not None:
             self.max_age_at = self.opened + limits.max_connection_age * server.random.uniform(0.9, 1.1)
+
+    def close(self) -> None:
+        super().close()
+        self.server.forget(self)
 
     def on_request(self, call: IncomingCall, headers: list[tuple[bytes, bytes]]) -> None:
         server = self.server
@@ -164,6 +168,18 @@ class _ServerDriver(Driver):
         except ValueError as error:
             return RpcError(StatusCode.INTERNAL, str(error))
         return None
+
+    def end_call(self, call: IncomingCall, error: RpcError | None) -> None:
+        """Send the status of a call whose handler ended. A failure ends this connection, not the server."""
+        if call.closed:
+            return
+        try:
+            call.end(error)
+            call.ended_at = (trio.current_time(), call.sent)
+        except Exception:
+            logger.exception("the end of a call failed", extra={"path": call.path})
+            self.abort("internal error")
+        self.flush()
 
     def next_check(self, now: float) -> float:
         """Everything that depends on time; returns when to look again."""
@@ -235,10 +251,11 @@ class Server:
         self._sequence = 0
         self._accepting = trio.CancelScope()
         self._serving: trio.CancelScope | None = None
-        self._sockets = 0
+        self._handshakes = 0
+        """Sockets that are no connections yet."""
         self.changed = trio.lowlevel.ParkingLot()
         """Tasks that wait for calls or connections to end."""
-        self.poller: Poller | None = None
+        self._poller: Poller | None = None
 
     @property
     def engine(self) -> str:
@@ -261,25 +278,29 @@ class Server:
         self, listeners: Sequence[Listener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Serve until cancelled or drained. The listeners are closed on the way out."""
-        async with trio.open_nursery() as nursery:
-            self._serving = nursery.cancel_scope
-            nursery.start_soon(self._watch)
-            if poller.available:
-                self.poller = Poller(self.flush_set.flush_all, self.flush_set.busy)
-                nursery.start_soon(self.poller.run)
-            try:
-                with self._accepting:
-                    async with trio.open_nursery() as accepting:
-                        for listener in listeners:
-                            accepting.start_soon(self._accept, listener, nursery)
-                        task_status.started()
-                        await trio.sleep_forever()
-            finally:
-                self.poller = None
-                for listener in listeners:
-                    listener.socket.close()
-            await self._wait_idle()
-            nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._serving = nursery.cancel_scope
+                nursery.start_soon(self._watch)
+                if poller.available:
+                    self._poller = Poller(self.flush_set.flush_all, self.flush_set.busy)
+                    nursery.start_soon(self._poller.run)
+                try:
+                    with self._accepting:
+                        async with trio.open_nursery() as accepting:
+                            for listener in listeners:
+                                accepting.start_soon(self._accept, listener, nursery)
+                            task_status.started()
+                            await trio.sleep_forever()
+                finally:
+                    for listener in listeners:
+                        listener.socket.close()
+                await self._wait_idle()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._poller = None
+            for driver in [driver for driver in self._drivers if driver.nursery is nursery]:
+                driver.close()
 
     async def _accept(self, listener: Listener, nursery: trio.Nursery) -> None:
         """Take connections as they come, several at a time when many do."""
@@ -298,35 +319,59 @@ class Server:
                     if error.errno in (errno.ECONNABORTED, errno.EPROTO, errno.EINTR):
                         continue
                     raise
-                if self._sockets >= self.limits.max_connections:
+                if len(self._drivers) + self._handshakes >= self.limits.max_connections:
                     sock.close()
-                    continue
-                self._sockets += 1
-                nursery.start_soon(self._serve_socket, sock, address, listener.tls)
+                elif self._poller is None or listener.tls is not None:
+                    self._handshakes += 1
+                    nursery.start_soon(self._serve_socket, sock, peer_name(address), listener.tls, nursery)
+                else:
+                    self._open(sock, peer_name(address), self._poller, nursery)
+            self.flush_set.flush_all()
 
-    async def _serve_socket(self, sock: socket.socket, address: Any, tls: TlsSource | None) -> None:
-        name = peer_name(address)
-        transport: Transport | None = None
+    def _open(self, sock: socket.socket, name: str, reader: Poller, nursery: trio.Nursery) -> None:
+        """Serve a socket without TLS."""
         try:
-            transport = SocketTransport(sock)
-            certificate = None
-            if tls is not None:
-                transport, certificate = await self._handshake(transport, tls)
-            await self.serve_stream(transport, Peer(name, certificate))
+            self._connected(SocketTransport(sock), Peer(name)).start(nursery, reader)
+        except OSError as error:
+            sock.close()
+            _log_failure(name, error)
+
+    async def _serve_socket(self, sock: socket.socket, name: str, tls: TlsSource | None, nursery: trio.Nursery) -> None:
+        transport: Transport | None = None
+        opened = False
+        try:
+            try:
+                transport, certificate = await self._handshake(SocketTransport(sock), tls)
+            finally:
+                self._handshakes -= 1
+            peer = Peer(name, certificate)
+            if self._poller is None:
+                await self.serve_stream(transport, peer)
+            else:
+                self._connected(transport, peer).start(nursery, self._poller)
+                self.flush_set.flush_all()
+            opened = True
         except (OSError, ssl.SSLError, trio.TooSlowError) as error:
-            logger.info("connection failed before HTTP/2", extra={"peer": name, "error": type(error).__name__})
+            _log_failure(name, error)
         except Exception:
             logger.exception("a connection failed", extra={"peer": name})
         finally:
-            self._sockets -= 1
-            (transport or sock).close()
+            if not opened:
+                (transport or sock).close()
 
-    async def _handshake(self, transport: Transport, tls: TlsSource) -> tuple[Transport, bytes | None]:
+    async def _handshake(self, transport: Transport, tls: TlsSource | None) -> tuple[Transport, bytes | None]:
+        """What to speak HTTP/2 on, and the certificate of the client. Closes the transport when there is no TLS."""
+        if tls is None:
+            return transport, None
         from aether.rpc.tls import TlsTransport
 
         secured = TlsTransport.server(transport, tls.context())
-        with trio.fail_after(self.limits.handshake_timeout):
-            await secured.handshake()
+        try:
+            with trio.fail_after(self.limits.handshake_timeout):
+                await secured.handshake()
+        except BaseException:
+            secured.close()
+            raise
         return secured, secured.peer_certificate
 
     async def serve_stream(self, transport: Transport, peer: Peer) -> None:
@@ -334,18 +379,23 @@ class Server:
 
         Its calls' handlers have ended when this returns. Closes the transport.
         """
+        driver = self._connected(transport, peer)
+        async with trio.open_nursery() as nursery:
+            await driver.run(nursery)
+
+    def _connected(self, transport: Transport, peer: Peer) -> _ServerDriver:
         driver = _ServerDriver(self, transport, peer)
         self._drivers.add(driver)
         self._schedule(driver, driver.opened)
-        try:
-            async with trio.open_nursery() as nursery:
-                if self.draining:
-                    driver.go_away()
-                await driver.run(nursery)
-        finally:
+        if self.draining:
+            driver.go_away()
+        return driver
+
+    def forget(self, driver: _ServerDriver) -> None:
+        """A connection ended, or a handler did; nothing is kept of what has neither."""
+        if driver.lost and not driver.calls:
             self._drivers.discard(driver)
-            transport.close()
-            self.changed.unpark_all()
+        self.changed.unpark_all()
 
     async def open_in_process(self, nursery: trio.Nursery) -> MemoryTransport:
         """The client's end of a connection without a socket, served by a task in `nursery`."""
@@ -377,12 +427,9 @@ class Server:
                 error = call.error
         finally:
             driver.calls -= 1
-            if not call.closed:
-                call.end(error)
-                call.ended_at = (trio.current_time(), call.sent)
-                driver.flush()
+            driver.end_call(call, error)
             call.drop_sink()
-            self.changed.unpark_all()
+            self.forget(driver)
 
     # ---- time
 
@@ -397,7 +444,7 @@ class Server:
             checks = self._checks
             while checks and checks[0][0] <= now:
                 driver = heapq.heappop(checks)[2]()
-                if driver is not None and not driver.lost and driver in self._drivers:
+                if driver is not None and not driver.lost:
                     self._schedule(driver, max(driver.next_check(now), now + 0.05))
             driver = None  # while this sleeps it may end
             await trio.sleep(1.0)
@@ -437,3 +484,7 @@ def peer_name(address: Any) -> str:
         return "unix"
     host, port = address[0], address[1]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _log_failure(name: str, error: Exception) -> None:
+    logger.info("connection failed before HTTP/2", extra={"peer": name, "error": type(error).__name__})
