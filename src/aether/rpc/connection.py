@@ -291,33 +291,38 @@ class Driver:
     # ---- events
 
     def dispatch(self, events: list[tuple[int, Any, Any]]) -> None:
-        """Hand parsed events to their calls. Calls don't raise; their own failures end them."""
-        for kind, call, value in events:
-            if kind == MESSAGES:
-                call.on_messages(value)
-            elif kind == HALF_CLOSED:
-                self.on_half_closed(call, value)
-            elif kind == REQUEST:
-                self.on_request(call, value)
-            elif kind == HEADERS:
-                self.on_headers(call, value)
-            elif kind == RESET:
-                call.on_progress()
-                call.on_reset(value)
-            elif kind == CLOSED:
-                call.on_progress()
-                call.on_closed()
-            elif kind == INVALID:
-                call.fail(value)
-            elif kind == CONFIRMED:
-                for callback in value:
-                    try:
-                        callback()
-                    except Exception:
-                        logger.exception("a confirmation callback failed")
-            elif kind == GOAWAY:
-                self._peer_leaves = True
-                self.on_goaway(*value)
+        """Hand parsed events to their calls. Never raises: calls end by their own failures, and what remains, a mistake
+        of ours, ends this connection."""
+        try:
+            for kind, call, value in events:
+                if kind == MESSAGES:
+                    call.on_messages(value)
+                elif kind == HALF_CLOSED:
+                    self.on_half_closed(call, value)
+                elif kind == REQUEST:
+                    self.on_request(call, value)
+                elif kind == HEADERS:
+                    self.on_headers(call, value)
+                elif kind == RESET:
+                    call.on_progress()
+                    call.on_reset(value)
+                elif kind == CLOSED:
+                    call.on_progress()
+                    call.on_closed()
+                elif kind == INVALID:
+                    call.fail(value)
+                elif kind == CONFIRMED:
+                    for callback in value:
+                        try:
+                            callback()
+                        except Exception:
+                            logger.exception("a confirmation callback failed")
+                elif kind == GOAWAY:
+                    self._peer_leaves = True
+                    self.on_goaway(*value)
+        except Exception:
+            logger.exception("handling events failed")
+            self.abort("internal error")
 
     def on_request(self, call: Any, headers: list[tuple[bytes, bytes]]) -> None:
         """Server: a new stream."""

@@ -16,7 +16,7 @@ from aether.rpc import poller
 from aether.rpc.connection import Driver
 from aether.rpc.limits import Limits
 from aether.rpc.server import Peer, ServerCall
-from aether.rpc.serving import Server
+from aether.rpc.serving import IncomingCall, Server
 from aether.rpc.status import RpcError, StatusCode, frame
 from aether.rpc.transport import MemoryTransport, SocketTransport, memory_pair
 
@@ -655,6 +655,62 @@ async def test_the_end_of_a_connection_is_read_once(
                 while server._drivers:
                     await server.changed.park()
             assert len(reads) <= 5
+
+
+async def idle_connection(port: int) -> trio.SocketStream:
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    await stream.send_all(PREFACE + SETTINGS)
+    await stream.receive_some()
+    return stream
+
+
+@pytest.mark.skipif(not poller.available, reason="the poller is what makes it so")
+async def test_an_idle_connection_has_no_task(service: Service) -> None:
+    async with running(service.handlers) as (server, listener):
+        before = trio.lowlevel.current_statistics().tasks_living
+        streams = [await idle_connection(listener.address[1]) for _ in range(5)]
+        assert server.connections == 5
+        assert trio.lowlevel.current_statistics().tasks_living == before
+        for stream in streams:
+            await stream.aclose()
+
+
+async def test_a_server_that_is_cancelled_closes_its_connections(service: Service) -> None:
+    async with running(service.handlers) as (server, listener):
+        idle = await idle_connection(listener.address[1])
+        busy = await idle_connection(listener.address[1])
+        await busy.send_all(SETTINGS[:3])  # it is in the middle of something
+    assert server.connections == 0
+    with trio.fail_after(PATIENCE):
+        for stream in (idle, busy):
+            try:
+                while await stream.receive_some():
+                    pass
+            except trio.BrokenResourceError:
+                pass
+            await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/t/Pull", "the end of a call failed"), ("/t/Unknown", "handling events failed")]
+)
+async def test_our_own_failures_end_one_connection_alone(
+    path: str, said: str, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    end = IncomingCall.end
+
+    def fail(call: IncomingCall, error: RpcError | None) -> None:
+        if call.path in ("/t/Pull", "/t/Unknown"):
+            raise RuntimeError("a bug")
+        end(call, error)
+
+    monkeypatch.setattr(IncomingCall, "end", fail)
+    async with running(service.handlers) as (_, listener):
+        port = listener.address[1]
+        async with connect("127.0.0.1", port) as one, connect("127.0.0.1", port) as other:
+            assert (await failing(one, path)).code is StatusCode.UNAVAILABLE
+            assert await unary(other, "/t/Unary", b"ab") == b"ba"
+    assert said in caplog.text
 
 
 async def test_garbage_connections_do_not_disturb_others(service: Service, caplog: pytest.LogCaptureFixture) -> None:
