@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import heapq
 import logging
+import math
 import random
 import socket
 import ssl
@@ -39,6 +40,8 @@ ACCEPT_BATCH = 32
 ACCEPT_RETRY = 0.1
 """Seconds to wait after accept failed for lack of descriptors or memory."""
 ACCEPT_ERRNOS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
+GOING_AWAY_CHECK = 5.0
+"""Seconds after which a connection that was sent away is looked at again: it ends when it has no calls."""
 DRAINING = "gateway draining"
 
 
@@ -79,6 +82,7 @@ class IncomingCall(Call):
     def on_closed(self) -> None:
         driver = self.driver
         if isinstance(driver, _ServerDriver):
+            driver.idle_since = trio.current_time()
             driver.server.changed.unpark_all()
 
     def end(self, error: RpcError | None) -> None:
@@ -99,7 +103,7 @@ OK_TRAILERS = [(b"grpc-status", b"0")]
 class _ServerDriver(Driver):
     """A connection of the server."""
 
-    __slots__ = ("calls", "going_away", "idle_since", "max_age_at", "opened", "peer", "server")
+    __slots__ = ("calls", "check_at", "going_away", "idle_since", "max_age_at", "opened", "peer", "server")
 
     def __init__(self, server: Server, transport: Transport, peer: Peer) -> None:
         super().__init__(
@@ -115,6 +119,8 @@ class _ServerDriver(Driver):
         self.calls = 0
         """Handlers running."""
         self.opened = self.idle_since = trio.current_time()
+        self.check_at = math.inf
+        """When to look at it; see `Server.check_by`."""
         self.going_away = False
         limits = server.limits
         self.max_age_at: float | None = None
@@ -142,7 +148,6 @@ class _ServerDriver(Driver):
             call.reset(REFUSED_STREAM)
         else:
             self.calls += 1
-            self.idle_since = self.last_received
             assert self.nursery is not None
             self.nursery.start_soon(server.run_call, self, call, handler)
 
@@ -171,11 +176,13 @@ class _ServerDriver(Driver):
 
     def end_call(self, call: IncomingCall, error: RpcError | None) -> None:
         """Send the status of a call whose handler ended. A failure ends this connection, not the server."""
+        self.idle_since = now = trio.current_time()
         if call.closed:
             return
         try:
             call.end(error)
-            call.ended_at = (trio.current_time(), call.sent)
+            call.ended_at = (now, call.sent)
+            self.server.check_by(self, now + self.limits.linger)
         except Exception:
             logger.exception("the end of a call failed", extra={"path": call.path})
             self.abort("internal error")
@@ -200,28 +207,36 @@ class _ServerDriver(Driver):
             due = min(due, self.max_age_at)
         if self.http2.stream_count or self.calls:
             self.idle_since = now
-            self._reset_stuck(now)
+            due = min(due, self._reset_stuck(now))
         elif self.going_away:
             self.terminate("going away")
         elif now - self.idle_since >= limits.max_connection_idle:
             self.terminate("connection idle")
-        return min(due, now + max(1.0, limits.linger / 2))
+        else:
+            due = min(due, self.idle_since + limits.max_connection_idle)
+        return min(due, now + GOING_AWAY_CHECK) if self.going_away else due
 
-    def _reset_stuck(self, now: float) -> None:
-        """Reset calls that ended but whose last frames the client does not take."""
+    def _reset_stuck(self, now: float) -> float:
+        """Reset calls that ended but whose last frames the client does not take; returns when to look again."""
+        due = math.inf
         for call in self.http2.streams:
             if call.ended and call.ended_at is not None:
                 seen, sent = call.ended_at
                 if call.sent != sent:
+                    seen = now
                     call.ended_at = (now, call.sent)
                 elif now - seen >= self.limits.linger:
                     call.reset(CANCEL)
                     self.flush()
+                    continue
+                due = min(due, seen + self.limits.linger)
+        return due
 
     def go_away(self) -> None:
         """Ask the client to open new calls elsewhere; running calls go on."""
         if not self.going_away:
             self.going_away = True
+            self.server.check_by(self, trio.current_time() + GOING_AWAY_CHECK)
             self.http2.shutdown_notice()
             self.flush()
 
@@ -386,7 +401,7 @@ class Server:
     def _connected(self, transport: Transport, peer: Peer) -> _ServerDriver:
         driver = _ServerDriver(self, transport, peer)
         self._drivers.add(driver)
-        self._schedule(driver, driver.opened)
+        self.check_by(driver, driver.opened)
         if self.draining:
             driver.go_away()
         return driver
@@ -433,9 +448,12 @@ class Server:
 
     # ---- time
 
-    def _schedule(self, driver: _ServerDriver, due: float) -> None:
-        self._sequence += 1
-        heapq.heappush(self._checks, (due, self._sequence, weakref.ref(driver)))
+    def check_by(self, driver: _ServerDriver, due: float) -> None:
+        """Look at a connection at this time, unless that is to happen earlier anyway."""
+        if due < driver.check_at:
+            driver.check_at = due
+            self._sequence += 1
+            heapq.heappush(self._checks, (due, self._sequence, weakref.ref(driver)))
 
     async def _watch(self) -> None:
         """Keepalive, idle, age and handshake timeouts of all connections: one task instead of one per connection."""
@@ -443,9 +461,11 @@ class Server:
             now = trio.current_time()
             checks = self._checks
             while checks and checks[0][0] <= now:
-                driver = heapq.heappop(checks)[2]()
-                if driver is not None and not driver.lost:
-                    self._schedule(driver, max(driver.next_check(now), now + 0.05))
+                due, _, reference = heapq.heappop(checks)
+                driver = reference()
+                if driver is not None and not driver.lost and driver.check_at == due:
+                    driver.check_at = math.inf
+                    self.check_by(driver, max(driver.next_check(now), now + 0.05))
             driver = None  # while this sleeps it may end
             await trio.sleep(1.0)
 

@@ -559,7 +559,7 @@ async def test_ended_call_that_nobody_reads_is_reset(service: Service, autojump_
         call.flush()
         await trio.sleep(5)
         assert not call.done
-        await trio.sleep(60)
+        await trio.sleep(20)
         assert call.done
 
 
