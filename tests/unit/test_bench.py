@@ -54,7 +54,7 @@ def test_suites_name_what_exists() -> None:
 @pytest.mark.parametrize("suite", ["pair-serial", "rate-5000", "workers-10", "checkpoints-20x1"])
 def test_a_run_ends_with_figures(tmp_path: Path, suite: str) -> None:
     output = tmp_path / "result.json"
-    options = ["--rounds", "1", "--seconds", "0.1", "--side", "batch", "--side", "echo", "--output", str(output)]
+    options = ["--rounds", "1", "--seconds", "0.5", "--side", "batch", "--side", "echo", "--output", str(output)]
     subprocess.run([sys.executable, "-m", "bench", suite, *options], check=True, timeout=120, capture_output=True)
     result = json.loads(output.read_text())
     assert result["machine"]["cores"]
