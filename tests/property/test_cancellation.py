@@ -143,6 +143,7 @@ def test_a_client_that_is_cancelled_the_moment_it_is_connected(tmp_path: Path, m
 
 
 async def quiet(gateway: Gateway) -> None:
-    """Until the gateway has noticed."""
+    """Until the gateway has noticed, and tasks that end have ended."""
+    await trio.testing.wait_all_tasks_blocked()
     while gateway.sessions or gateway._server.connections:
         await trio.testing.wait_all_tasks_blocked()
