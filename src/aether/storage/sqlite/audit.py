@@ -69,11 +69,11 @@ class SqliteAudit:
 
     async def query(self, wanted: Filter, limit: int, offset: int) -> tuple[int, Sequence[Row]]:
         await self._settle()
-        return await self._database.scan(lambda reader: select_rows(reader, wanted, limit, offset))
+        return await self._database.scan("audit", lambda reader: select_rows(reader, wanted, limit, offset))
 
     async def read(self, after: int, limit: int) -> Sequence[Row]:
         await self._settle()
-        return await self._database.scan(lambda reader: read_rows(reader, after, limit))
+        return await self._database.scan("audit", lambda reader: read_rows(reader, after, limit))
 
     async def oldest(self, before_us: int, limit: int) -> tuple[int, str]:
         def find(reader: sqlite3.Connection) -> tuple[int, str]:
@@ -86,7 +86,7 @@ class SqliteAudit:
             return last
 
         await self._settle()
-        return await self._database.scan(find)
+        return await self._database.scan("audit", find)
 
     async def remove_through(self, number: int) -> int:
         return await self._database.maintain(

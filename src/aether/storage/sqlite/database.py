@@ -31,6 +31,7 @@ from aether.nurseries import unwrapped_nursery
 from aether.storage.sqlite.directory import DATABASE, note_data, ours_alone
 from aether.storage.sqlite.journal import Journal, Rows, read_journal, record
 from aether.storage.sqlite.rows import Statement
+from aether.storage.sqlite.scans import Kind, Scans
 from aether.storage.sqlite.schema import check_version, migrate
 from aether.storage.sqlite.writer import Durability, Writer, connect
 
@@ -107,12 +108,11 @@ class Database:
         self._urgent = False
         self._dirty = trio.Event()
         self._waiters: trio.Event | None = None
-        self._scan_limiter = trio.CapacityLimiter(1)
+        self._scans = Scans(path, durability)
         self._writer = Writer(path, durability, self._on_failure)
         try:
             self._migrate()
             self.reader = connect(path, durability, query_only=True)
-            self._scanner = connect(path, durability, query_only=True)
         except BaseException:
             self._writer.connection.close()
             raise
@@ -143,8 +143,9 @@ class Database:
                             await database._finish()
                         nursery.cancel_scope.cancel()
             finally:
-                for connection in (database.reader, database._scanner, database._writer.connection):
-                    connection.close()
+                database._scans.close()
+                database.reader.close()
+                database._writer.connection.close()
 
     # ---------------------------------------------------------------------------------------------- staging
 
@@ -313,15 +314,9 @@ class Database:
 
     # ----------------------------------------------------------------------------------------------- reading
 
-    async def scan(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a longer read in a worker thread; sees what is durable.
-
-        :raises StoreUnavailable: the database could not be read.
-        """
-        try:
-            return await trio.to_thread.run_sync(query, self._scanner, limiter=self._scan_limiter)
-        except sqlite3.Error as error:
-            raise StoreUnavailable("the store cannot be read") from error
+    async def scan(self, kind: Kind, query: Callable[[sqlite3.Connection], T]) -> T:
+        """See :meth:`aether.storage.sqlite.scans.Scans.run`."""
+        return await self._scans.run(kind, query)
 
     async def maintain(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a write outside of batches, in a transaction of its own, in the writer thread. Keep it short.

@@ -14,6 +14,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import structlog
 import trio
@@ -32,6 +33,9 @@ log = structlog.get_logger("aether.storage")
 CACHE_BYTES = 16 * 1024 * 1024
 PAGE = 100
 PURGE_PAGE = 1000
+STEP_ROWS = 1000
+STEP_BYTES = 256 * 1024
+"""After which a LIST lets others read."""
 SWEEP_S = 30.0
 SWEEP_ROWS = 1000
 PLAIN, SET = 0, 1
@@ -150,12 +154,13 @@ class SqliteKV:
         await self._settle(namespace)
         if namespace == NOWHERE:
             return Result(keys=[], values=[])
-        now_ms = self._wall_clock()
-        rows, more = await self._database.scan(lambda reader: _page(reader, namespace, prefix, after, limit, now_ms))
-        keys = [key.decode("utf-8", "surrogatepass") for key, _ in rows]
-        result = Result(more=more, keys=keys, values=[value for _, value in rows])
-        if more:
-            result.cursor = base64.urlsafe_b64encode(rows[-1][0]).decode()
+        page = _Page(namespace, prefix, after, limit, self._wall_clock())
+        while not await self._database.scan("values", page.step):
+            pass
+        keys = [key.decode("utf-8", "surrogatepass") for key, _ in page.rows]
+        result = Result(more=page.more, keys=keys, values=[value for _, value in page.rows])
+        if page.more:
+            result.cursor = base64.urlsafe_b64encode(page.rows[-1][0]).decode()
         return result
 
     async def _purge(self, command: Command) -> Result:
@@ -167,7 +172,7 @@ class SqliteKV:
         while True:
             await self._settle(namespace)
             now_ms = self._wall_clock()
-            keys = await self._database.scan(partial(_keys, namespace=namespace, prefix=prefix, start=start))
+            keys = await self._database.scan("values", partial(_keys, namespace=namespace, prefix=prefix, start=start))
             if not keys:
                 return Result(counter=removed, applied=removed > 0)
             start = keys[-1][0] + b"\0"
@@ -336,22 +341,46 @@ def _decode_cursor(cursor: str) -> bytes:
         raise InvalidArgument("unreadable cursor") from None
 
 
-def _page(
-    reader: sqlite3.Connection, namespace: int, prefix: bytes, after: bytes, limit: int, now_ms: int
-) -> tuple[list[tuple[bytes, bytes]], bool]:
-    """Live plain entries in key order, bounded by count and bytes, and whether more follow. In a worker thread."""
-    rows: list[tuple[bytes, bytes]] = []
-    room = LIST_BYTES_MAX
-    bound = upper_bound(prefix)
-    query = f"""SELECT key, value FROM kv WHERE namespace = ? AND key > ? AND key >= ? AND kind = {PLAIN}
-    AND (expires_ms = 0 OR expires_ms > ?) {"AND key < ?" if bound is not None else ""} ORDER BY key"""
-    parameters = (namespace, after, prefix, now_ms, *([bound] if bound is not None else []))
-    for key, value in reader.execute(query, parameters):
-        room -= 2 * len(key) + len(value) + 16
-        if len(rows) >= limit or (room < 0 and rows):
-            return rows, True
-        rows.append((key, value))
-    return rows, False
+class _Page:
+    """Live plain entries in key order, bounded by count and bytes, read in steps; each in a worker thread.
+
+    :ivar rows: keys and values.
+    :ivar more: whether others follow, once it is complete.
+    """
+
+    def __init__(self, namespace: int, prefix: bytes, after: bytes, limit: int, now_ms: int) -> None:
+        self.rows: list[tuple[bytes, bytes]] = []
+        self.more = False
+        self._room = LIST_BYTES_MAX
+        self._namespace = namespace
+        self._start, self._past = (after, ">") if after >= prefix else (prefix, ">=")
+        self._bound = upper_bound(prefix)
+        self._limit = limit
+        self._now_ms = now_ms
+
+    def step(self, reader: sqlite3.Connection) -> bool:
+        """Read on, past so many rows or bytes at most; True once it is complete. Values of no use are not read."""
+        query = f"""
+        SELECT key, CASE WHEN kind = {PLAIN} AND (expires_ms = 0 OR expires_ms > ?) THEN value END FROM kv
+        WHERE namespace = ? AND key {self._past} ? {"AND key < ?" if self._bound is not None else ""}
+        ORDER BY key LIMIT {STEP_ROWS}"""
+        parameters: list[Any] = [self._now_ms, self._namespace, self._start]
+        if self._bound is not None:
+            parameters.append(self._bound)
+        passed = size = 0
+        for key, value in reader.execute(query, parameters):
+            passed += 1
+            if value is not None:
+                size += 2 * len(key) + len(value) + 16
+                if len(self.rows) >= self._limit or (self._room < size and self.rows):
+                    self.more = True
+                    return True
+                self.rows.append((key, value))
+            self._start, self._past = key, ">"
+            if size >= STEP_BYTES:
+                break
+        self._room -= size
+        return passed < STEP_ROWS and size < STEP_BYTES
 
 
 def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes, start: bytes) -> list[tuple[bytes, int]]:

@@ -164,7 +164,9 @@ class SqliteLog:
         records: list[tuple[int, bytes]] = []
         if after < buffer.durable and buffer.record_id is not None:
             record_id = buffer.record_id
-            records, complete = await self._database.scan(lambda reader: _read(reader, record_id, after, max_bytes))
+            records, complete = await self._database.scan(
+                "log", lambda reader: _read(reader, record_id, after, max_bytes)
+            )
             if not complete:
                 return records
         else:
@@ -185,7 +187,9 @@ class SqliteLog:
             return 0
         durable = buffer.durable  # what is committed from here on may be missed by the query, but not by its reader
         query = "SELECT first FROM log WHERE topic = ? AND time_ms >= ? ORDER BY first LIMIT 1"
-        row = await self._database.scan(lambda reader: reader.execute(query, (buffer.record_id, time_ms)).fetchone())
+        row = await self._database.scan(
+            "log", lambda reader: reader.execute(query, (buffer.record_id, time_ms)).fetchone()
+        )
         return int(row[0]) - 1 if row else int(durable)
 
     # ------------------------------------------------------------------------------------------------ cursors

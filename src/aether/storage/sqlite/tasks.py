@@ -207,11 +207,11 @@ class SqliteTasks:
             return [_task.validate_json(record) for (record,) in rows]
 
         await self._settle()
-        return await self._database.scan(select)
+        return await self._database.scan("tasks", select)
 
     async def workspaces(self) -> Sequence[str]:
         await self._settle()
-        return await self._database.scan(lambda reader: [name for (name,) in reader.execute(_WORKSPACES)])
+        return await self._database.scan("tasks", lambda reader: [name for (name,) in reader.execute(_WORKSPACES)])
 
     async def events(self, task_ids: Sequence[str], after: int, since_ms: int, limit: int) -> Sequence[TaskEvent]:
         marks = ", ".join("?" * len(task_ids))
@@ -224,7 +224,7 @@ class SqliteTasks:
             return [_decode(*row) for row in reader.execute(sql, (*task_ids, after, since_ms, limit))]
 
         await self._settle()
-        return await self._database.scan(select)
+        return await self._database.scan("tasks", select)
 
     async def purge(self, status: Status, before_ms: int, limit: int) -> Sequence[str]:
         def remove(writer: sqlite3.Connection) -> list[str]:
@@ -247,7 +247,7 @@ class SqliteTasks:
             return found
 
         await self._settle()
-        return await self._database.scan(count)
+        return await self._database.scan("tasks", count)
 
     async def _settle(self) -> None:
         """Until what was staged can be read."""
