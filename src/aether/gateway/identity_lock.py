@@ -41,7 +41,16 @@ class IdentityLock:
         self.displaced = False
 
     async def __aenter__(self) -> IdentityLock:
-        self.lock = await _acquire(self._claim, self._session_id, self._services)
+        try:
+            self.lock = await _acquire(self._claim, self._session_id, self._services)
+        except IdentityHeld:
+            if not await _displace_silent(self._claim, self._services):
+                raise duplicate(self._claim.identity) from None
+            self.displaced = True
+            try:
+                self.lock = await _acquire(self._claim, self._session_id, self._services)
+            except IdentityHeld:  # by somebody else who waited for it
+                raise duplicate(self._claim.identity) from None
         if self.lock.resumed:
             self._services.unheard.begin(self._claim.resume_session_id, self._session_id)
         predecessor = self._services.directory.holder(self._claim.identity.key)
@@ -61,7 +70,10 @@ class IdentityLock:
 
 async def _acquire(claim: Claim, session_id: str, services: Services) -> Lock:
     """The identity lock. A client that comes back at once may overtake the end of its own last stream, which came
-    over another connection: so a held lock gets a moment to be given up before this is a duplicate."""
+    over another connection: so a held lock gets a moment to be given up before this is a duplicate.
+
+    :raises IdentityHeld: it was not.
+    """
     identity = claim.identity
     for pause_s in (*DUPLICATE_PAUSES_S, None):
         resumed = services.unheard.latest(claim.resume_session_id)
@@ -69,8 +81,35 @@ async def _acquire(claim: Claim, session_id: str, services: Services) -> Lock:
             return await services.locks.acquire(identity.key, session_id, resumed, claim.client)
         except IdentityHeld:
             if pause_s is None:
-                break
+                raise
             await trio.sleep(pause_s)
         except StoreUnavailable:
-            raise RpcError(StatusCode.INTERNAL, "failed to acquire session lock") from None
-    raise duplicate(identity)
+            raise _not_acquired() from None
+    raise AssertionError
+
+
+async def _displace_silent(claim: Claim, services: Services) -> bool:
+    """End the session that holds the identity, if its client never heard of it: whoever comes with the same credentials
+    is that client, come back after its connection was cut without a word. Keepalive would end it too, half a minute
+    later, and the published clients do not try again after a refusal."""
+    holder = services.directory.holder(claim.identity.key)
+    if holder is None or _credentials(holder.claim) != _credentials(claim):
+        return False
+    if not await services.unheard.is_silent(holder.session_id):
+        return False
+    log.info("silent session displaced", identity=holder.lock_key)
+    holder.end(CloseReason.SUPERSEDED)
+    try:
+        await services.locks.release(holder.lock_key, holder.session_id, holder.fence)
+    except StoreUnavailable:
+        raise _not_acquired() from None
+    return True
+
+
+def _credentials(claim: Claim) -> tuple[str, str, str, str]:
+    admission = claim.admission
+    return admission.method, admission.token_id, admission.task_id, admission.subject
+
+
+def _not_acquired() -> RpcError:
+    return RpcError(StatusCode.INTERNAL, "failed to acquire session lock")

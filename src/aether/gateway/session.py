@@ -152,8 +152,8 @@ class Session:
             # What is said after the client knows that it is connected is for it, although it follows nothing yet.
             tail = services.log.position
             self._call.send(ack)
-            if self.lock.resumed:
-                services.unheard.acknowledged(self.claim.resume_session_id, self.session_id, self._port)
+            heard_of = self.claim.resume_session_id if self.lock.resumed else ""
+            services.unheard.acknowledged(heard_of, self.session_id, self._port)
             startups = services.tasks.startups
             context = startups.context(self.identity.key)
             by_identity = services.settings.exclusive_to_identities
@@ -196,6 +196,7 @@ class Session:
         services = self._services
         with ExitStack() as leaving:
             leaving.callback(services.directory.remove, self)
+            leaving.callback(services.unheard.forget, self.session_id)
             leaving.callback(self._release)
             if self._is_connected:
                 leaving.callback(services.observer.disconnected, self)
@@ -214,6 +215,7 @@ class Session:
             self._services.confirmations.settle(self._port)
         self._release()
         self._services.directory.remove(self)
+        self._services.unheard.forget(self.session_id)
         self._ended.set()
 
     def end_answered(self, reason: CloseReason) -> None:

@@ -4,11 +4,17 @@ A client resumes the last session it heard of. Where the acknowledgement of the 
 and the gateway is not told, the client comes back and names the session before: without this it would be refused in
 favour of its own ghost, and the published clients never try again after that. So the earlier id stands for the later
 session until the client's transport has confirmed the acknowledgement.
+
+Where it is the first acknowledgement that is lost, the client has no id to name, and comes back as anybody might who
+has the same credentials. So it gets the identity once the connection of the session before proves to be dead: it never
+confirmed anything, and goes on being silent while it is asked.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+
+import trio
 
 from aether._fastpath import Port
 
@@ -16,6 +22,9 @@ __all__ = ["Unheard"]
 
 UNHEARD_MAX = 10_000
 """The oldest are forgotten first."""
+SILENT_TURNS = 30
+SILENT_TURN_S = 0.1
+"""Three seconds in all: many round trips of any network, and less than a client waits for its acknowledgement."""
 
 
 class Unheard:
@@ -23,9 +32,11 @@ class Unheard:
 
     def __init__(self) -> None:
         self._later: OrderedDict[str, str] = OrderedDict()
+        self._first: dict[str, trio.Event] = {}
+        """Sessions that were not resumed, until their acknowledgement is confirmed or they end."""
 
     def __len__(self) -> int:
-        return len(self._later)
+        return len(self._later) + len(self._first)
 
     def latest(self, session_id: str) -> str:
         """The session that a client means by the one it heard of last."""
@@ -39,13 +50,38 @@ class Unheard:
             self._later.popitem(last=False)
 
     def acknowledged(self, heard_of: str, session_id: str, port: Port) -> None:
-        """The acknowledgement was queued: once it has arrived, the earlier id means nothing any more."""
+        """The acknowledgement was queued: once it has arrived, the earlier id means nothing any more.
+
+        :param heard_of: the id that was resumed; empty for none.
+        """
+        if not heard_of:
+            self._first[session_id] = trio.Event()
         port.touch(_Acknowledgement(self, heard_of, session_id))
 
-    def end(self, heard_of: str, session_id: str) -> None:
+    def heard(self, heard_of: str, session_id: str) -> None:
         """The client has the acknowledgement."""
         if self._later.get(heard_of) == session_id:
             del self._later[heard_of]
+        self.forget(session_id)
+
+    def forget(self, session_id: str) -> None:
+        """A session is over, or its client was heard; idempotent."""
+        event = self._first.pop(session_id, None)
+        if event is not None:
+            event.set()
+
+    async def is_silent(self, session_id: str) -> bool:
+        """Whether a session that was not resumed has confirmed nothing, and goes on so for :data:`SILENT_TURNS`.
+
+        Its transport has been asked already, with the acknowledgement.
+        """
+        for _ in range(SILENT_TURNS):  # a gateway that is held up itself hears in the next one what came meanwhile
+            event = self._first.get(session_id)
+            if event is None:
+                return False
+            with trio.move_on_after(SILENT_TURN_S):
+                await event.wait()
+        return session_id in self._first
 
 
 class _Acknowledgement:
@@ -63,4 +99,4 @@ class _Acknowledgement:
 
     def confirm(self, mark: int) -> None:
         del mark  # there is only one thing to confirm
-        self._unheard.end(self._heard_of, self._session_id)
+        self._unheard.heard(self._heard_of, self._session_id)

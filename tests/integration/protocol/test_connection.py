@@ -8,12 +8,14 @@ import struct
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from tests.support.link import Link
 from tests.support.wire import (
     PATIENCE_S,
@@ -32,10 +34,13 @@ from tests.support.wire import (
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.authentication.model import Admission
 from aether.errors import StoreUnavailable
-from aether.gateway import configured
+from aether.gateway import configured, unheard
+from aether.gateway.authenticator import Authenticator
 from aether.gateway.gateway import CONNECT
 from aether.gateway.refusals import ANSWERED_BY
+from aether.identity import Identity
 from aether.proto import aether_pb2 as pb
 from aether.rpc.client import connect, connect_stream
 from aether.rpc.status import RpcError, StatusCode, frame
@@ -417,6 +422,108 @@ async def test_only_the_current_session_can_be_resumed(wire: Wire, gateway: Gate
     assert third.ack.initial_connection_unix_ms == first.ack.initial_connection_unix_ms
     await wire.refused(agent(resume_session_id=first.ack.session_id), StatusCode.ALREADY_EXISTS)
     await third.expect_nothing()
+
+
+@asynccontextmanager
+async def never_heard(gateway: Gateway, init: pb.InitConnection) -> AsyncIterator[Link]:
+    """Of a client that says who it is, and hears nothing of what that comes to."""
+    link = Link(f"127.0.0.1:{gateway.port}")
+    said = pb.UpstreamMessage(init=init).SerializeToString()
+    link.mute_after(said)
+    async with connect_stream(await link.open_transport()) as channel, channel.call(CONNECT) as call:
+        Peer(call).write_bytes(said)
+        with trio.fail_after(PATIENCE_S):
+            while not gateway.sessions:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        yield link
+
+
+@pytest.fixture
+def short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is silent for a tenth of that is taken for dead."""
+    monkeypatch.setattr(unheard, "SILENT_TURNS", 3)
+
+
+async def test_a_first_acknowledgement_that_was_lost_keeps_nobody_out(
+    wire: Wire, gateway: Gateway, short_silence: None
+) -> None:
+    """connection 16.3: the client has no id to resume, and would not try again after a refusal."""
+    async with never_heard(gateway, agent()):
+        [ghost] = gateway.services.directory
+        back = await wire.connect(agent())
+        assert (back.ack.resumed, back.ack.reconnection_count) == (False, 0)
+        assert [session.session_id for session in gateway.services.directory] == [back.ack.session_id]
+        assert (ghost.end_reason, gateway.services.directory.holder(ghost.lock_key).displaced) == ("superseded", True)  # type: ignore[union-attr]
+        back.send("ag::w::i::s", b"to me")
+        assert await back.expect_payloads(1) == [b"to me"]
+    await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+    await back.expect_nothing()
+
+
+async def test_of_many_who_come_for_a_silent_one_one_gets_in(wire: Wire, gateway: Gateway, short_silence: None) -> None:
+    ends: list[str] = []
+
+    async def come() -> None:
+        peer = await wire.open()
+        peer.say(init=agent())
+        try:
+            message = await peer.receive()
+            ends.append(str(message.WhichOneof("payload")))
+        except RpcError as error:
+            ends.append(error.code.name)
+
+    async with never_heard(gateway, agent()), trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(come)
+    assert sorted(ends) == ["ALREADY_EXISTS"] * 9 + ["connection_ack"]
+
+
+async def test_who_is_alive_is_not_displaced(wire: Wire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However soon after its acknowledgement somebody else comes: it is waited for until it has confirmed that."""
+    monkeypatch.setattr(unheard, "SILENT_TURNS", 10_000)
+    for number in range(5):
+        peer = await wire.connect(agent(str(number)))
+        await wire.refused(agent(str(number)), StatusCode.ALREADY_EXISTS)
+        await peer.expect_nothing()
+
+
+async def test_who_was_heard_once_may_be_silent(wire: Wire, gateway: Gateway, short_silence: None) -> None:
+    """A client that is held up, or a laptop that sleeps: keepalive decides, and until then it can be resumed."""
+    link = Link(f"127.0.0.1:{gateway.port}")
+    async with connect_stream(await link.open_transport()) as channel, channel.call(CONNECT) as call:
+        peer = Peer(call)
+        peer.say(init=agent())
+        ack = await peer.expect("connection_ack")
+        await peer.expect("config")
+        with trio.fail_after(PATIENCE_S):
+            while len(gateway.services.unheard):
+                await peer.settle()
+        link.abandon()
+        await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+        assert (await wire.connect(agent(resume_session_id=ack.session_id))).ack.resumed
+    link.cut()
+
+
+async def test_other_credentials_do_not_displace_a_silent_one(tmp_path: Path, engine: str, short_silence: None) -> None:
+    """They may be of anybody who may have that name."""
+
+    class ByName(Authenticator):
+        """Every key is good."""
+
+        async def authenticate(
+            self, peer: Any, credentials: Any, claimed: Callable[[], Identity], session_id: str
+        ) -> Admission:
+            return Admission(claimed(), "api_key", token_id=credentials["x-api-key"])
+
+    one, other = (agent(credentials={"x-api-key": key}) for key in ("one", "other"))
+    config = Config.development(tmp_path / "d")
+    async with (
+        Gateway(config, authenticator=ByName()) as gateway,
+        open_wire(gateway.port or 0) as wire,
+        never_heard(gateway, one),
+    ):
+        await wire.refused(other, StatusCode.ALREADY_EXISTS)
+        await wire.connect(one)
 
 
 async def test_an_unknown_session_id_neither_displaces_nor_hinders(wire: Wire) -> None:
