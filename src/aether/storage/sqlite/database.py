@@ -108,11 +108,11 @@ class Database:
         self._urgent = False
         self._dirty = trio.Event()
         self._waiters: trio.Event | None = None
-        self._scans = Scans(path, durability)
         self._writer = Writer(path, durability, self._on_failure)
         try:
             self._migrate()
             self.reader = connect(path, durability, query_only=True)
+            self._scans = Scans(path, durability)
         except BaseException:
             self._writer.connection.close()
             raise

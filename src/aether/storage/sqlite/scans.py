@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import trio
 
@@ -27,42 +26,34 @@ CACHE_KIB = 4000
 T = TypeVar("T")
 
 
-@dataclass
-class _Lane:
-    """Those of one kind; the connection is there once it was needed."""
-
-    limiter: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
-    connection: sqlite3.Connection | None = None
-
-
 class Scans:
-    """One per file."""
+    """One per file, which has its tables already.
+
+    :raises sqlite3.Error: it cannot be opened.
+    """
 
     def __init__(self, path: Path, durability: Durability) -> None:
-        self._path = path
-        self._durability = durability
-        self._lanes: dict[Kind, _Lane] = {}
+        self._limiters = {kind: trio.CapacityLimiter(1) for kind in get_args(Kind)}
+        self._connections: dict[Kind, sqlite3.Connection] = {}
+        try:
+            for kind in self._limiters:
+                connection = self._connections[kind] = connect(path, durability, query_only=True)
+                connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        except BaseException:
+            self.close()
+            raise
 
     async def run(self, kind: Kind, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run a read in its turn; sees what is durable.
 
         :raises StoreUnavailable: the database could not be read.
         """
-        lane = self._lanes.setdefault(kind, _Lane())
-
-        def read() -> T:
-            if lane.connection is None:
-                lane.connection = connect(self._path, self._durability, query_only=True)
-                lane.connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
-            return query(lane.connection)
-
         try:
-            return await trio.to_thread.run_sync(read, limiter=lane.limiter)
+            return await trio.to_thread.run_sync(query, self._connections[kind], limiter=self._limiters[kind])
         except sqlite3.Error as error:
             raise StoreUnavailable("the store cannot be read") from error
 
     def close(self) -> None:
         """Nothing is read any more."""
-        for lane in self._lanes.values():
-            if lane.connection is not None:
-                lane.connection.close()
+        for connection in self._connections.values():
+            connection.close()
