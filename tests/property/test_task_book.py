@@ -149,6 +149,11 @@ class Gateway:
             self.check_task(task)
         for name in {*WORKERS, *held}:
             assert {task.task_id for task in self.book.held_by(name)} == held.get(name, set())
+        unfinished = [task for task in (self.book.get(task_id) for task_id in known) if task and not task.is_final]
+        assert (self.book.live_in("w"), len(self.book)) == (len(unfinished), len(unfinished))
+        for task_id in known:
+            waiting = {task.task_id for task in unfinished if task.status in PAUSED and task_id in task.awaited}
+            assert {task.task_id for task in self.book.waiters(task_id)} == waiting
         for _, before, after in self.steps:
             assert after in ALLOWED[before], (before, after)
         self.steps.clear()

@@ -87,8 +87,8 @@ class QueryService:
         except InvalidIdentity:
             pass  # no task has a subject of such a type
         workspaces, own = await self._visible(caller, wanted.workspace or caller.identity.workspace)
-        if own and workspaces is not None and (name := wanted.workspace or caller.identity.workspace):
-            equal["workspace"] = name
+        if own:
+            equal["workspace"] = wanted.workspace or caller.identity.workspace
         return Filter(
             workspaces=workspaces,
             party=self._parties.party(caller) if own else None,

@@ -144,14 +144,18 @@ async def test_69_lists_show_what_may_be_read(admin: Admin, boss: Desk, connect:
     assert (page.success, len(page.tasks)) == (True, 0)
     await admin.grant(("agent", "ag::w2::i::x"), WORKSPACE, 20)
     mine = await stranger.created(workspace="w")
-    assert set(await stranger.listed(workspace="w")) == {hidden, mine}
+    page = await stranger.page(workspace="w")
+    assert {task.task_id for task in page.tasks} == {hidden, mine}
+    assert page.total_count == 2
+    at_home = await stranger.created()
+    assert await stranger.listed() == [at_home]
     await admin.grant(("agent", "ag::w2::i::x"), WORKSPACE, 0)
     assert await stranger.listed(workspace="w") == [mine]
     alice = await connect(user("alice"))
     await admin.grant(ALICE, WORKSPACE, 0)
-    assert await alice.listed() == []
+    assert await alice.listed() == [at_home]
     await admin.grant(ALICE, WORKSPACE, 10)
-    assert set(await alice.listed()) == {hidden, mine}
+    assert set(await alice.listed()) == {hidden, mine, at_home}
 
 
 # ------------------------------------------------------------------------------------------------------- authority

@@ -17,7 +17,9 @@ from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
 from aether.audit.store import Filter
+from aether.errors import StoreUnavailable
 from aether.proto import aether_pb2 as pb
+from aether.tasks import subscriptions
 
 FIXED = pb.BACKOFF_STRATEGY_FIXED
 HIBERNATE = pb.WAIT_REASON_HIBERNATION
@@ -294,6 +296,58 @@ async def test_a_worker_that_does_not_begin_is_told_of(
     assert (await worker.do(Op.COMPLETE, task_id)).status == pb.TASK_STATUS_COMPLETED
 
 
+async def test_claim_is_for_the_worker_and_its_parties(boss: Desk, worker: Desk, connect: Connect) -> None:
+    stranger = await connect(agent("stranger"))
+    task_id = await boss.pool()
+    await worker.assigned()
+    assert "held by another worker" in await stranger.refused(Op.CLAIM, task_id)
+    claimed = await boss.do(Op.CLAIM, task_id)
+    assert (claimed.status, claimed.assigned_to) == (pb.TASK_STATUS_RUNNING, "ag::w::pool::1")
+    assert await worker.do(Op.CLAIM, task_id) == claimed
+    assert (await stranger.do(Op.COMPLETE, task_id)).status == pb.TASK_STATUS_COMPLETED  # no rule keeps it from it
+
+
+async def test_what_is_done_with_tasks_is_recorded(boss: Desk, worker: Desk, gateway: Gateway) -> None:
+    async def rows(task_id: str) -> list[tuple[str, str, bool, dict[str, Any]]]:
+        _, found = await gateway.services.tier.audit.query(Filter(resource_id=task_id), 100, 0)
+        found = [row for row in found if (row.kind, row.resource_id) == ("task", task_id)]
+        assert {(row.resource_type, row.workspace) for row in found} == {("task", "w")}
+        return [(row.operation, row.actor_id, row.success, json.loads(row.metadata)) for row in reversed(found)]
+
+    pool = await boss.pool(task_type="t", payload=b"abc", metadata={"k": "v"})
+    await worker.do(Op.CLAIM, pool)
+    await worker.do(Op.CLAIM, pool)  # without effect
+    await worker.do(Op.PAUSE, pool, "asks", timeout_ms=60_000)
+    await boss.do(Op.PAUSE, pool, timeout_ms=50_000)
+    await boss.do(Op.RESUME, pool)
+    await worker.do(Op.FAIL, pool)
+    await boss.refused(Op.REJECT, pool)
+    me, it = "ag::w::i::boss", "ag::w::pool::1"
+    created = {
+        "task_type": "t",
+        "assignment_mode": "pool",
+        "workspace": "w",
+        "payload_size": 3,
+        "metadata_entries": 1,
+        "target_implementation": "pool",
+        "status": "assigned",
+        "queued_for_startup": False,
+        "assigned_to": it,
+    }
+    assert await rows(pool) == [
+        ("task_create", me, True, created),
+        ("task_claim", it, True, {"status": "running"}),
+        ("task_pause", it, True, {"status": "waiting_input", "reason": "input: asks"}),
+        ("task_pause", me, True, {"status": "waiting_input", "reason": "input"}),
+        ("task_resume", me, True, {"status": "running"}),
+        ("task_fail", it, True, {"status": "failed", "reason": "task failed"}),
+    ]
+    await boss.create(assignment_mode=pb.TARGETED, target_agent_id="x", launch_param_overrides={"a": "b"})
+    [(operation, actor, success, metadata)] = await rows("")
+    assert (operation, actor, success) == ("task_create", me, False)
+    assert (metadata["target_agent_id"], metadata["launch_param_overrides"]) == ("x", 1)
+
+
 async def test_35_complete_without_claim(boss: Desk, worker: Desk) -> None:
     task_id = await boss.pool()
     await worker.assigned()
@@ -363,6 +417,51 @@ async def test_42_pause_and_resume(boss: Desk, clock: WallClock) -> None:
     assert (resumed.status, resumed.paused_at, resumed.HasField("wait_spec")) == (pb.TASK_STATUS_RUNNING, 0, False)
 
 
+async def test_42_who_waits_may_be_gone_when_it_goes_on(boss: Desk, worker: Desk) -> None:
+    task_id = await boss.pool()
+    await worker.do(Op.CLAIM, task_id)
+    await worker.do(Op.PAUSE, task_id, timeout_ms=60_000)
+    await worker.peer.abort()
+    resumed = await boss.do(Op.RESUME, task_id)
+    assert (resumed.status, resumed.assigned_to) == (pb.TASK_STATUS_RUNNING, "ag::w::pool::1")
+
+
+async def test_what_a_store_that_is_down_cannot_do(
+    boss: Desk, worker: Desk, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = gateway.services.tasks.book.store
+    task_id = await boss.pool()
+    await worker.do(Op.CLAIM, task_id)
+
+    def unavailable(*_: object) -> None:
+        raise StoreUnavailable("disk full")
+
+    async def no_answer(*_: object) -> None:
+        raise StoreUnavailable("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "check", unavailable)
+        patch.setattr(store, "get", unavailable)
+        patch.setattr(store, "query", no_answer)
+        patch.setattr(gateway.services.tier.checkpoints, "load", no_answer)
+        text = "the task store is unavailable, try again"
+        assert await worker.refused(Op.COMPLETE, task_id) == text
+        hibernation = pb.HibernationDescriptor(checkpoint_key="K")
+        assert (await hibernate(worker, task_id, hibernation=hibernation)).error == text
+        for query in (pb.TaskQuery(op=pb.TaskQuery.GET, task_id="ended"), pb.TaskQuery()):
+            boss.peer.say(task_query=query)
+            answer = await boss.next("task_query")
+            assert (answer.success, answer.error) == (False, text)
+        subscription = await boss.subscribe("ended")
+        assert (subscription.success, subscription.error) == (False, text)
+        made = await boss.create()
+        assert (made.error_code, made.error_message) == ("ERR_TASK_CREATE_FAILED", text)
+        error = await boss.next("error")
+        assert (error.code, error.retryable) == ("ERR_TASK_CREATE_FAILED", True)
+    assert await boss.listed() == [task_id]
+    assert await boss.status(task_id) == "RUNNING"
+
+
 async def test_43_46_dependencies_that_cannot_be(boss: Desk, connect: Connect) -> None:
     one, two = await boss.created(), await boss.created()
     await boss.do(Op.CLAIM, one)
@@ -374,6 +473,8 @@ async def test_43_46_dependencies_that_cannot_be(boss: Desk, connect: Connect) -
     assert "would never end" in await boss.refused(Op.WAIT_FOR, one, depends_on=[one])
     await boss.do(Op.WAIT_FOR, one, depends_on=[two])
     assert "would never end" in await boss.refused(Op.WAIT_FOR, two, depends_on=[one])
+    for unfit, text in ((one, "would never end"), ("unknown", "dependency not found: unknown")):
+        assert text in (await pause(boss, two, reason=pb.WAIT_REASON_DEPENDENCY, depends_on=[unfit])).error
 
 
 async def test_44_dependencies(boss: Desk) -> None:
@@ -721,7 +822,13 @@ async def test_78_who_dies_loses_its_tasks(
     advance(gateway, clock, 2)
     assert {(await other.assigned()).task_id for _ in range(2)} == {held, claimed}
     late = await connect(agent("1", implementation="pool"))
-    assert "given to another worker" in await late.refused(Op.COMPLETE, claimed)
+    for op in (Op.COMPLETE, Op.FAIL, Op.REJECT, Op.PAUSE, Op.WAIT_FOR):
+        assert "given to another worker" in await late.refused(op, claimed, depends_on=[held])
+    await other.do(Op.CLAIM, claimed)
+    await other.do(Op.PAUSE, claimed, timeout_ms=60_000)
+    assert "given to another worker" in await late.refused(Op.RESUME, claimed)
+    assert await boss.status(claimed) == "WAITING_INPUT"
+    await boss.do(Op.RESUME, claimed)
     assert "held by another worker" in await late.refused(Op.CLAIM, claimed)
     await other.do(Op.COMPLETE, claimed)
 
@@ -798,13 +905,20 @@ async def test_88_hibernation_needs_a_checkpoint(boss: Desk, worker: Desk) -> No
     ):
         response = await hibernate(worker, task_id, **wait)
         assert (response.success, response.error) == (False, text)
+    not_begun = await boss.pool()
+    response = await hibernate(boss, not_begun, hibernation=pb.HibernationDescriptor(checkpoint_key="K"))
+    assert "invalid task state transition: assigned" in response.error
     unassigned = await boss.pool("nobody")
     response = await hibernate(boss, unassigned, hibernation=pb.HibernationDescriptor(checkpoint_key="K"))
     assert response.error == "hibernation requires the task to have an assignee identity for checkpoint scoping"
 
 
 async def hibernate(desk: Desk, task_id: str, **wait: Any) -> pb.TaskOperationResponse:
-    spec = pb.WaitSpec(reason=HIBERNATE, **wait)
+    return await pause(desk, task_id, reason=HIBERNATE, **wait)
+
+
+async def pause(desk: Desk, task_id: str, **wait: Any) -> pb.TaskOperationResponse:
+    spec = pb.WaitSpec(**wait)
     desk.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=task_id, wait_spec=spec))
     response: pb.TaskOperationResponse = await desk.next("task_op")
     return response
@@ -866,6 +980,7 @@ async def test_93_events_in_order(boss: Desk, worker: Desk) -> None:
         (pb.TASK_STATUS_RUNNING, pb.TASK_STATUS_COMPLETED),
     ]
     assert {event.subscription_id for event in events} == {subscription.subscription_id}
+    assert subscription.task_id == task_id
     assert events[1].status_changed.reason == "done"
 
 
@@ -1162,6 +1277,30 @@ async def test_a_sign_of_life_is_a_change_of_the_task(boss: Desk, clock: WallClo
     boss.peer.say(progress=pb.ProgressReport(task_id=reported, state="working"))
     assert await boss.listed() == [reported, silent]
     assert await boss.listed(status_timestamp_after_unix_ms=since) == [reported]
+
+
+async def test_subjects_of_no_such_type(boss: Desk) -> None:
+    await boss.created()
+    page = await boss.page(subject_type="no such type", subject_id="x")
+    assert (page.success, len(page.tasks)) == (True, 0)
+
+
+async def test_subscriptions_are_so_many(boss: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscriptions, "WATCHES_MAX", 2)
+    task_id = await boss.created()
+    await boss.do(Op.CLAIM, task_id)
+    first, second = [await boss.subscribe(task_id) for _ in range(2)]
+    assert await boss.settled("task_event") == []  # what was before is for those who ask for it
+    assert (first.success, second.success) == (True, True)
+    assert "no more than 2 subscriptions" in (await boss.subscribe(task_id)).error
+    await boss.unsubscribe(first.subscription_id)
+    assert (await boss.subscribe(task_id)).success
+
+
+async def test_what_cannot_be_asked(boss: Desk) -> None:
+    boss.peer.say(task_query=pb.TaskQuery(op=9))  # type: ignore[arg-type]
+    answer = await boss.next("task_query")
+    assert (answer.success, answer.error) == (False, "unknown task query operation")
 
 
 async def test_128_nobody_comes(boss: Desk, gateway: Gateway, clock: WallClock) -> None:
