@@ -84,8 +84,15 @@ def test_a_file_gets_whole_lines_without_anything_behind_them(capsys: pytest.Cap
 
 
 def test_what_clients_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    show([{"id": "\x1b[2J[red]a\nb"}], ("id",), as_json=False)
-    assert capsys.readouterr().out.splitlines()[2] == "\\x1b[2J[red]a\\nb"
+    show([{"id": "\x1b[2J[red]a\tb"}], ("id",), as_json=False)
+    assert capsys.readouterr().out.splitlines()[2] == "\\x1b[2J[red]a\\tb"
+
+
+def test_of_several_lines_the_first_and_the_last_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    output = "ended with code 1\nTraceback:\n  File x\n  TypeError: no\n\n"
+    show([{"id": 1, "error": output}, {"id": 2, "error": "x" * 1000}], ("id", "error"), as_json=False)
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert rows == ["1    ended with code 1 … TypeError: no", f"2    {'x' * 499}…"]
 
 
 def test_messages_as_json() -> None:

@@ -21,6 +21,7 @@ __all__ = ["cells", "plain", "printable", "show", "table", "timestamp"]
 
 _LONG = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 GAP = 3
+CELL_MAX = 500
 WHOLE_MAX = 20
 """Cells up to this long are shown whole or not at all; longer ones are cut at it, or further right, where it is
 tight."""
@@ -73,7 +74,7 @@ def _simple(value: Any, field: FieldDescriptor) -> Any:
 
 def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[Text]:
     """One row of a table; brackets are brackets."""
-    return [Text(printable(str(row.get(column, "")))) for column in columns]
+    return [Text(_text(row, column)) for column in columns]
 
 
 def show(
@@ -176,4 +177,7 @@ def _title(column: str) -> str:
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
-    return printable(str(row.get(column, "")))
+    """A cell. Of several lines, such as the output of something that failed, the first and the last tell the most."""
+    lines = [line for line in str(row.get(column, "")).splitlines() if line.strip()]
+    text = printable(" … ".join([lines[0], lines[-1].strip()] if len(lines) > 1 else lines))
+    return text if len(text) <= CELL_MAX else text[: CELL_MAX - 1] + "…"

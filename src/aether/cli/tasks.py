@@ -22,7 +22,7 @@ from aether.proto import aether_pb2 as pb
 
 __all__ = ["tasks"]
 
-COLUMNS = ("id", "type", "status", "workspace", "assigned_to", "priority", "attempt", "created", "error")
+COLUMNS = ("id", "type", "status", "workspace", "target", "assigned_to", "priority", "attempt", "created", "error")
 IMPORTANT = ("status", "type", "error")
 STATUSES = [
     value.name.removeprefix("TASK_STATUS_").lower() for value in pb.TaskStatus.DESCRIPTOR.values if value.number
@@ -153,8 +153,8 @@ def _show_one(remote: Remote, task: pb.TaskInfo) -> None:
     for name, value in row.items():
         if name.endswith("_at") and value:
             value = timestamp(int(value))
-        text = json.dumps(value) if isinstance(value, dict | list) else printable(str(value))
-        click.echo(f"{name.replace('_', ' '):24} {text}")
+        lines = [json.dumps(value)] if isinstance(value, dict | list) else str(value).splitlines()
+        click.echo(f"{name.replace('_', ' '):24} " + f"\n{'':25}".join(map(printable, lines)))
 
 
 def _is_over(task: pb.TaskInfo) -> bool:
@@ -175,6 +175,7 @@ def _row(task: pb.TaskInfo, as_json: bool) -> dict[str, Any]:
         "type": task.task_type,
         "status": _status(task.status),
         "workspace": task.workspace,
+        "target": task.target_topic,
         "assigned_to": task.assigned_to,
         "priority": task.priority,
         "attempt": f"{task.attempt}/{task.max_attempts}",

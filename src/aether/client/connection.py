@@ -192,9 +192,13 @@ class Connection(Coordinating):
         message: pb.IncomingMessage = await self._link.take(self._messages)
         return message
 
-    async def close(self) -> None:
-        """Half-close, give the gateway a moment to answer, and end every iteration."""
-        await self._link.close()
+    async def close(self, *, in_order: bool = True) -> None:
+        """Leave, and end every iteration.
+
+        :param in_order: as somebody who has done what there was to do, and has done the task that the session is bound
+            to; else as a crash would, except that what was sent before arrives.
+        """
+        await (self._link.close() if in_order else self._link.finish())
         for inbox in self._inboxes:
             inbox.close()
 
@@ -215,7 +219,7 @@ class _Started:
 
 @asynccontextmanager
 async def open_connection(target: Target, init: pb.InitConnection, options: Options) -> AsyncIterator[Connection]:
-    """Connect as ``init`` says; see :class:`Connection`.
+    """Connect as ``init`` says; see :class:`Connection`. A block that ends with an error breaks the connection off.
 
     :raises ConnectFailed: refused for good, before or during the block.
     :raises Disconnected: the gateway ended the session for good.
@@ -233,10 +237,14 @@ async def open_connection(target: Target, init: pb.InitConnection, options: Opti
 
         await nursery.start(live)
         link.background = nursery
+        in_order = True
         try:
             yield connection
+        except Exception:  # not where it was told to end, such as by Ctrl-C
+            in_order = False
+            raise
         finally:
             with trio.move_on_after(2, shield=True):
-                await connection.close()
+                await connection.close(in_order=in_order)
             lifetime.cancel()
             nursery.cancel_scope.cancel()

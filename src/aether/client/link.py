@@ -10,7 +10,7 @@ import random
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -423,6 +423,14 @@ class Link:
         for request_id in list(self._pending):
             self._resolve(request_id, error=ConnectionLost("the connection was lost before the answer"))
 
+    async def finish(self) -> None:
+        """Give what was sent a moment to be handled. The stream is then to be cancelled, and its end tells the gateway
+        that this client has failed."""
+        if self._call is not None and not self._call.done:
+            with trio.move_on_after(1), suppress(ClientError):
+                await self.confirm()
+        self._end_reports()
+
     async def close(self) -> None:
         """Half-close, and give the gateway a moment to answer."""
         call = self._call
@@ -431,6 +439,9 @@ class Link:
             call.flush()
             with trio.move_on_after(1):
                 await self._ended.wait()
+        self._end_reports()
+
+    def _end_reports(self) -> None:
         self.errors.close()
         self.outages.close()
 

@@ -24,6 +24,7 @@ from aether.client import (
     TaskLost,
     TaskRefused,
     operations,
+    to,
     work,
 )
 from aether.proto import aether_pb2 as pb
@@ -635,3 +636,31 @@ async def test_goodbyes_are_said_once_the_gateway_is_back(
         [forsaken] = [task async for task in me.tasks.find(task_type="forsaken")]
         ended = [await me.tasks.wait(task_id) for task_id in (own, forsaken.task_id)]
     assert [task.error for task in ended] == ["the worker was cancelled", "nobody waits for it any more"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_who_fails_has_not_done_the_task_that_it_has_the_token_of(
+    target: str | Gateway, me: Connection, fails: bool
+) -> None:
+    """What it sent before it failed arrives all the same."""
+    created = await me.tasks.create("job", token_for="tu::w::job::1")
+    options = Options(credentials={"token": created.task_token})
+    try:
+        async with aether.connect_task(
+            target, workspace="w", implementation="job", specifier="1", options=options
+        ) as worker:
+            await worker.send(to.agent("w", "i", "me"), b"last words")
+            if fails:
+                raise ValueError("broken")
+    except ValueError:
+        assert fails
+    assert (await anext(me)).payload == b"last words"
+    async with me.tasks.watch(created.task_id, since_ms=1) as events:
+        task = await me.tasks.get(created.task_id)
+        while not fails and task.status != pb.TASK_STATUS_COMPLETED:
+            await events.next_status()
+            task = await me.tasks.get(created.task_id)
+        while fails and not task.disconnected_at:
+            await trio.sleep(0.01)
+            task = await me.tasks.get(created.task_id)
+    assert task.status == (pb.TASK_STATUS_RUNNING if fails else pb.TASK_STATUS_COMPLETED)
