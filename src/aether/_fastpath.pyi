@@ -38,7 +38,7 @@ class Topic:
     staged: list[tuple[int, bytes]]
     lanes: list[Lane]
     group: Any
-    on_absent: Callable[[Any, str], None] | None
+    on_absent: Callable[..., None] | None
     record_id: int | None
     @property
     def name(self) -> str: ...

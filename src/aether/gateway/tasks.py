@@ -183,9 +183,9 @@ def compose_tasks(
     def is_connected(identity: str) -> bool:
         return dispatcher.worker(identity) is not None
 
-    def authorize(sender: Caller, task: Task) -> None:
+    def authorize(sender: Caller, task: Task, claimed: str) -> None:
         if authority is not None:
-            authority.authorize_startup(sender, task)
+            authority.authorize_startup(sender, task, claimed)
 
     startups = Startups(
         book,

@@ -62,7 +62,8 @@ class Router:
     """Decides and publishes.
 
     :param services: the live services of an implementation, by topic; one is chosen for ``sv::{impl}``.
-    :param on_absent: told of a sender and a topic of an agent or unique task that is not connected, after each message.
+    :param on_absent: told of a sender and a topic of an agent or unique task that is not connected, after each message;
+        and of the workspace that the sender claims, if it does and may write there.
     :param is_party: whether a sender has a part in the task of a lane, and so may write there without any rule.
     :param implied: the authority that comes with the sender's task, where that has one.
     :ivar flow: counts who sends to whom.
@@ -78,7 +79,7 @@ class Router:
         receipts: Receipts,
         recorder: Recorder = NO_AUDIT,
         forwards: Forwards | None = None,
-        on_absent: Callable[[Caller, str], None] | None = None,
+        on_absent: Callable[..., None] | None = None,
         is_party: Callable[[Caller, str], bool] = lambda *_: False,
         flow: Flow | None = None,
         implied: Callable[[Caller], pb.AuthorizationContext | None] = lambda _: None,
@@ -174,7 +175,8 @@ class Router:
         else:
             route.topic.publish(_attributed(identity, workspace, message, rights, receipt, forwarded))
         if route.topic.on_absent is not None and not route.topic.is_followed():
-            route.topic.on_absent(caller, topic)
+            claimed = claimed_workspace(rights, message) if rights.lineage is None else ""
+            route.topic.on_absent(caller, topic, claimed)
         return rights
 
     def _rewrite(self, identity: Identity, target: Target, app_workspace: str) -> tuple[str, str]:

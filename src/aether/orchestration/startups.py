@@ -74,7 +74,7 @@ class Startups:
         is_connected: Callable[[str], bool],
         gateway_id: str,
         cut_off_ms: Callable[[str], int] = lambda _: 0,
-        authorize: Callable[[Caller, Task], None] = lambda *_: None,
+        authorize: Callable[[Caller, Task, str], None] = lambda *_: None,
         on_trigger: Callable[[str, str], None] = lambda *_: None,
         flush: Callable[[], None] = lambda: None,
     ) -> None:
@@ -210,7 +210,7 @@ class Startups:
             metadata = {**task.metadata, NOT_BEFORE: str(hold_ms or self._wall_clock())}
             self._book.change(task, {"hold_ms": hold_ms, "metadata": metadata})
 
-    def on_absent(self, caller: Caller, topic: str) -> None:
+    def on_absent(self, caller: Caller, topic: str, claimed: str = "") -> None:
         """A message waits for somebody who is not connected; nobody who sends learns anything from this (tasks 13.1).
 
         A store that takes nothing now is left alone: the message is there, and the next one asks again.
@@ -225,7 +225,7 @@ class Startups:
             if self._registry.find(identity.implementation) is None:
                 self._on_trigger("unregistered", workspace)
                 return
-            task = self._create(topic, {}, self.creator, caller)
+            task = self._create(topic, {}, self.creator, caller, claimed=claimed)
         except (InvalidIdentity, ValueError):
             self._on_trigger("invalid", workspace)
         except StoreUnavailable:
@@ -241,6 +241,7 @@ class Startups:
         sender: Caller | None = None,
         idempotency: str = "",
         is_asked: bool = True,
+        claimed: str = "",
     ) -> Task:
         identity = parse_identity(target)
         if identity.kind not in (PrincipalType.AGENT, PrincipalType.TASK) or not identity.specifier:
@@ -277,7 +278,7 @@ class Startups:
             task.hold_ms = max(task.hold_ms, rejoins_ms + REJOIN_MS if rejoins_ms + REJOIN_MS > now_ms else 0)
         if sender is not None:
             self._name_subject(task, sender.identity)
-            self._authorize(sender, task)
+            self._authorize(sender, task, claimed)
         return self._book.add(task)
 
     def _params(self, implementation: str, overrides: Mapping[str, str]) -> dict[str, str]:

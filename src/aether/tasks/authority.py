@@ -104,9 +104,10 @@ class TaskGrants:
         task.anchor_grant_id = grant.id
         self._note(task, grant)
 
-    def authorize_startup(self, sender: Caller, task: Task) -> None:
+    def authorize_startup(self, sender: Caller, task: Task, claimed: str = "") -> None:
         """An agent that is started by a user's message may act for that user, in the workspaces concerned (tasks 13.1).
 
+        :param claimed: workspace that the message is for, where the user may write; empty for none.
         :raises StoreUnavailable: nothing was changed.
         """
         identity = sender.identity
@@ -115,7 +116,7 @@ class TaskGrants:
         now_ms = self._wall_clock()
         subject = principal_of(sender)
         delegate, audience = _ends_of(task.target, task)
-        workspaces = dict.fromkeys(name for name in (task.workspace, identity.workspace) if name)
+        workspaces = dict.fromkeys(name for name in (task.workspace, identity.workspace, claimed) if name)
         grant_id = self._new_id()
         grant = self._grants.add(
             Grant(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
-from aether.tasks.model import PAUSED, Status, Task, WaitSpec
+from aether.tasks.model import Status, Task, WaitSpec
 
 __all__ = ["Dependencies", "InvalidDependency"]
 
@@ -43,7 +43,7 @@ class Dependencies:
             current = reached.pop()
             if current.task_id == task_id:
                 return True
-            if current.task_id in seen or current.status not in PAUSED:
+            if current.task_id in seen:
                 continue
             seen.add(current.task_id)
             reached += [found for name in current.depends_on if (found := self._book.get(name)) is not None]

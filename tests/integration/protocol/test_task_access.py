@@ -466,13 +466,19 @@ async def test_a_task_passes_its_authority_to_its_parts(
     assert info.root_authority_grant_id == (await boss.get(task_id)).root_authority_grant_id
 
 
-async def started_by_alice(connect: Connect, wire: Wire) -> tuple[Desk, Desk, pb.TaskAssignment]:
-    """An agent that a message of Alice's started, its orchestrator, and the start."""
+async def orchestrating(wire: Wire) -> Desk:
+    """An orchestrator for agents of the implementation ``lazy``."""
     profiles = pb.OrchestratorIdentity(implementation="o", specifier="1", supported_profiles=["p"])
     keeper = Desk(await wire.connect(pb.InitConnection(orchestrator=profiles)))
     agent_info = pb.AgentRegistrationInfo(implementation="lazy", orchestrator_profile="p")
     keeper.peer.say(agent_op=pb.AgentOperation(op=pb.AgentOperation.REGISTER, agent=agent_info))
     assert (await keeper.next("agent")).success
+    return keeper
+
+
+async def started_by_alice(connect: Connect, wire: Wire) -> tuple[Desk, Desk, pb.TaskAssignment]:
+    """An agent that a message of Alice's started, its orchestrator, and the start."""
+    keeper = await orchestrating(wire)
     alice = await connect(user("alice"))
     alice.peer.send("ag::w::lazy::1", b"help")
     start = await keeper.assigned()
@@ -495,6 +501,25 @@ async def test_an_agent_started_by_a_user_may_act_for_it(admin: Admin, connect: 
     assert (await receiver.next("msg")).on_behalf_subject.principal_id == "alice"
     await lazy.peer.close()
     assert (await keeper.get(start.task_id)).status == pb.TASK_STATUS_COMPLETED
+
+
+async def test_an_agent_started_by_a_user_may_act_where_the_message_was_for(
+    admin: Admin, connect: Connect, wire: Wire
+) -> None:
+    for workspace in ("w", "w2"):
+        await admin.grant(ALICE, ("workspace", workspace), 20)
+    await admin.grant(ALICE, ("workspace", "forbidden"), 10)
+    keeper = await orchestrating(wire)
+    alice = await connect(user("alice"))
+    scopes = {}
+    for number, claimed in enumerate(("", "w2", "forbidden")):
+        alice.peer.send(f"ag::w::lazy::{number}", b"help", app_workspace=claimed)
+        start = await keeper.assigned()
+        credentials = {"token": start.launch_params["auth_token"]}
+        lazy = await connect(agent(str(number), implementation="lazy", credentials=credentials))
+        lazy.peer.say(authority_grant_op=G(op=G.GET, grant_id=lazy.peer.snapshot.task_context["authority_grant_id"]))
+        scopes[claimed] = list((await lazy.next("authority_grant")).grant.workspace_scope)
+    assert scopes == {"": ["w"], "w2": ["w", "w2"], "forbidden": ["w"]}
 
 
 async def test_kv_42_43_a_task_opens_the_values_of_its_user(admin: Admin, connect: Connect, wire: Wire) -> None:

@@ -495,6 +495,25 @@ async def test_44_the_first_of_several_is_enough(boss: Desk) -> None:
     assert await boss.status(task_id) == "RUNNING"
 
 
+async def test_44_who_waits_for_something_else_waits_on(boss: Desk) -> None:
+    task_id, other = await boss.created(), await boss.created()
+    await boss.do(Op.CLAIM, task_id)
+    assert (await pause(boss, task_id, reason=pb.WAIT_REASON_INPUT, depends_on=[other])).success
+    await boss.do(Op.COMPLETE, other)
+    assert await boss.status(task_id) == "WAITING_INPUT"
+
+
+async def test_44_names_that_are_empty_do_not_count(boss: Desk) -> None:
+    task_id, other = await boss.created(), await boss.created()
+    await boss.do(Op.CLAIM, task_id)
+    waiting = await boss.do(Op.WAIT_FOR, task_id, depends_on=["", other], wake_on_any=True)
+    assert waiting.status == pb.TASK_STATUS_WAITING_DEPENDENCY
+    await boss.do(Op.COMPLETE, other)
+    assert await boss.status(task_id) == "RUNNING"
+    assert (await pause(boss, task_id, reason=pb.WAIT_REASON_DEPENDENCY, wake_on_any=True)).success
+    assert await boss.status(task_id) == "RUNNING"  # it waits for nothing
+
+
 async def test_45_dependencies_that_ended_before(boss: Desk) -> None:
     task_id, a = await boss.created(), await boss.created()
     await boss.do(Op.COMPLETE, a)
@@ -957,6 +976,19 @@ async def test_89_90_hibernation_and_wake(
     assert (assignment.checkpoint_key, assignment.resume_session_id) == ("K", "s")
 
 
+@pytest.mark.parametrize("policy", ["alert", "retry"])
+async def test_92_policies_are_for_those_who_hibernate(
+    boss: Desk, gateway: Gateway, clock: WallClock, policy: str
+) -> None:
+    task_id = await boss.created()
+    await boss.do(Op.CLAIM, task_id)
+    descriptor = pb.HibernationDescriptor(escalation_policy=policy)
+    assert (await pause(boss, task_id, timeout_ms=1000, hibernation=descriptor)).success
+    advance(gateway, clock, 1)
+    info = await boss.get(task_id)
+    assert (info.status, info.error) == (pb.TASK_STATUS_FAILED, "wait timeout")
+
+
 @pytest.mark.parametrize(("policy", "status"), [("alert", "HIBERNATED"), ("retry", "QUEUED"), ("", "FAILED")])
 async def test_92_escalation(
     boss: Desk, worker: Desk, gateway: Gateway, clock: WallClock, policy: str, status: str
@@ -964,6 +996,9 @@ async def test_92_escalation(
     task_id = await hibernated(boss, worker, timeout_ms=10_000, policy=policy)
     advance(gateway, clock, 11)
     assert await boss.status(task_id) == status
+    advance(gateway, clock, 11)
+    overdue = 'aether_tasks_neglected_total{reason="task_overdue"} 1.0' in gateway.metrics.exposition().decode()
+    assert overdue == (policy == "alert")  # once
 
 
 # --------------------------------------------------------------------------------------------------------- events
@@ -1316,6 +1351,7 @@ async def test_129_forgetting(boss: Desk, gateway: Gateway, clock: WallClock) ->
     clock.advance(8 * 86_400)
     assert await gateway.services.tasks.upkeep.purge() == 3
     assert set(await boss.listed()) == {ids[1], ids[4]}
+    assert await boss.refused(Op.RETRY, ids[2]) == "task not found"
     clock.advance(7 * 86_400)
     await gateway.services.tasks.upkeep.purge()
     assert await boss.listed() == [ids[4]]
