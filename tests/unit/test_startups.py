@@ -22,7 +22,7 @@ from aether.storage.memory.records import MemoryRecords
 from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import machine
 from aether.tasks.book import TaskBook
-from aether.tasks.model import Category, Mode, Status, Task, WaitSpec
+from aether.tasks.model import Category, Hibernation, Mode, Status, Task, WaitReason, WaitSpec
 
 TARGET = "ag::w::lazy::1"
 
@@ -508,6 +508,32 @@ def test_a_registration_is_taken_while_nothing_can_be_stored_of_starts(
         scene.registry.put(Registration("lazy", {"profile": "q"}))
     assert task.profile == "p"
     assert len(scene.connect("1", "p").given) == 1, "it waits as before"
+
+
+@pytest.mark.parametrize("by", ["a message", "work", "work that waits", "a launch"])
+def test_an_agent_that_hibernates_is_started_again_when_somebody_wants_it(scene: Scene, by: str) -> None:
+    orchestrator = scene.connect()
+    task = scene.start()
+    scene.book.change(task, machine.bind(task, TARGET, scene.now_ms))
+    wait = WaitSpec(WaitReason.HIBERNATION, hibernation=Hibernation("K", "s"))
+    scene.book.change(task, machine.pause(task, wait, scene.now_ms))
+    scene.online.add(TARGET)
+    scene.start()
+    assert task.status is Status.HIBERNATED, "it has not left yet"
+    scene.online.clear()
+    match by:
+        case "a message":
+            scene.startups.on_absent(user(), TARGET)
+            assert scene.triggers == ["started w"]
+        case "work":
+            assert scene.start() is task
+        case "work that waits":
+            assert scene.start_for_work() is task
+        case "a launch":
+            assert scene.startups.launch(TARGET, {}, creator="c") == task.task_id
+    again = orchestrator.given[-1]
+    assert (len(orchestrator.given), again.task_id, again.checkpoint_key) == (2, task.task_id, "K")
+    assert (again.resume_session_id, task.status) == ("s", Status.ASSIGNED)
 
 
 def test_what_is_held_back_is_not_given_to_who_comes(scene: Scene) -> None:

@@ -130,7 +130,7 @@ class Startups:
         known = self.started_by(target)
         if known is None:
             return self._create(target, overrides, creator, is_asked=is_asked)
-        if is_asked:
+        if is_asked or known.status is Status.HIBERNATED:
             self._hasten(known)
         return known
 
@@ -158,8 +158,11 @@ class Startups:
 
     def launch(self, target: str, overrides: dict[str, str], *, creator: str) -> str:
         """As :meth:`start_new`, but at once, however often the agent failed before, and also where a start is held
-        back for that; the id of the task."""
+        back for that, or hibernates; the id of the task."""
         known = self.started_by(target)
+        if known is not None and known.status is Status.HIBERNATED and not self._is_connected(target):
+            self._hasten(known)
+            return known.task_id
         if known is not None and NOT_BEFORE in known.metadata and known.status is Status.PENDING:
             self._renew(known, overrides)
             return known.task_id
@@ -200,7 +203,11 @@ class Startups:
             self._drop(task, profile)
 
     def _hasten(self, task: Task) -> None:
-        """Somebody wants an agent of which a start is held back for nobody."""
+        """Somebody wants an agent that is not there although there is a start of it: one that was held back for nobody,
+        or one that hibernates and has left."""
+        if task.status is Status.HIBERNATED and not self._is_connected(task.target):
+            self._book.change(task, machine.wake(task), "wanted")
+            return
         before = self._attempts.get(task.target)
         if before is None or NOT_BEFORE not in task.metadata or task.status is not Status.PENDING:
             return
@@ -217,21 +224,22 @@ class Startups:
         """
         workspace = topic.split("::", 2)[1]
         try:
-            if (known := self.started_by(topic)) is not None:
-                self._hasten(known)
-                self._on_trigger("duplicate", workspace)
-                return
-            identity = parse_identity(topic)
-            if self._registry.find(identity.implementation) is None:
+            task = self.started_by(topic)
+            is_under_way = task is not None and task.status is not Status.HIBERNATED
+            if task is not None:
+                self._hasten(task)
+            elif self._registry.find(parse_identity(topic).implementation) is None:
                 self._on_trigger("unregistered", workspace)
                 return
-            task = self._create(topic, {}, self.creator, caller, claimed=claimed)
+            else:
+                task = self._create(topic, {}, self.creator, caller, claimed=claimed)
         except (InvalidIdentity, ValueError):
             self._on_trigger("invalid", workspace)
         except StoreUnavailable:
             log.warning("agent not started: the store takes nothing", target=topic)
         else:
-            self._on_trigger("started" if task.assigned_to else "no_orchestrator", workspace)
+            started = "started" if task.assigned_to else "no_orchestrator"
+            self._on_trigger("duplicate" if is_under_way else started, workspace)
 
     def _create(
         self,

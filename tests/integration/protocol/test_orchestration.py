@@ -161,6 +161,20 @@ class Stage:
         advance(self.gateway, self.clock, seconds)
 
 
+async def hibernate(lazy: Desk, start: pb.TaskAssignment, wake_ms: int = 0) -> None:
+    """A started agent gives its start up for a while."""
+    lazy.peer.say(checkpoint_op=pb.CheckpointOperation(op=pb.CheckpointOperation.SAVE, key="K", data=b"state"))
+    await lazy.next("checkpoint")
+    wait = pb.WaitSpec(
+        reason=pb.WAIT_REASON_HIBERNATION,
+        scheduled_wake_unix_ms=wake_ms,
+        hibernation=pb.HibernationDescriptor(checkpoint_key="K", resume_session_id="s"),
+    )
+    lazy.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=start.task_id, wait_spec=wait))
+    assert (await lazy.next("task_op")).success
+    assert (await lazy.next("task_hibernated")).task_id == start.task_id
+
+
 @pytest.fixture
 async def stage(gateway: Gateway, clock: WallClock, connect: Connect, admin: Desk, boss: Desk) -> Stage:
     await register(admin)
@@ -626,21 +640,26 @@ async def test_120_launch(stage: Stage) -> None:
 async def test_91_a_started_agent_hibernates_and_is_started_again(stage: Stage) -> None:
     start = await stage.start()
     lazy = await stage.comes_up(start)
-    lazy.peer.say(checkpoint_op=pb.CheckpointOperation(op=pb.CheckpointOperation.SAVE, key="K", data=b"state"))
-    await lazy.next("checkpoint")
-    wait = pb.WaitSpec(
-        reason=pb.WAIT_REASON_HIBERNATION,
-        scheduled_wake_unix_ms=stage.clock.now_ms + 60_000,
-        hibernation=pb.HibernationDescriptor(checkpoint_key="K", resume_session_id="s"),
-    )
-    lazy.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=start.task_id, wait_spec=wait))
-    assert (await lazy.next("task_op")).success
-    assert (await lazy.next("task_hibernated")).task_id == start.task_id
+    await hibernate(lazy, start, wake_ms=stage.clock.now_ms + 60_000)
     await stage.is_closed(lazy)
     assert await stage.admin.status(start.task_id) == "HIBERNATED"
     stage.later(61)
     again = await stage.orchestrator.assigned()
     assert (again.task_id, again.checkpoint_key, again.resume_session_id) == (start.task_id, "K", "s")
+
+
+async def test_a_message_wakes_an_agent_that_hibernates(stage: Stage) -> None:
+    start = await stage.start()
+    lazy = await stage.comes_up(start)
+    await hibernate(lazy, start)
+    await stage.is_closed(lazy)
+    assert await stage.is_idle()
+    await stage.want(b"wake up")
+    again = await stage.orchestrator.assigned()
+    assert (again.task_id, again.checkpoint_key) == (start.task_id, "K")
+    lazy = await stage.comes_up(again)
+    assert (await lazy.next("msg")).payload == b"wake up"
+    assert await stage.admin.status(start.task_id) == "RUNNING"
 
 
 async def test_82_to_86_a_worker_with_a_token(stage: Stage) -> None:
