@@ -289,6 +289,23 @@ def test_what_an_orchestrator_claimed_is_lost_with_it_too(scene: Scene) -> None:
     assert (second.asked, task.status, task.losses) == (["1"], Status.ASSIGNED, 1)
 
 
+def test_what_an_orchestrator_declines_again_and_again_is_tried_again_within_minutes(scene: Scene) -> None:
+    scene.connect()
+    task = scene.start_for_work()
+    for declined in range(1, 20):
+        scene.book.change(task, {"hold_ms": 0})
+        scene.book.change(task, machine.reject(task, "no room"))
+        task = scene.start_for_work()
+        assert scene.held_ms(task) == 1000 * 2 ** min(declined, 8)
+        assert task.metadata[LAST_ERROR] == "no room"
+        scene.now_ms = task.hold_ms
+    late = scene.fail_for_work(5)
+    scene.book.change(late, {"hold_ms": 0})
+    scene.book.change(late, machine.reject(late, "no room"))
+    scene.now_ms = max(scene.now_ms, late.hold_ms)
+    assert scene.held_ms(scene.start_for_work()) == 1000 * 2**13, "which makes up for no failure either"
+
+
 def test_an_agent_that_came_makes_up_for_those_that_did_not(scene: Scene) -> None:
     scene.fail(scene.start())
     task = scene.start()

@@ -64,7 +64,7 @@ class Orchestrator:
                 if start.task_id in self._running:
                     continue  # told again after a lost connection
                 if len(self._running) >= self._agents_max:
-                    await self._fail(start, f"{self._agents_max} agents run here already")
+                    await self._decline(start, f"{self._agents_max} agents run here already")
                     continue
                 self._running.add(start.task_id)
                 nursery.start_soon(self._start, start)
@@ -155,13 +155,23 @@ class Orchestrator:
 
             yield write
 
+    async def _decline(self, start: pb.TaskAssignment, reason: str) -> None:
+        """That is not held against the agent."""
+        log.warning("declined", task=start.task_id, reason=reason)
+        await self._tell(self._me.tasks.reject, start, reason)
+
     async def _fail(self, start: pb.TaskAssignment, reason: str) -> None:
-        """Tell the gateway, unless the agent's own end has told it already."""
         log.warning("failed", task=start.task_id, reason=reason)
+        await self._tell(self._me.tasks.fail, start, reason)
+
+    async def _tell(
+        self, end: Callable[[str, str], Awaitable[pb.TaskInfo]], start: pb.TaskAssignment, reason: str
+    ) -> None:
+        """Tell the gateway, unless the agent's own end has told it already."""
         while True:
             try:
-                await self._me.tasks.fail(start.task_id, reason)
-            except ConnectionLost:  # once more: failing twice is failing once
+                await end(start.task_id, reason)
+            except ConnectionLost:  # once more: ending twice is ending once
                 await trio.lowlevel.checkpoint()
             except ClientError as error:
                 if isinstance(error, RequestRefused) and error.retryable:

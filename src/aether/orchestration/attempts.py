@@ -17,6 +17,8 @@ __all__ = ["Attempts", "Failures"]
 ASKED_MS_MAX = 300_000
 UNASKED_MS_MAX = 6 * 3_600_000
 """The longest waits after a failure, where somebody asked for the agent, and where only work is left there."""
+DECLINED_MAX = 8
+"""Starts that an orchestrator declined, for it has no room, hold the next one back for four minutes at most."""
 REMEMBERED_MAX = 10_000
 ERROR_CHARS_MAX = 1000
 
@@ -56,15 +58,21 @@ class Attempts:
     def get(self, agent: str) -> Failures | None:
         return self._table.get(agent)
 
-    def ended(self, agent: str, since_ms: int, *, failed_ms: int = 0, error: str = "") -> None:
+    def ended(
+        self, agent: str, since_ms: int, *, failed_ms: int = 0, error: str = "", is_declined: bool = False
+    ) -> None:
         """A start came to nothing.
 
         :param failed_ms: when it failed; 0: it did not, nobody wanted it any more.
+        :param is_declined: the orchestrator did not try.
         """
         before = self._table.get(agent) or Failures(since_ms, 0)
         after = Failures(since_ms, before.failures, before.failed_ms, before.error)
         if failed_ms:
-            after = Failures(since_ms, before.failures + 1, failed_ms, error[:ERROR_CHARS_MAX])
+            failures = before.failures + 1
+            if is_declined:
+                failures = min(failures, max(before.failures, DECLINED_MAX))
+            after = Failures(since_ms, failures, failed_ms, error[:ERROR_CHARS_MAX])
         self._table.put(agent, after)
         if len(self._table) > REMEMBERED_MAX:
             self._table.delete(next(iter(self._table)))

@@ -337,7 +337,8 @@ class Startups:
         elif task.status is Status.COMPLETED or (task.started_ms and now_ms - task.started_ms >= STABLE_MS):
             self._attempts.succeeded(task.target)
         else:
-            self._attempts.ended(task.target, since_ms, failed_ms=now_ms, error=task.error)
+            is_declined = task.status is Status.REJECTED
+            self._attempts.ended(task.target, since_ms, failed_ms=now_ms, error=task.error, is_declined=is_declined)
 
     def _drop(self, task: Task, profile: str) -> None:
         """It no longer waits for an orchestrator of a profile."""

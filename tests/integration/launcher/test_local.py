@@ -95,11 +95,10 @@ def connect(local: Local) -> object:
 
 
 async def ended(me: aether.Connection, status: int) -> pb.TaskInfo:
-    """The newest start, once it has this status."""
+    """The last start that ended so, once there is one."""
     while True:
-        async for task in me.tasks.find(task_type="agent_startup", limit=1):
-            if task.status == status:
-                return task
+        async for task in me.tasks.find(task_type="agent_startup", statuses=[status], limit=1):
+            return task
         await trio.sleep(0.05)
 
 
@@ -126,6 +125,24 @@ async def test_a_start_that_fails_says_why(local: Local, profile: str, text: str
             await start(me, profile)
             await me.agents.launch("lazy", "w", "1")
             assert text in (await ended(me, pb.TASK_STATUS_FAILED)).error
+
+
+async def test_a_start_for_which_there_is_no_room_is_declined_and_tried_again(local: Local) -> None:
+    with trio.fail_after(60):
+        async with (
+            connect(local) as me,  # type: ignore[attr-defined]
+            aether.connect_agent(local.gateway.target, workspace="w", implementation="i", specifier="me") as boss,
+        ):
+            await start(me)
+            for number in range(3):
+                await boss.send(f"ag::w::lazy::{number}", b"hello")
+                await anext(boss)
+            await boss.tasks.create("work", target="ag::w::lazy::late")
+            declined = await ended(me, pb.TASK_STATUS_REJECTED)
+            assert (declined.target_topic, declined.error) == ("ag::w::lazy::late", "3 agents run here already")
+            await boss.send("ag::w::lazy::late", b"now")
+            await boss.send("ag::w::lazy::0", b"bye")
+            assert {(await anext(boss)).source_topic for _ in range(2)} == {"ag::w::lazy::0", "ag::w::lazy::late"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
