@@ -77,7 +77,9 @@ def test_no_line_of_a_table_is_longer_than_the_terminal_is_wide(width: int, text
 
 def test_a_file_gets_whole_lines_without_anything_behind_them(capsys: pytest.CaptureFixture[str]) -> None:
     show(ROWS, COLUMNS, as_json=False)
-    printed = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out
+    assert printed.endswith("x\n")
+    printed = printed.splitlines()
     assert (len(printed), printed[2].split()) == (4, [ID, "render", "waiting_input", "ag::w::painter::1"])
     assert printed[3].endswith("x" * 40)
     assert all(line == line.rstrip() for line in printed)

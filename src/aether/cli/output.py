@@ -97,7 +97,7 @@ def show(
         console.print(shown, soft_wrap=isinstance(shown, Text))
     text = capture.get()
     # In a file nothing is behind the last word of a line: one long cell must not make all lines long.
-    click.echo(text if console.is_terminal else "\n".join(map(str.rstrip, text.splitlines())), nl=False)
+    click.echo(text if console.is_terminal else "".join(f"{line.rstrip()}\n" for line in text.splitlines()), nl=False)
     if left_out:
         click.echo(f"left out for lack of room: {', '.join(map(_title, left_out))}; --json has everything", err=True)
 

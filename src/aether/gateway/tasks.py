@@ -40,6 +40,7 @@ from aether.tasks.parties import Parties
 from aether.tasks.placement import Placement
 from aether.tasks.progress import Heartbeats
 from aether.tasks.queries import QueryService
+from aether.tasks.room import Room
 from aether.tasks.subscriptions import SubscriptionService
 from aether.tasks.timers import Timers
 from aether.tasks.upkeep import Upkeep
@@ -239,13 +240,20 @@ def compose_tasks(
         dispatcher.on_transition,
     ]
     liveness.begin()
+    room = Room(book, quotas.tasks)
+
+    def check_retry(task: Task) -> None:
+        startups.check_retry(task)
+        if task.is_final:
+            room.check(task.workspace)
+
     creation = CreateService(
         book,
         access,
         recorder,
         Placement(book, tokens, startups, wall_clock, is_connected, authority),
         configured.task_limits(config),
-        quotas.tasks,
+        room,
         wall_clock,
         new_id,
         authority,
@@ -260,7 +268,7 @@ def compose_tasks(
         recorder,
         wall_clock,
         chooser,
-        startups.check_retry,
+        check_retry,
         metrics.operated,
     )
     handlers: dict[str, Handler] = {

@@ -20,6 +20,7 @@ from aether.tasks.book import TaskBook
 from aether.tasks.model import LIVE, PRIORITY_DEFAULT, Mode, Task, grace_ms_of, without_lineage
 from aether.tasks.placement import Placement
 from aether.tasks.rejections import Rejected
+from aether.tasks.room import NoRoom, Room
 
 __all__ = ["CreateService", "TaskLimits"]
 
@@ -45,7 +46,6 @@ class Inheritance(Protocol):
 class CreateService:
     """Answers ``create_task``.
 
-    :param live_max: how many unfinished tasks a workspace may have; 0: any number.
     :param wall_clock: current Unix time in milliseconds.
     :param authority: None where there are no grants, and hence no authority to inherit.
     :param meter: told of each task that was created: its workspace and ``create``.
@@ -58,7 +58,7 @@ class CreateService:
         recorder: Recorder,
         placement: Placement,
         limits: TaskLimits,
-        live_max: Callable[[str], int],
+        room: Room,
         wall_clock: Callable[[], int],
         new_id: Callable[[], str],
         authority: Inheritance | None = None,
@@ -69,7 +69,7 @@ class CreateService:
         self._recorder = recorder
         self._placement = placement
         self._limits = limits
-        self._live_max = live_max
+        self._room = room
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._authority = authority
@@ -119,11 +119,10 @@ class CreateService:
             known = self._book.by_idempotency(idempotency)
             if known is not None and known.created_ms > self._wall_clock() - IDEMPOTENCY_MS:
                 return known, pb.CreateTaskResponse(success=True, task_id=known.task_id), None
-        live_max = self._live_max(workspace)
-        if live_max and self._book.live_in(workspace) >= live_max:
-            raise Rejected(
-                Code.QUOTA, f"quota exceeded for tasks in workspace '{workspace}': limit {live_max}", retryable=True
-            )
+        try:
+            self._room.check(workspace)
+        except NoRoom as error:
+            raise Rejected(Code.QUOTA, str(error), retryable=True) from None
         task = self._build(caller, request, workspace, parent)
         task.idempotency = idempotency
         return *self._placement.place(caller, request, task, lineage), lineage

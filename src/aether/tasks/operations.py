@@ -18,6 +18,7 @@ from aether.tasks.lookup import Lookup, TaskNotFound
 from aether.tasks.machine import Change, IllegalTransition
 from aether.tasks.model import PAUSED, Status, Task, WaitReason, WaitSpec
 from aether.tasks.parties import Parties
+from aether.tasks.room import NoRoom
 from aether.tasks.wire import UNAVAILABLE
 
 __all__ = ["OperationService"]
@@ -36,7 +37,8 @@ class OperationService:
 
     :param wall_clock: current Unix time in milliseconds.
     :param chooser: of the jitter of retries.
-    :param check_retry: raises ValueError, with a text fit for clients, for a task that cannot be tried again now.
+    :param check_retry: raises ValueError or NoRoom, with a text fit for clients, for a task that cannot be tried again
+        now.
     :param meter: told of each operation that succeeds: the caller's workspace and the protocol's name.
     """
 
@@ -139,7 +141,7 @@ class OperationService:
         change = machine.retry(task)
         try:
             self._check_retry(task)
-        except ValueError as error:
+        except (ValueError, NoRoom) as error:
             raise _Refused(str(error)) from None
         return change
 

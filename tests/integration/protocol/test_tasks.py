@@ -185,6 +185,24 @@ async def test_keys_order_and_room_are_known_after_a_restart(tmp_path: Path, eng
         assert (await boss.create()).error_code == "ERR_QUOTA_001"
 
 
+async def test_what_had_ended_takes_room_when_it_is_done_again(tmp_path: Path, engine: str, clock: WallClock) -> None:
+    quotas = {"enabled": True, "max_tasks_per_workspace": 2}
+    config = Config.development(tmp_path / "data", gateway={"engine": engine}, quotas=quotas)
+    async with Gateway(config, wall_clock=clock) as gateway, open_wire(gateway.port or 0) as wire:
+        boss = Desk(await wire.connect(agent("boss")))
+        policy = pb.RetryPolicy(max_attempts=2, initial_delay_ms=60_000)
+        ended, failed = await boss.created(), await boss.created(retry_policy=policy)
+        await boss.do(Op.CANCEL, ended)
+        await boss.created()
+        refusal = "quota exceeded for tasks in workspace 'w': limit 2"
+        assert await boss.refused(Op.RETRY, ended) == refusal
+        await boss.do(Op.FAIL, failed)
+        await boss.do(Op.RETRY, failed)  # it never was over
+        assert await boss.refused(Op.RETRY, ended) == refusal
+        await boss.do(Op.COMPLETE, failed)
+        await boss.do(Op.RETRY, ended)
+
+
 async def test_14_idempotency_lasts_for_a_day_after_the_end(boss: Desk, clock: WallClock) -> None:
     first = await boss.created(idempotency_key="k")
     await boss.do(Op.COMPLETE, first)
