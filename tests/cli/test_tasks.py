@@ -123,6 +123,11 @@ def test_who_is_not_there_and_what_is_no_address(run: Run, gateway: GatewayProce
     assert "Invalid value for '--address': 'nonsense' is no address: it takes HOST:PORT" in wrong.stderr
 
 
+async def make_own(gateway: GatewayProcess) -> str:
+    async with aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me:
+        return (await me.tasks.create("own")).task_id
+
+
 async def end_it(gateway: GatewayProcess, task_id: str) -> None:
     async with (
         aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me,
@@ -133,11 +138,7 @@ async def end_it(gateway: GatewayProcess, task_id: str) -> None:
 
 
 def test_watch_follows_a_task_to_its_end(gateway: GatewayProcess) -> None:
-    async def create() -> str:
-        async with aether.connect_agent(gateway.target, workspace="w", implementation="i", specifier="me") as me:
-            return (await me.tasks.create("own")).task_id
-
-    task_id = trio.run(create)
+    task_id = trio.run(make_own, gateway)
     command = [sys.executable, "-m", "aether", "tasks", "watch", task_id, "--history", "--json"]
     environment = {**os.environ, "AETHER_ADDRESS": gateway.target}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as watching:
@@ -152,6 +153,22 @@ def test_watch_follows_a_task_to_its_end(gateway: GatewayProcess) -> None:
         "completed",
     ]
     assert [event["progress"]["message"] for event in events if "progress" in event] == ["half"]
+
+
+def test_watch_goes_on_across_a_restart(gateway: GatewayProcess, run: Run) -> None:
+    own = trio.run(make_own, gateway)
+    command = [sys.executable, "-m", "aether", "tasks", "watch", own, "--history", "--address", gateway.target]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert "queued" in watching.stdout.readline()  # it watches
+        gateway.kill()
+        assert watching.stderr.readline() == f"{gateway.target}: connection lost, trying again\n"
+        gateway.start()
+        assert watching.stderr.readline() == f"{gateway.target}: connected again\n"
+        assert run("tasks", "cancel", own).returncode == 0
+        assert "queued → cancelled" in watching.stdout.read()
+    assert watching.returncode == 0
 
 
 @pytest.mark.parametrize("view", [("ls", "--watch"), ("watch", "--history")], ids=["ls", "watch"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 from collections.abc import Awaitable, Callable
@@ -19,12 +18,14 @@ from aether.client import (
     ConnectFailed,
     Connection,
     ConnectionLost,
+    Lost,
     Options,
     RequestRefused,
     connect_orchestrator,
     connect_service,
 )
 from aether.client.link import split_address
+from aether.nurseries import unwrapped_nursery
 from aether.rpc.status import StatusCode
 
 __all__ = ["ADMIN_IMPLEMENTATION", "Remote", "remote_options"]
@@ -50,7 +51,7 @@ class Remote:
     def run(self, command: Callable[[Connection], Awaitable[Any]], *, patience_s: float | None = PATIENCE_S) -> Any:
         """Connect, run a command and return its result; failures end the process with a message and code 1.
 
-        :param patience_s: how long it may take; None: until it is interrupted.
+        :param patience_s: how long it may take; None: until it is interrupted, also across lost connections.
         """
         try:
             return trio.run(self._run, command, patience_s)
@@ -58,11 +59,23 @@ class Remote:
             raise SystemExit(_explain(group, self)) from None
 
     async def _run(self, command: Callable[[Connection], Awaitable[Any]], patience_s: float | None) -> Any:
-        with trio.fail_after(math.inf if patience_s is None else patience_s):
+        with trio.fail_after(PATIENCE_S if patience_s is None else patience_s):
             async with self._connect() as me:
-                return await command(me)
+                if patience_s is not None:
+                    return await command(me)
+        # That it can be reached is known, so from now on it is waited for.
+        async with self._connect(attempts_max=None) as me, unwrapped_nursery() as nursery:
+            nursery.start_soon(self._tell_outages, me)
+            result = await command(me)
+            nursery.cancel_scope.cancel()
+        return result
 
-    def _connect(self) -> Any:
+    async def _tell_outages(self, me: Connection) -> None:
+        async for outage in me.outages:
+            is_lost = isinstance(outage, Lost)
+            click.echo(f"{self.address}: {'connection lost, trying again' if is_lost else 'connected again'}", err=True)
+
+    def _connect(self, attempts_max: int | None = 1) -> Any:
         tls = None
         if self.ca_file is not None:
             from aether.rpc.tls import client_context
@@ -70,11 +83,11 @@ class Remote:
             tls = client_context(ca_file=self.ca_file)
         specifier = secrets.token_hex(4)
         if not self.api_key:
-            options = Options(tls=tls, attempts_max=1)
+            options = Options(tls=tls, attempts_max=attempts_max, backoff_max_s=5)
             return connect_orchestrator(
                 self.address, implementation=ADMIN_IMPLEMENTATION, specifier=specifier, profiles=(), options=options
             )
-        options = Options(credentials={"x-api-key": self.api_key}, tls=tls, attempts_max=1)
+        options = Options(credentials={"x-api-key": self.api_key}, tls=tls, attempts_max=attempts_max, backoff_max_s=5)
         return connect_service(
             self.address,
             implementation=ADMIN_IMPLEMENTATION,
