@@ -23,6 +23,7 @@ __all__ = [
     "Refusal",
     "StoreUnavailable",
     "TlsUnusable",
+    "WorkspaceFull",
     "WrongType",
 ]
 
@@ -112,6 +113,13 @@ class NotAnInteger(KVError):
 
 class Overflow(KVError):
     """A counter would leave the signed 64-bit range."""
+
+
+class WorkspaceFull(KVError):
+    """All that a workspace stores would be more than it may; what is there can still be read, made smaller, removed."""
+
+    def __init__(self, quota: str, workspace: str, current: int, limit: int) -> None:
+        super().__init__(f"quota exceeded for {quota} in workspace '{workspace}': current {current}, limit {limit}")
 
 
 class InvalidArgument(KVError):

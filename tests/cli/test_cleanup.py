@@ -43,8 +43,10 @@ async def count_tasks(target: str) -> int:
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     gateway = GatewayProcess(tmp_path).start()
-    trio.run(end_tasks, gateway.target)
-    gateway.stop()
+    try:
+        trio.run(end_tasks, gateway.target)
+    finally:
+        gateway.stop()
     return tmp_path / "data"
 
 

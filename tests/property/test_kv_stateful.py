@@ -18,6 +18,8 @@ from aether.storage.sqlite.kv import SqliteKV
 NAMESPACES = [Namespace(Scope.GLOBAL), Namespace(Scope.WORKSPACE, workspace="w")]
 SINGLE = [op for op in Op if op not in (Op.LIST, Op.PURGE_IDENTITY)]
 
+ACCOUNTS = ["", "w", "v"]
+
 commands = st.builds(
     Command,
     op=st.sampled_from([*SINGLE, Op.LIST, Op.PURGE_IDENTITY]),
@@ -29,8 +31,9 @@ commands = st.builds(
     delta=st.integers(0, 2),
     expected=st.sampled_from([b"", b"1", b"7"]),
     limit=st.sampled_from([0, 1]),
+    account=st.sampled_from(ACCOUNTS),
 )
-steps = st.one_of(commands, st.sampled_from(["advance", "settle", "restart"]))
+steps = st.one_of(commands, st.sampled_from(["advance", "settle", "sweep", "restart"]))
 
 
 class Clock:
@@ -51,6 +54,7 @@ async def play(history: list[Command | str], directory: Path) -> None:
     model = MemoryKV(clock)
     remaining = list(history)
     while True:
+        step: Command | str = ""
         async with Database.open(directory, "os") as database:
             subject = SqliteKV(database, clock, cache_bytes=400)
             while remaining:
@@ -61,9 +65,15 @@ async def play(history: list[Command | str], directory: Path) -> None:
                     clock.now_ms += 2000
                 elif step == "settle":
                     await database.wait_durable(database.open_ticket - 1)
+                elif step == "sweep":
+                    await subject._sweep_once()
                 elif isinstance(step, Command):
                     assert await outcome(subject, step) == await outcome(model, step), step
-            else:
+            await database.wait_durable(database.latest_ticket)
+            stored = SqliteKV(database, clock).accounts
+            for account in ACCOUNTS:
+                assert subject.accounts.stored(account) == stored.stored(account), "what was counted is what is there"
+            if not remaining and step != "restart":
                 return
 
 

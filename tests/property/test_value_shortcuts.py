@@ -27,6 +27,7 @@ from aether.storage.sqlite.kv import SqliteKV
 
 K = pb.KVOperation
 VALUE_MAX = 4
+BYTES_MAX = 12
 
 operations = st.builds(
     pb.KVOperation,
@@ -48,6 +49,7 @@ class Desk:
 
     def __init__(self, database: Database, clock: WallClock, *, short: bool) -> None:
         self.store = SqliteKV(database, clock, cache_bytes=700)
+        self.store.accounts.limit_by(lambda _: (4, BYTES_MAX))
         self.caller = agent()
         self.answers: list[Answer] = []
         self.shortcuts = self._none_yet()
@@ -98,6 +100,7 @@ async def play(history: list[pb.KVOperation | str], directory: Path) -> None:
                 answer, expected = short.ask(step), long.ask(step)
                 assert answer.frames == expected.frames, step
                 assert answer.ticket == expected.ticket, step
+                assert short.store.accounts.stored("w") == long.store.accounts.stored("w"), step
                 if expected.ticket:
                     in_doubt = uncertain("kv_op", step, expected)
                     assert (answer.in_doubt() if answer.in_doubt else in_doubt) == in_doubt

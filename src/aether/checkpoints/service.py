@@ -14,7 +14,7 @@ from aether.answers import Answer, Caller
 from aether.audit.events import NO_AUDIT, Event, Recorder, actor_of
 from aether.checkpoints.store import CheckpointStore
 from aether.checkpoints.wire import answer, failure
-from aether.errors import InvalidArgument, Refusal, StoreUnavailable
+from aether.errors import Code, InvalidArgument, Refusal, StoreUnavailable, WorkspaceFull
 from aether.proto import aether_pb2 as pb
 
 __all__ = ["DATA_BYTES_CEILING", "CheckpointLimits", "CheckpointService"]
@@ -81,6 +81,8 @@ class CheckpointService:
             done = await self._run(self._store, caller.identity.key, operation)
         except Refusal as refusal:
             return failure(request_id, refusal.message)
+        except WorkspaceFull as error:
+            return failure(request_id, f"{Code.QUOTA}: {error}")
         except InvalidArgument as error:
             return failure(request_id, f"invalid checkpoint key: {error}")
         except StoreUnavailable:

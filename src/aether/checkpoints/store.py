@@ -26,6 +26,7 @@ class CheckpointStore(Protocol):
         """Create or replace; ``ttl_s`` 0 or less: never expires.
 
         :raises InvalidArgument: an empty key, or one over 1024 bytes.
+        :raises WorkspaceFull: the identity's workspace may not store more.
         """
 
     async def load(self, identity: str, key: str) -> Checkpoint | None:

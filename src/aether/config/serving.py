@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from aether.config.base import KIB, MIB, Section
+from aether.config.base import GIB, KIB, MIB, Section
 from aether.config.values import (
     Count,
     Duration,
@@ -115,6 +115,10 @@ class Quotas(Section):
     """Messages per second of an identity, over all its sessions; 0 is unlimited."""
     max_kv_keys_per_namespace: Count = 10_000
     """Live keys in one KV namespace; 0 is unlimited."""
+    max_kv_keys_per_workspace: Count = 1_000_000
+    """Values and checkpoints that a workspace stores, in all namespaces; 0 is unlimited."""
+    max_kv_bytes_per_workspace: Size = 10 * GIB
+    """Bytes of all those, keys included; 0 is unlimited."""
     max_kv_value_size: Size = 1 * MIB
     """Largest KV value, in bytes; 0 leaves it to ``gateway.max_receive_message``."""
     max_task_payload_size: PositiveSize = 512 * KIB

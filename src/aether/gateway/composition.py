@@ -80,7 +80,8 @@ def compose(
     credentials = compose_credentials(base, rules.access, authenticator)
     quotas = WorkspaceQuotas(configured.workspace_quotas(config))
     limits = Limits(settings, quotas, base.directory)
-    quotas.on_change.append(limits.on_quotas_changed)
+    quotas.on_change += [limits.on_quotas_changed, tier.kv.accounts.on_limits_changed]
+    tier.kv.accounts.limit_by(quotas.stored)
     tasks = _compose_tasks(base, quotas, rules, credentials, flush)
     flow = Flow()
     checks = AccessChecks(rules.access, wall_clock, base.new_id)

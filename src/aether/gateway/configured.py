@@ -112,6 +112,8 @@ def workspace_quotas(config: Config) -> Share:
         connections=quotas.max_connections_per_workspace if quotas.enabled else 0,
         tasks=quotas.max_tasks_per_workspace if quotas.enabled else 0,
         message_rate=config.gateway.workspace_rate_limit,
+        kv_keys=quotas.max_kv_keys_per_workspace if quotas.enabled else 0,
+        kv_bytes=quotas.max_kv_bytes_per_workspace if quotas.enabled else 0,
     )
 
 

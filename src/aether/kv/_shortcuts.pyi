@@ -11,11 +11,22 @@ from aether.kv.store import Place
 class Batches(Protocol):
     open_ticket: int
 
+class Usage:
+    keys: int
+    bytes: int
+    keys_max: int
+    bytes_max: int
+    @property
+    def account(self) -> str: ...
+    def __init__(self, account: str) -> None: ...
+
 class Entries:
     staged: dict[Place, Entry | None]
     committing: dict[Place, Entry | None]
     @property
     def stored(self) -> OrderedDict[Place, Entry | None]: ...
+    @property
+    def usages(self) -> dict[int, Usage]: ...
     def __init__(self, batches: Batches, begin: Callable[[], int], clock: Callable[[], int]) -> None: ...
 
 class Shortcut:

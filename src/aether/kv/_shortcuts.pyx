@@ -31,6 +31,23 @@ cdef enum:
 
 
 
+cdef class Usage:
+    """What a workspace stores, in keys and bytes, and may at most; 0: any number.
+
+    :ivar account: its name.
+    """
+
+    cdef readonly str account
+    cdef public long long keys
+    cdef public long long bytes
+    cdef public long long keys_max
+    cdef public long long bytes_max
+
+    def __init__(self, str account):
+        self.account = account
+        self.keys = self.bytes = self.keys_max = self.bytes_max = 0
+
+
 cdef class Entries:
     """What a store in this process knows of its entries without asking the disk, the newest first.
 
@@ -39,6 +56,7 @@ cdef class Entries:
     :ivar staged: changed since the last batch was sealed.
     :ivar committing: in the batch that is being written.
     :ivar stored: as on disk, those that were used longest ago first.
+    :ivar usages: whom a namespace is charged to, by its id; of those that were used lately.
     :ivar batches: has ``open_ticket``, the ticket of what is staged.
     :ivar begin: announces a change and returns the ticket of its batch; raises what keeps the store from writing.
     :ivar clock: current Unix time in milliseconds.
@@ -47,6 +65,7 @@ cdef class Entries:
     cdef public dict staged
     cdef public dict committing
     cdef readonly object stored
+    cdef readonly dict usages
     cdef readonly object batches
     cdef readonly object begin
     cdef readonly object clock
@@ -55,6 +74,7 @@ cdef class Entries:
         self.staged = {}
         self.committing = {}
         self.stored = OrderedDict()
+        self.usages = {}
         self.batches = batches
         self.begin = begin
         self.clock = clock
@@ -172,12 +192,23 @@ cdef class Shortcuts:
     cdef bint _put(self, Shortcut shortcut, Request* request, timespec* began) except -1:
         """Replace what is there; a new key is counted, which is for the service."""
         cdef long long ticket
-        if request.value_size > self._value_max or self._current(shortcut, &ticket) is None:
+        cdef Py_ssize_t more
+        cdef bytes current
+        cdef Usage usage
+        if request.value_size > self._value_max:
+            return False
+        current = self._current(shortcut, &ticket)
+        usage = <Usage>self._entries.usages.get(shortcut.place[0])
+        if current is None or usage is None:
+            return False
+        more = request.value_size - PyBytes_GET_SIZE(current)
+        if more > 0 and 0 < usage.bytes_max < usage.bytes + more:
             return False
         try:
             ticket = self._entries.begin()
         except Exception:  # the service meets it too, and says what it means
             return False
+        usage.bytes += more
         self._entries.staged[shortcut.place] = Entry(PyBytes_FromStringAndSize(request.value, request.value_size))
         _meter(shortcut, began)
         self._answer(_found(NULL, 0, request), ticket, _request_id(request))

@@ -126,6 +126,7 @@ class KVService:
                     rights = implied_rights(self._access, caller, self._implied(caller), operation.user_id)
                 check_access(self._access, caller, rights, op, scope, key, operation.user_id, workspace)
             command = self._command(op, namespace, key, operation)
+            command.account = namespace.workspace or identity.workspace
             if self._immediate is None or op is Op.LIST:
                 pending = self._execute(command, workspace)
                 return self._finish(caller, operation, op, scope, workspace, rights, pending, started)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from aether.kv._shortcuts import Entries
+    from aether.kv.accounts import Accounts
 
 __all__ = [
     "CONDITIONAL",
@@ -127,6 +128,7 @@ class Command:
 
     :ivar ttl_s: whole seconds; 0 or less: none (what that means depends on the operation, kv 4.2).
     :ivar limit: page size of LIST; 0 or less: 100.
+    :ivar account: whom a namespace is charged to that this makes, see :mod:`aether.kv.accounts`.
     """
 
     op: Op
@@ -139,6 +141,7 @@ class Command:
     expected: bytes = b""
     limit: int = 0
     cursor: str = ""
+    account: str = ""
 
 
 @dataclass(slots=True)
@@ -160,7 +163,13 @@ class Result:
 
 
 class KVStore(Protocol):
-    """Any store."""
+    """Any store.
+
+    :ivar accounts: what is stored, by workspace, and the limits of that.
+    """
+
+    @property
+    def accounts(self) -> Accounts: ...
 
     async def execute(self, command: Command) -> Result:
         """Run a command; what it changed is durable when this returns.
@@ -169,6 +178,7 @@ class KVStore(Protocol):
         :raises NotAnInteger: a counter operation on something else.
         :raises Overflow: the counter would leave the signed 64-bit range; it keeps its value.
         :raises InvalidArgument: empty or overlong key, negative delta, unreadable cursor.
+        :raises WorkspaceFull: its account has no room for what it would add.
         :raises StoreUnavailable: the backend did not answer; retry.
         """
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from aether.answers import Answer, down, refuse
-from aether.errors import Code, InvalidArgument, KVError, NotAnInteger, Overflow, Refusal, StoreUnavailable, WrongType
+from aether.errors import (
+    Code,
+    InvalidArgument,
+    KVError,
+    NotAnInteger,
+    Overflow,
+    Refusal,
+    StoreUnavailable,
+    WorkspaceFull,
+    WrongType,
+)
 from aether.kv.store import CONDITIONAL, COUNTERS, Op, Result
 from aether.proto import aether_pb2 as pb
 
@@ -105,5 +115,7 @@ def refusal_of(error: KVError | StoreUnavailable) -> Refusal:
             return Refusal(UNAVAILABLE, "the key/value store is unavailable, try again", retryable=True)
         case InvalidArgument() | WrongType() | NotAnInteger() | Overflow():
             return Refusal(INVALID_ARGUMENT, str(error))
+        case WorkspaceFull():
+            return Refusal(Code.QUOTA, str(error))
         case _:
             return Refusal(Code.KV_ERROR, "the operation could not be applied")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aether.checkpoints.store import Checkpoint
+from aether.identity import parse_identity
 from aether.kv.store import PRIVATE_SCOPE, Command, KVStore, Namespace, Op
 
 __all__ = ["KVCheckpoints"]
@@ -16,7 +17,8 @@ class KVCheckpoints:
 
     async def save(self, identity: str, key: str, data: bytes, *, saved_at_s: int, ttl_s: int) -> None:
         value = saved_at_s.to_bytes(8, "big") + data
-        await self._store.execute(Command(Op.PUT, _namespace(identity), key, value, ttl_s=ttl_s))
+        account = parse_identity(identity).workspace
+        await self._store.execute(Command(Op.PUT, _namespace(identity), key, value, ttl_s=ttl_s, account=account))
 
     async def load(self, identity: str, key: str) -> Checkpoint | None:
         result = await self._store.execute(Command(Op.GET, _namespace(identity), key))

@@ -15,7 +15,8 @@ from aether.errors import AetherError
 __all__ = ["PREFIX", "BadQuota", "Share", "WorkspaceQuotas"]
 
 PREFIX = "quota."
-NUMBER_MAX = 2**31 - 1
+NUMBER_MAX = 2**53 - 1
+"""What every client can count to."""
 
 
 class BadQuota(AetherError):
@@ -29,11 +30,15 @@ class Share:
     :ivar connections: live sessions of agents and tasks.
     :ivar tasks: unfinished tasks.
     :ivar message_rate: messages a second, of all senders together.
+    :ivar kv_keys: values and checkpoints stored, as :mod:`aether.kv.accounts` counts them.
+    :ivar kv_bytes: bytes of them, and of their keys.
     """
 
     connections: int = 0
     tasks: int = 0
     message_rate: int | float = 0
+    kv_keys: int = 0
+    kv_bytes: int = 0
 
 
 NAMES = tuple(quota.name for quota in fields(Share))
@@ -57,6 +62,11 @@ class WorkspaceQuotas:
     def tasks(self, workspace: str) -> int:
         return self.of(workspace).tasks
 
+    def stored(self, workspace: str) -> tuple[int, int]:
+        """Keys and bytes."""
+        share = self.of(workspace)
+        return share.kv_keys, share.kv_bytes
+
     def read(self, metadata: Mapping[str, str]) -> Share:
         """What a description says, the gateway's where it says nothing.
 
@@ -69,7 +79,7 @@ class WorkspaceQuotas:
             name = key.removeprefix(PREFIX)
             if name not in NAMES:
                 raise BadQuota(f"{key} is no quota; there are {', '.join(PREFIX + name for name in NAMES)}")
-            if not (text.isascii() and text.isdigit() and len(text) <= 10) or int(text) > NUMBER_MAX:
+            if not (text.isascii() and text.isdigit() and len(text) <= 16) or int(text) > NUMBER_MAX:
                 raise BadQuota(f"{key} must be a whole number from 0 to {NUMBER_MAX}; 0 is any number")
             wanted[name] = int(text)
         return replace(self._defaults, **wanted)

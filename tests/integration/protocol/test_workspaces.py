@@ -231,12 +231,39 @@ async def test_a_workspace_has_its_own_rate_of_messages_also_for_those_who_are_t
     await second.settle()
 
 
-@pytest.mark.parametrize("number", ["-1", "1.5", "x", "99999999999", "9" * 5000, "\u0663"])
+async def test_a_workspace_has_its_own_quota_of_what_it_stores(admin: Desk, wire: Wire) -> None:
+    """All of it together: values of any number of users, and checkpoints."""
+    peer = await wire.connect(agent())
+    put = pb.KVOperation(op=pb.KVOperation.PUT, scope=pb.KVOperation.USER, key="k", value=b"123456789", request_id="r")
+    await set_quotas(admin, kv_keys="3", kv_bytes="100")
+    for number in range(3):
+        put.user_id = str(number)
+        peer.say(kv_op=put)
+        assert (await peer.expect("kv")).success
+    put.user_id = "another"
+    peer.say(kv_op=put)
+    await peer.expect_error("ERR_QUOTA_001", "kv_keys_per_workspace in workspace 'w': current 3, limit 3")
+    assert not (await peer.expect("kv")).success
+    save = pb.CheckpointOperation(op=pb.CheckpointOperation.SAVE, data=b"state")
+    peer.say(checkpoint_op=save)
+    assert "ERR_QUOTA_001: quota exceeded" in (await peer.expect("checkpoint")).error
+    put.user_id, put.value = "1", bytes(80)
+    peer.say(kv_op=put)
+    await peer.expect_error("ERR_QUOTA_001", "kv_bytes_per_workspace in workspace 'w': current 30, limit 100")
+    await peer.expect("kv")
+    await set_quotas(admin, kv_keys="", kv_bytes="")
+    for message in ({"kv_op": put}, {"checkpoint_op": save}):
+        peer.say(**message)
+        assert (await peer.expect(next(iter(message)).removesuffix("_op"))).success
+
+
+@pytest.mark.parametrize("number", ["-1", "1.5", "x", "9" * 16, "9" * 5000, "\u0663"])
 async def test_quotas_that_cannot_be_change_nothing(admin: Desk, number: str) -> None:
     await set_quotas(admin, tasks="3")
     assert (await set_quotas(admin, tasks=number)).error.startswith("quota.tasks must be a whole number")
     assert (await set_quotas(admin, tusks="3")).error == (
-        "quota.tusks is no quota; there are quota.connections, quota.tasks, quota.message_rate"
+        "quota.tusks is no quota; there are quota.connections, quota.tasks, quota.message_rate, quota.kv_keys, "
+        "quota.kv_bytes"
     )
     assert (await ask(admin, W.GET, "w")).workspace.metadata == {"quota.tasks": "3"}
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 import trio
 
 from aether.errors import InvalidArgument
-from aether.kv.semantics import UNCHANGED, Entry, check_key, evaluate
+from aether.kv._shortcuts import Usage
+from aether.kv.accounts import Accounts, charge
+from aether.kv.semantics import UNCHANGED, Entry, check_key, evaluate, stored_size
 from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Result
 
 __all__ = ["MemoryKV"]
@@ -23,21 +25,29 @@ class MemoryKV:
     def __init__(self, wall_clock: Callable[[], int]) -> None:
         self._wall_clock = wall_clock
         self._namespaces: dict[Key, dict[bytes, Entry]] = {}
+        self._charged: dict[Key, Usage] = {}
+        self.accounts = Accounts()
 
     def _live(self, namespace: Namespace) -> dict[bytes, Entry]:
         now_ms = self._wall_clock()
         entries = self._namespaces.get(namespace.key, {})
         for key in [key for key, entry in entries.items() if 0 < entry.expires_ms <= now_ms]:
-            del entries[key]
+            self._remove(namespace, entries, key)
         return entries
+
+    def _remove(self, namespace: Namespace, entries: dict[bytes, Entry], key: bytes) -> None:
+        charge(self._charged[namespace.key], -1, -stored_size(key, entries.pop(key)))
 
     def apply(self, command: Command) -> tuple[Result, int]:
         key = check_key(command)
         entries = self._live(command.namespace)
         change, result = evaluate(entries.get(key), command, self._wall_clock())
         if change is None:
-            del entries[key]
+            self._remove(command.namespace, entries, key)
         elif isinstance(change, Entry):
+            usage = self._charged.get(command.namespace.key) or self.accounts.of(command.account)
+            charge(usage, key not in entries, stored_size(key, change) - stored_size(key, entries.get(key)))
+            self._charged[command.namespace.key] = usage
             self._namespaces.setdefault(command.namespace.key, {})[key] = change
         else:
             assert change is UNCHANGED
@@ -51,7 +61,7 @@ class MemoryKV:
             entries = self._live(command.namespace)
             doomed = [key for key in entries if key.startswith(command.key.encode("utf-8", "surrogatepass"))]
             for key in doomed:
-                del entries[key]
+                self._remove(command.namespace, entries, key)
             return Result(counter=len(doomed), applied=bool(doomed))
         return self.apply(command)[0]
 

@@ -20,8 +20,9 @@ import structlog
 import trio
 
 from aether.errors import InvalidArgument, StoreUnavailable
-from aether.kv._shortcuts import Entries
-from aether.kv.semantics import Entry, Members, check_key, evaluate, upper_bound
+from aether.kv._shortcuts import Entries, Usage
+from aether.kv.accounts import Accounts, charge
+from aether.kv.semantics import Entry, Members, check_key, evaluate, stored_size, upper_bound
 from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Place, Result
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.rows import Statement
@@ -32,14 +33,16 @@ log = structlog.get_logger("aether.storage")
 
 CACHE_BYTES = 16 * 1024 * 1024
 PAGE = 100
-PURGE_PAGE = 1000
+PURGE_PAGE = 200
 STEP_ROWS = 1000
 STEP_BYTES = 256 * 1024
 """After which a LIST lets others read."""
 SWEEP_S = 30.0
-SWEEP_ROWS = 1000
+SWEEP_ROWS = 200
 PLAIN, SET = 0, 1
 NOWHERE = -1
+KNOWN_MAX = 10_000
+"""Namespaces of which an id, a number of keys or an account is remembered."""
 
 _UPSERT = """
 INSERT INTO kv
@@ -55,15 +58,19 @@ _DELETE = """
 DELETE FROM kv WHERE (namespace, key) IN
 (SELECT value->>0, substr(?2, value->>1, value->>2) FROM json_each(?1))
 """
-_SWEEP = """
-DELETE FROM kv WHERE (namespace, key) IN
-(SELECT namespace, key FROM kv WHERE expires_ms > 0 AND expires_ms <= ? LIMIT ?)
+_EXPIRED = f"SELECT namespace, key FROM kv WHERE expires_ms > 0 AND expires_ms <= ? LIMIT {SWEEP_ROWS}"
+_INSERT_NAMESPACES = """
+INSERT INTO namespaces
+SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6 FROM json_each(?)
 """
-_INSERT_NAMESPACES = (
-    "INSERT INTO namespaces SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each(?)"
-)
 _FIND_NAMESPACE = """
 SELECT id FROM namespaces WHERE scope = ? AND implementation = ? AND specifier = ? AND user = ? AND workspace = ?
+"""
+
+
+_ACCOUNT = "SELECT account FROM namespaces WHERE id = ?"
+_STORED = """
+SELECT account, count(*), sum(length(key) + length(value)) FROM kv JOIN namespaces ON id = namespace GROUP BY account
 """
 
 
@@ -82,6 +89,9 @@ class SqliteKV:
         self.entries = Entries(database, self._begin, wall_clock)
         self._cache_room = cache_bytes
         self._counts: OrderedDict[int, int] = OrderedDict()
+        self.accounts = Accounts()
+        for account, keys, size in database.reader.execute(_STORED):
+            charge(self.accounts.of(account), keys, size)
 
     # ---------------------------------------------------------------------------------------------- commands
 
@@ -91,15 +101,24 @@ class SqliteKV:
         writes = command.op not in (Op.GET, Op.SET_CARD)
         if writes:
             self._database.check()
-        place = (self._namespace_id(command.namespace, create=writes), key)
-        stored, ticket = self._lookup(place)
+        place = (self._namespace_id(command.namespace), key)
+        stored, ticket = (None, 0) if place[0] == NOWHERE else self._lookup(place)
         entry = None if stored is not None and 0 < stored.expires_ms <= now_ms else stored
         change, result = evaluate(entry, command, now_ms)
         if change is None or isinstance(change, Entry):
-            self.entries.staged[place] = change
-            self._count_change(place[0], stored, change)
+            is_new = place[0] == NOWHERE
+            usage = self.accounts.of(command.account) if is_new else self._usage(place[0])
+            charge(usage, *_growth(key, stored, change))
+            if is_new:
+                place = (self._make_namespace(command.namespace, usage), key)
+            self._stage(place, stored, change)
             ticket = self._database.touch(self)
         return result, ticket
+
+    def _stage(self, place: Place, before: Entry | None, after: Entry | None) -> None:
+        self.entries.staged[place] = after
+        if place[0] in self._counts:
+            self._counts[place[0]] += (after is not None) - (before is not None)
 
     def _begin(self) -> int:
         """Announce a change; the ticket of its batch.
@@ -111,7 +130,7 @@ class SqliteKV:
 
     def place(self, namespace: Namespace, key: str) -> Place | None:
         """Where an entry is; None while its namespace is empty."""
-        identifier = self._namespace_id(namespace, create=False)
+        identifier = self._namespace_id(namespace)
         return None if identifier == NOWHERE else (identifier, key.encode("utf-8", "surrogatepass"))
 
     async def execute(self, command: Command) -> Result:
@@ -129,7 +148,7 @@ class SqliteKV:
 
     def count_nowait(self, namespace: Namespace) -> int:
         """Keys in a namespace; those that expired may still be counted until they are swept."""
-        identifier = self._namespace_id(namespace, create=False)
+        identifier = self._namespace_id(namespace)
         count = self._counts.get(identifier)
         if count is None:
             query = "SELECT count(*) FROM kv WHERE namespace = ?"
@@ -138,19 +157,15 @@ class SqliteKV:
                 if where == identifier:
                     count += (entry is not None) - (self._stored((where, key)) is not None)
             self._counts[identifier] = count
-            if len(self._counts) > 10_000:
+            if len(self._counts) > KNOWN_MAX:
                 self._counts.popitem(last=False)
         return count
-
-    def _count_change(self, namespace: int, before: Entry | None, after: Entry | None) -> None:
-        if namespace in self._counts:
-            self._counts[namespace] += (after is not None) - (before is not None)
 
     async def _list(self, command: Command) -> Result:
         prefix = command.key.encode("utf-8", "surrogatepass")
         after = _decode_cursor(command.cursor)
         limit = command.limit if command.limit > 0 else PAGE
-        namespace = self._namespace_id(command.namespace, create=False)
+        namespace = self._namespace_id(command.namespace)
         await self._settle(namespace)
         if namespace == NOWHERE:
             return Result(keys=[], values=[])
@@ -167,7 +182,7 @@ class SqliteKV:
         """Remove every key with the prefix, sets included. A key that is written again behind the step that removed it
         stays: whoever writes without a pause does not hold this up for ever."""
         start = prefix = command.key.encode("utf-8", "surrogatepass")
-        namespace = self._namespace_id(command.namespace, create=False)
+        namespace = self._namespace_id(command.namespace)
         removed = 0
         while True:
             await self._settle(namespace)
@@ -175,13 +190,27 @@ class SqliteKV:
             keys = await self._database.scan("values", partial(_keys, namespace=namespace, prefix=prefix, start=start))
             if not keys:
                 return Result(counter=removed, applied=removed > 0)
-            start = keys[-1][0] + b"\0"
+            start = keys[-1] + b"\0"
             self._database.check()
-            for key, expires_ms in keys:
-                self.entries.staged[namespace, key] = None
-                removed += not 0 < expires_ms <= now_ms
-            self._counts.pop(namespace, None)
+            for key in keys:
+                entry = self._remove((namespace, key))
+                removed += entry is not None and not 0 < entry.expires_ms <= now_ms
             self._database.touch(self)
+
+    def _remove(self, place: Place) -> Entry | None:
+        """Take away what is there; tells what that was."""
+        entry = self._newest(place)
+        if entry is not None:
+            charge(self._usage(place[0]), *_growth(place[1], entry, None))
+            self._stage(place, entry, None)
+        return entry
+
+    def _newest(self, place: Place) -> Entry | None:
+        """As :meth:`_lookup`, but nothing is remembered of it."""
+        for known in (self.entries.staged, self.entries.committing, self.entries.stored):
+            if place in known:
+                return known[place]
+        return self._stored(place)
 
     async def _settle(self, namespace: int) -> None:
         """Make what is staged for a namespace durable, so that a scan sees it."""
@@ -234,20 +263,38 @@ class SqliteKV:
         if place in self.entries.stored:
             self._cache_room += _size(place, self.entries.stored.pop(place))
 
-    def _namespace_id(self, namespace: Namespace, *, create: bool) -> int:
+    def _namespace_id(self, namespace: Namespace) -> int:
         """Id of a namespace; NOWHERE for one that nothing was ever stored in."""
         key = namespace.key
         identifier = self._namespaces.get(key) or self._new_namespaces.get(key) or self._committing_namespaces.get(key)
         if identifier is None:
             row = self._database.reader.execute(_FIND_NAMESPACE, key).fetchone()
             identifier = self._namespaces[key] = NOWHERE if row is None else int(row[0])
-            if len(self._namespaces) > 10_000:
+            if len(self._namespaces) > KNOWN_MAX:
                 self._namespaces.popitem(last=False)
-        if identifier == NOWHERE and create:
-            self._namespaces.pop(key, None)
-            identifier = self._new_namespaces[key] = self._next_namespace
-            self._next_namespace += 1
         return identifier
+
+    def _make_namespace(self, namespace: Namespace, usage: Usage) -> int:
+        """The id of a namespace that nothing was ever stored in, and that something is now."""
+        self._namespaces.pop(namespace.key, None)
+        identifier = self._new_namespaces[namespace.key] = self._next_namespace
+        self._next_namespace += 1
+        self.entries.usages[identifier] = usage
+        return identifier
+
+    def _usage(self, namespace: int) -> Usage:
+        """Whom a namespace is charged to."""
+        usages = self.entries.usages
+        usage = usages.get(namespace)
+        if usage is None:
+            if len(usages) >= KNOWN_MAX:  # of those that are not stored yet nobody else knows it
+                kept = [*self._new_namespaces.values(), *self._committing_namespaces.values()]
+                known = {identifier: usages[identifier] for identifier in kept}
+                usages.clear()
+                usages.update(known)
+            [account] = self._database.reader.execute(_ACCOUNT, (namespace,)).fetchone()
+            usage = usages[namespace] = self.accounts.of(account)
+        return usage
 
     # ------------------------------------------------------------------------------------------------ batches
 
@@ -255,7 +302,8 @@ class SqliteKV:
         self.entries.committing, self.entries.staged = self.entries.staged, {}
         self._committing_namespaces, self._new_namespaces = self._new_namespaces, {}
         if self._committing_namespaces:
-            rows = [[identifier, *key] for key, identifier in self._committing_namespaces.items()]
+            usages = self.entries.usages
+            rows = [[number, *key, usages[number].account] for key, number in self._committing_namespaces.items()]
             yield _INSERT_NAMESPACES, (json.dumps(rows),)
         if len(self.entries.committing) == 1:  # a caller that writes alone waits for nothing else
             ((namespace, key), entry), *_ = self.entries.committing.items()
@@ -302,11 +350,25 @@ class SqliteKV:
                 log.warning("expired entries not removed")
 
     async def _sweep_once(self) -> int:
-        """One step; returns the rows removed."""
-        parameters = (self._wall_clock(), SWEEP_ROWS)
-        removed = await self._database.maintain(lambda writer: writer.execute(_SWEEP, parameters).rowcount)
-        self._counts.clear()
-        return removed
+        """One step; returns how many had expired.
+
+        :raises StoreUnavailable: they could not be removed.
+        """
+        now_ms = self._wall_clock()
+        places = await self._database.scan("values", lambda reader: reader.execute(_EXPIRED, (now_ms,)).fetchall())
+        self._database.check()
+        for place in places:
+            entry = self._newest(place)
+            if entry is not None and 0 < entry.expires_ms <= now_ms:  # and was not written again meanwhile
+                self._remove(place)
+        if places:
+            await self._database.wait_durable(self._database.touch(self))
+        return len(places)
+
+
+def _growth(key: bytes, before: Entry | None, after: Entry | None) -> tuple[int, int]:
+    """Keys and bytes that a change adds."""
+    return (after is not None) - (before is not None), stored_size(key, after) - stored_size(key, before)
 
 
 def _encode(value: bytes | Members) -> tuple[int, bytes]:
@@ -383,10 +445,10 @@ class _Page:
         return passed < STEP_ROWS and size < STEP_BYTES
 
 
-def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes, start: bytes) -> list[tuple[bytes, int]]:
-    """Keys with the prefix from ``start`` on, in order, and when they expire. In a worker thread."""
+def _keys(reader: sqlite3.Connection, namespace: int, prefix: bytes, start: bytes) -> list[bytes]:
+    """Keys with the prefix from ``start`` on, in order. In a worker thread."""
     bound = upper_bound(prefix)
-    query = f"""SELECT key, expires_ms FROM kv WHERE namespace = ? AND key >= ?
+    query = f"""SELECT key FROM kv WHERE namespace = ? AND key >= ?
     {"AND key < ?" if bound is not None else ""} ORDER BY key LIMIT {PURGE_PAGE}"""
     parameters = (namespace, start, *([bound] if bound is not None else []))
-    return list(reader.execute(query, parameters))
+    return [key for (key,) in reader.execute(query, parameters)]

@@ -87,6 +87,10 @@ CREATE INDEX audit_by_actor ON audit (actor_id, number) WHERE actor_id != canoni
     """
 CREATE TABLE journal (id INTEGER PRIMARY KEY, rows BLOB NOT NULL);
 """,
+    """
+ALTER TABLE namespaces ADD COLUMN account TEXT NOT NULL DEFAULT '';
+UPDATE namespaces SET account = workspace;
+""",
 )
 """Scripts that bring a database from version *n*, as ``PRAGMA user_version`` tells, to *n + 1*. Never changed, only
 appended to."""
