@@ -1,5 +1,6 @@
 """Types of the compiled way to values; its docstrings are in the .pyx."""
 
+import builtins
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
@@ -19,6 +20,7 @@ class Usage:
     @property
     def account(self) -> str: ...
     def __init__(self, account: str) -> None: ...
+    def charge(self, key: builtins.bytes, before: Entry | None, after: Entry | None) -> None: ...
 
 class Entries:
     staged: dict[Place, Entry | None]

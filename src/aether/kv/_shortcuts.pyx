@@ -21,6 +21,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from aether._fastpath cimport Durations, Tally
 
+from aether.errors import WorkspaceFull
 from aether.kv.semantics import Entry
 
 cdef enum:
@@ -46,6 +47,34 @@ cdef class Usage:
     def __init__(self, str account):
         self.account = account
         self.keys = self.bytes = self.keys_max = self.bytes_max = 0
+
+    cpdef charge(self, bytes key, before, after):
+        """Count what a change of one entry adds, or takes away; None stands for no entry.
+
+        :raises WorkspaceFull: it would be too much of what it adds to; then nothing is counted.
+        """
+        cdef int keys = (after is not None) - (before is not None)
+        cdef long long size = _stored_size(key, after) - _stored_size(key, before)
+        if keys > 0 and 0 < self.keys_max < self.keys + keys:
+            raise WorkspaceFull("kv_keys_per_workspace", self.account, self.keys, self.keys_max)
+        if size > 0 and 0 < self.bytes_max < self.bytes + size:
+            raise WorkspaceFull("kv_bytes_per_workspace", self.account, self.bytes, self.bytes_max)
+        self.keys += keys
+        self.bytes += size
+
+
+cdef long long _stored_size(bytes key, entry) except -1:
+    """Bytes of a key and its value; each member of a set has four more, as it is stored."""
+    cdef long long size = PyBytes_GET_SIZE(key)
+    cdef object value
+    if entry is None:
+        return 0
+    value = (<tuple>entry)[0]
+    if type(value) is bytes:
+        return size + PyBytes_GET_SIZE(value)
+    for member in value:
+        size += PyBytes_GET_SIZE(member) + 4
+    return size
 
 
 cdef class Entries:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aether.errors import WorkspaceFull
 from aether.kv._shortcuts import Usage
 
-__all__ = ["Accounts", "Limits", "charge"]
+__all__ = ["Accounts", "Limits"]
 
 Limits = Callable[[str], tuple[int, int]]
 """Keys and bytes that a workspace may have; 0 is any number."""
@@ -49,16 +48,3 @@ class Accounts:
         usage = self._usages.get(workspace)
         if usage is not None and workspace:
             usage.keys_max, usage.bytes_max = self._limits(workspace)
-
-
-def charge(usage: Usage, keys: int, size: int) -> None:
-    """Count a change, in keys and bytes.
-
-    :raises WorkspaceFull: it would be too much of what it adds to; then nothing is counted.
-    """
-    if keys > 0 and 0 < usage.keys_max < usage.keys + keys:
-        raise WorkspaceFull("kv_keys_per_workspace", usage.account, usage.keys, usage.keys_max)
-    if size > 0 and 0 < usage.bytes_max < usage.bytes + size:
-        raise WorkspaceFull("kv_bytes_per_workspace", usage.account, usage.bytes, usage.bytes_max)
-    usage.keys += keys
-    usage.bytes += size

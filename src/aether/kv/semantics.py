@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from aether.errors import InvalidArgument, NotAnInteger, Overflow, WrongType
 from aether.kv.store import KEY_BYTES_MAX, PRIVATE_KEY_BYTES_MAX, PRIVATE_SCOPE, Command, Op, Result
 
-__all__ = ["UNCHANGED", "Entry", "Members", "check_key", "evaluate", "stored_size", "upper_bound"]
+__all__ = ["UNCHANGED", "Entry", "Members", "check_key", "evaluate", "upper_bound"]
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
@@ -49,14 +49,6 @@ def check_key(command: Command) -> bytes:
     if not 0 < len(data) <= limit:
         raise InvalidArgument(f"key must be 1-{limit} bytes")
     return data
-
-
-def stored_size(key: bytes, entry: Entry | None) -> int:
-    """Bytes of a key and its value as workspaces are charged for them; 0 for what is not there."""
-    if entry is None:
-        return 0
-    value = entry.value
-    return len(key) + (len(value) if isinstance(value, bytes) else sum(len(member) + 4 for member in value))
 
 
 def upper_bound(prefix: bytes) -> bytes | None:

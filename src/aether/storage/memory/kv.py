@@ -10,8 +10,8 @@ import trio
 
 from aether.errors import InvalidArgument
 from aether.kv._shortcuts import Usage
-from aether.kv.accounts import Accounts, charge
-from aether.kv.semantics import UNCHANGED, Entry, check_key, evaluate, stored_size
+from aether.kv.accounts import Accounts
+from aether.kv.semantics import UNCHANGED, Entry, check_key, evaluate
 from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Result
 
 __all__ = ["MemoryKV"]
@@ -36,7 +36,7 @@ class MemoryKV:
         return entries
 
     def _remove(self, namespace: Namespace, entries: dict[bytes, Entry], key: bytes) -> None:
-        charge(self._charged[namespace.key], -1, -stored_size(key, entries.pop(key)))
+        self._charged[namespace.key].charge(key, entries.pop(key), None)
 
     def apply(self, command: Command) -> tuple[Result, int]:
         key = check_key(command)
@@ -46,7 +46,7 @@ class MemoryKV:
             self._remove(command.namespace, entries, key)
         elif isinstance(change, Entry):
             usage = self._charged.get(command.namespace.key) or self.accounts.of(command.account)
-            charge(usage, key not in entries, stored_size(key, change) - stored_size(key, entries.get(key)))
+            usage.charge(key, entries.get(key), change)
             self._charged[command.namespace.key] = usage
             self._namespaces.setdefault(command.namespace.key, {})[key] = change
         else:

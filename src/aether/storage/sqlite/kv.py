@@ -21,8 +21,8 @@ import trio
 
 from aether.errors import InvalidArgument, StoreUnavailable
 from aether.kv._shortcuts import Entries, Usage
-from aether.kv.accounts import Accounts, charge
-from aether.kv.semantics import Entry, Members, check_key, evaluate, stored_size, upper_bound
+from aether.kv.accounts import Accounts
+from aether.kv.semantics import Entry, Members, check_key, evaluate, upper_bound
 from aether.kv.store import LIST_BYTES_MAX, Command, Namespace, Op, Place, Result
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.rows import Statement
@@ -91,7 +91,8 @@ class SqliteKV:
         self._counts: OrderedDict[int, int] = OrderedDict()
         self.accounts = Accounts()
         for account, keys, size in database.reader.execute(_STORED):
-            charge(self.accounts.of(account), keys, size)
+            usage = self.accounts.of(account)
+            usage.keys, usage.bytes = keys, size
 
     # ---------------------------------------------------------------------------------------------- commands
 
@@ -108,7 +109,7 @@ class SqliteKV:
         if change is None or isinstance(change, Entry):
             is_new = place[0] == NOWHERE
             usage = self.accounts.of(command.account) if is_new else self._usage(place[0])
-            charge(usage, *_growth(key, stored, change))
+            usage.charge(key, stored, change)
             if is_new:
                 place = (self._make_namespace(command.namespace, usage), key)
             self._stage(place, stored, change)
@@ -201,7 +202,7 @@ class SqliteKV:
         """Take away what is there; tells what that was."""
         entry = self._newest(place)
         if entry is not None:
-            charge(self._usage(place[0]), *_growth(place[1], entry, None))
+            self._usage(place[0]).charge(place[1], entry, None)
             self._stage(place, entry, None)
         return entry
 
@@ -364,11 +365,6 @@ class SqliteKV:
         if places:
             await self._database.wait_durable(self._database.touch(self))
         return len(places)
-
-
-def _growth(key: bytes, before: Entry | None, after: Entry | None) -> tuple[int, int]:
-    """Keys and bytes that a change adds."""
-    return (after is not None) - (before is not None), stored_size(key, after) - stored_size(key, before)
 
 
 def _encode(value: bytes | Members) -> tuple[int, bytes]:
