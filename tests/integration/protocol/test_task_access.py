@@ -267,7 +267,7 @@ async def test_101_a_user_who_takes_part(admin: Admin, connect: Connect, clock: 
     grant = await lent(connect, clock, BOSS[1], hops=5, window="w3")
     boss = await connect(agent("boss"))
     task_id = await boss.pool(
-        authorization=on_behalf(grant), metadata={"subject_participant": "true", "thread_id": "t"}
+        authorization=on_behalf(grant), metadata={"subject_participant": "true", "thread_id": "t"}, task_type="ask"
     )
     lane = f"tk::w::{task_id}::msg"
     boss.peer.send(lane, b"before")
@@ -279,7 +279,7 @@ async def test_101_a_user_who_takes_part(admin: Admin, connect: Connect, clock: 
         while update.state != "running":
             update = await desk.next("progress_update")
         assert (update.kind, update.task_id, update.workspace) == (pb.PROGRESS_KIND_TASK, task_id, "w")
-        assert (update.metadata["status"], update.metadata["thread_id"]) == ("running", "t")
+        assert update.metadata == {"status": "running", "thread_id": "t", "task_type": "ask"}
     for payload in (b"news", b"more"):
         helper.peer.send(lane, payload)
     for desk in (alice, window):

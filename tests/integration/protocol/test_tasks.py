@@ -1140,6 +1140,11 @@ async def test_97_98_families(boss: Desk, worker: Desk) -> None:
     assert (new, "completed") in told
     ends = [event.task_id for event in events if event.status_changed.to_status == pb.TASK_STATUS_COMPLETED]
     assert ends == [old, new]
+    begun = next(event for event in events if event.task_id == new and event.HasField("status_changed"))
+    assert begun.parent_task_id == parent
+    states = {(event.child_lifecycle.lifecycle, event.child_lifecycle.child_status) for event in events}
+    assert ("spawned", pb.TASK_STATUS_QUEUED) in states
+    assert ("completed", pb.TASK_STATUS_COMPLETED) in states
 
 
 async def test_99_replay(boss: Desk, clock: WallClock) -> None:
@@ -1186,7 +1191,7 @@ async def test_100_a_creator_without_workspace_is_told(worker: Desk, connect: Co
 
 async def test_102_completion_events(boss: Desk, connect: Connect) -> None:
     watcher = await connect(engine())
-    for named in ([], [pb.TASK_STATUS_FAILED], [pb.TASK_STATUS_COMPLETED]):
+    for named in ([], [pb.TASK_STATUS_FAILED], [pb.TASK_STATUS_RUNNING], [99], [pb.TASK_STATUS_COMPLETED]):
         event = pb.TaskCompletionEvent(enabled=True, on_statuses=named)
         await boss.do(Op.COMPLETE, await boss.created(completion_event=event, task_type="t", correlation_id="c"))
     named = await boss.created(completion_event=pb.TaskCompletionEvent(enabled=True, event_name="mine"))
