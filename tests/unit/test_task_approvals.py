@@ -85,9 +85,7 @@ def test_every_answer(scene: Scene, status: str, after: Status, error: str, earl
         (("user", BOSS), False),
     ],
 )
-def test_requests_of_those_who_have_a_part_in_the_task(
-    scene: Scene, requester: tuple[str, str], counts: bool
-) -> None:
+def test_requests_of_those_who_have_a_part_in_the_task(scene: Scene, requester: tuple[str, str], counts: bool) -> None:
     scene.wait()
     scene.request(requester, "approved")
     assert scene.task.status is (Status.RUNNING if counts else Status.WAITING_AUTHORITY)

@@ -80,6 +80,10 @@ class Tasks:
         """A session is ready to be given tasks."""
         self.liveness.connected(session)
         session.task_id = self.liveness.bound_task(session.session_id) or session.task_id
+        if self.authority is not None:
+            for task in self.book.held_by(session.identity.key):
+                if not task.awaits_start:
+                    self.authority.renew(task)
         match session.identity.kind:
             case PrincipalType.ORCHESTRATOR:
                 self.startups.connect(session)

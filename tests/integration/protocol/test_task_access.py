@@ -438,6 +438,105 @@ async def test_another_worker_gets_a_grant_of_its_own(
     assert await second.settled("task_assignment") == []
 
 
+async def test_a_task_that_is_taken_from_a_worker_takes_its_authority_along(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock, gateway: Gateway
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    first = await connect(agent("1", implementation="pool"))
+    grant = await lent(connect, clock, BOSS[1])
+    task_id = await boss.pool(authorization=on_behalf(grant))
+    lost = (await first.assigned()).authorization.grant_id
+    await first.peer.abort()
+    second = await connect(agent("2", implementation="pool"))
+    with trio.fail_after(20):
+        while not (await boss.get(task_id)).disconnected_at:  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(0.01)
+    clock.advance(31)
+    gateway.services.tasks.timers.fire_due()
+    held = (await second.assigned()).authorization.grant_id
+    assert gateway.services.authority is not None
+    grants = gateway.services.authority.grants
+    taken, given = grants.get(lost), grants.get(held)
+    assert taken is not None
+    assert given is not None
+    assert taken.revoked_ms
+    assert (given.delegate, given.parent_id, given.revoked_ms) == (("agent", "ag::w::pool::2"), taken.parent_id, 0)
+    await second.do(Op.COMPLETE, task_id)
+    assert (await second.next("authority_grant_revocation")).grant_id == held
+
+
+async def ends_in(desk: Desk, clock: WallClock, grant_id: str) -> int:
+    """For how many seconds a grant holds."""
+    desk.peer.say(authority_grant_op=G(op=G.GET, grant_id=grant_id))
+    expires_at: int = (await desk.next("authority_grant")).grant.expires_at
+    return expires_at - clock.now_ms // 1000
+
+
+async def test_progress_renews_the_authority_of_a_task(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker = await connect(agent("1", implementation="pool"))
+    hour_s = 3600
+    grant = await lent(connect, clock, BOSS[1], renewable_until=clock.now_ms // 1000 + 2 * hour_s)
+    task_id = await boss.pool(authorization=on_behalf(grant))
+    held = (await worker.assigned()).authorization.grant_id
+
+    async def after(seconds: int) -> int:
+        clock.advance(seconds)
+        boss.peer.say(progress=pb.ProgressReport(task_id=task_id, state="is it ready?"))
+        await boss.settled("error")
+        before = await ends_in(worker, clock, held)
+        worker.peer.say(progress=pb.ProgressReport(task_id=task_id, state="working"))
+        assert before <= 310  # others renew nothing
+        return await ends_in(worker, clock, held)
+
+    assert await after(3290) == 310
+    assert await after(20) == hour_s
+    assert await after(3400) == 490
+    assert await after(491) == -1  # too late
+
+
+async def test_to_connect_renews_the_authority_of_a_task(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    await admin.grant(BOSS, WORKSPACE, 30)
+    grant = await lent(connect, clock, BOSS[1], renewable_until=clock.now_ms // 1000 + 7200)
+    made = await boss.create(
+        assignment_mode=pb.POOL,
+        target_implementation="pool",
+        target_identity="tu::w::pool::1",
+        authorization=on_behalf(grant),
+    )
+    init = task("1", implementation="pool", credentials={"token": made.task_token})
+    worker = await connect(init)
+    held = (await worker.get(made.task_id)).authority_grant_id
+    await worker.peer.abort()
+    clock.advance(3400)
+    again = await connect(init)
+    assert await ends_in(again, clock, held) == 3600
+
+
+@pytest.mark.parametrize("target", ["us::bob::w", "orc::o::1"])
+async def test_who_cannot_have_the_authority_of_a_task(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock, target: str
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    await connect(user("bob", "w"))
+    refused = await boss.create(
+        assignment_mode=pb.TARGETED,
+        target_agent_id=target,
+        target_offline_policy=pb.TARGET_OFFLINE_POLICY_QUEUE,
+        authorization=on_behalf(await lent(connect, clock, BOSS[1])),
+    )
+    assert (refused.error_code, refused.error_message) == (
+        "ERR_PERMISSION_DENIED",
+        "unable to delegate task authority",
+    )
+    assert await boss.listed() == []
+
+
 async def test_hops_are_counted(admin: Admin, boss: Desk, connect: Connect, clock: WallClock) -> None:
     await admin.grant(ALICE, WORKSPACE, 30)
     grant = await lent(connect, clock, BOSS[1], hops=2)
