@@ -250,6 +250,8 @@ class CreateService:
                 "queued_for_startup": task.queued,
                 "assigned_to": task.assigned_to,
             }
+            if task.schedule_id:
+                metadata["originating_schedule_id"] = task.schedule_id
         event = Event(
             kind="task",
             operation="task_create",

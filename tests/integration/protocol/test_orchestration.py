@@ -481,7 +481,13 @@ async def test_an_agent_that_leaves_its_work_again_and_again(stage: Stage) -> No
 
 async def test_a_start_that_is_asked_for_twice_is_one(stage: Stage) -> None:
     wanted = {"task_type": "agent_startup", "idempotency_key": "k"}
-    first = await work_for_target(stage.boss, **wanted)
+    made = await stage.boss.create(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **wanted)
+    first = made.task_id
+    assert (made.success, made.status, await stage.boss.listed()) == (True, "orchestration_triggered", [first])
+    unknown = await stage.boss.create(
+        assignment_mode=pb.TARGETED, target_agent_id="ag::w::unknown::1", task_type="agent_startup"
+    )
+    assert (unknown.error_code, "not found in registry" in unknown.error_message) == ("ERR_TASK_CREATE_FAILED", True)
     again = await stage.boss.create(assignment_mode=pb.TARGETED, target_agent_id=TARGET, **wanted)
     assert (again.success, again.task_id, again.status) == (True, first, "")
 

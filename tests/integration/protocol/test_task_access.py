@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.support.wire import Wire, agent, engine, orchestrator, service, task,
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
+from aether.audit.store import Filter
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
 
@@ -93,9 +95,16 @@ async def test_a_rule_for_a_user_decides_who_gives_it_tasks(admin: Admin, boss: 
     assert (await boss.create(**wanted)).error_message == "not authorized to create tasks for user alice"
 
 
-async def test_11_the_workflow_engine_needs_no_rule(connect: Connect) -> None:
+async def test_11_the_workflow_engine_needs_no_rule(
+    admin: Admin, boss: Desk, connect: Connect, gateway: Gateway
+) -> None:
     watcher = await connect(engine())
-    assert (await watcher.create(workspace="anywhere")).success
+    assert (await watcher.create(workspace="anywhere", originating_schedule_id="nightly")).success
+    await admin.grant(BOSS, WORKSPACE, 20)
+    assert (await boss.create(originating_schedule_id="forged")).success
+    _, rows = await gateway.services.tier.audit.query(Filter(operation="task_create"), 10, 0)
+    schedules = {row.workspace: json.loads(row.metadata).get("originating_schedule_id") for row in rows}
+    assert schedules == {"anywhere": "nightly", "w": None}  # only the engine is believed
 
 
 async def test_25_to_28_task_tokens(admin: Admin, boss: Desk, connect: Connect, wire: Wire) -> None:
@@ -465,6 +474,63 @@ async def test_a_task_that_is_taken_from_a_worker_takes_its_authority_along(
     assert (await second.next("authority_grant_revocation")).grant_id == held
 
 
+@pytest.mark.parametrize(
+    ("fields", "mode", "delegate"),
+    [
+        ({}, "self_assign", BOSS),
+        ({"assignment_mode": pb.TARGETED, "target_agent_id": WORKER[1]}, "targeted", WORKER),
+        ({"assignment_mode": pb.POOL, "target_implementation": "nobody"}, "pool", ("task", "ta::w::t::{}")),
+        ({"assignment_mode": pb.POOL, "target_implementation": "none", "task_type": ""}, "pool", ("task", "")),
+    ],
+)
+async def test_the_grant_of_a_task(
+    admin: Admin,
+    boss: Desk,
+    connect: Connect,
+    clock: WallClock,
+    gateway: Gateway,
+    fields: dict[str, Any],
+    mode: str,
+    delegate: tuple[str, str],
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    await connect(agent("1", implementation="pool"))
+    lender = await lent(connect, clock, BOSS[1], workspace_scope=["w"])
+    task_id = await boss.created(**{"task_type": "t", **fields}, authorization=on_behalf(lender))
+    info = await boss.get(task_id)
+    assert gateway.services.authority is not None
+    grant = gateway.services.authority.grants.get(info.authority_grant_id)
+    assert grant is not None
+    worker = (delegate[0], delegate[1].format(task_id) or f"ta::w::_task_authority::{task_id}")
+    audience = ("task", task_id) if mode == "pool" else worker
+    assert (grant.delegate, (grant.audience_type, grant.audience_id)) == (worker, audience)
+    assert (grant.parent_id, grant.remaining_hops, grant.workspace_scope) == (lender.grant_id, 1, ("w",))
+    assert (grant.reason, grant.issued_by_id) == (f"task:{mode}:{task_id}", BOSS[1])
+    lineage = {
+        "authority_mode": "on_behalf_of",
+        "subject_type": "User",
+        "subject_id": "alice",
+        "root_subject_type": "User",
+        "root_subject_id": "alice",
+        "root_authority_grant_id": grant.root_id,
+    }
+    passed_on = {**lineage, "authority_grant_id": lender.grant_id, "parent_authority_grant_id": grant.root_id}
+    assert info.metadata == {
+        **lineage,
+        **{f"creator_{name}": value for name, value in passed_on.items()},
+        "authority_grant_id": grant.id,
+        "parent_authority_grant_id": lender.grant_id,
+        "authority_audience_type": audience[0],
+        "authority_audience_id": audience[1],
+        "authority_delegate_type": worker[0],
+        "authority_delegate_id": worker[1],
+        "authority_reason": grant.reason,
+    }
+    await boss.do(Op.CANCEL, task_id)
+    _, rows = await gateway.services.tier.audit.query(Filter(resource_id=grant.id), 10, 0)
+    assert [row.operation for row in rows] == ["authority_grant_revoke", "authority_grant_derive"]
+
+
 async def ends_in(desk: Desk, clock: WallClock, grant_id: str) -> int:
     """For how many seconds a grant holds."""
     desk.peer.say(authority_grant_op=G(op=G.GET, grant_id=grant_id))
@@ -673,7 +739,7 @@ async def test_acl_62_a_creator_writes_to_its_task_from_elsewhere(admin: Admin, 
     assert (await stranger.next("error")).message == f"not authorized to send to topic {lane}"
 
 
-async def test_acl_63_a_hidden_task_is_an_unknown_one(boss: Desk, connect: Connect) -> None:
+async def test_acl_63_a_hidden_task_is_an_unknown_one(boss: Desk, connect: Connect, gateway: Gateway) -> None:
     """acl 63: byte for byte, whatever is asked."""
     task_id = await boss.created()
     other = (await connect(agent("other"))).peer
@@ -696,6 +762,31 @@ async def test_acl_63_a_hidden_task_is_an_unknown_one(boss: Desk, connect: Conne
             answer = await other.receive()
             answers.append(answer.SerializeToString().replace(name.encode(), b"the id that was asked for"))
         assert answers[0] == answers[1], question(task_id)
+    _, rows = await gateway.services.tier.audit.query(Filter(only_failures=True), 100, 0)
+    [denial] = {(row.kind, row.operation, row.resource_type, row.resource_id, row.workspace) for row in rows}
+    assert denial == ("task", "task_authz_denied", "task", task_id, "w")
+    assert {(row.actor_id, row.session_id) for row in rows} == {("ag::w::i::other", other.ack.session_id)}
+    assert all(row.error for row in rows)
+
+
+async def test_whom_a_task_is_for_has_a_part_in_it_without_any_rule(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker = await connect(agent("1", implementation="pool"))
+    authorization = on_behalf(await lent(connect, clock, BOSS[1]))
+    task_id = await boss.pool(authorization=authorization, metadata={"subject_participant": "true"})
+    await worker.do(Op.CLAIM, task_id)
+    for who in (ALICE, ("user", "bob")):
+        await admin.grant(who, WORKSPACE, 0)
+    alice, bob = await connect(user("alice", "new")), await connect(user("bob"))
+    lane = f"tk::w::{task_id}::msg"
+    alice.peer.send(lane, b"mine")
+    assert (await alice.next("msg")).payload == b"mine"
+    assert await alice.listed() == [task_id]
+    bob.peer.send(lane, b"spam")
+    assert (await bob.next("error")).code == "ERR_PERMISSION_DENIED"
+    assert await bob.listed() == []
 
 
 async def test_hole_for_whom_a_task_is_is_the_gateways_word(boss: Desk, connect: Connect) -> None:

@@ -86,6 +86,15 @@ async def test_3_names_that_break_the_rules(boss: Desk) -> None:
     assert (error.code, error.request_id) == ("ERR_INVALID_IDENTIFIER", "")
 
 
+async def test_3_the_rules_can_be_off(tmp_path: Path, engine: str) -> None:
+    config = Config.development(tmp_path / "data", gateway={"engine": engine, "strict_identifiers": False})
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        desk = Desk(await wire.connect(service("1")))
+        nowhere = await desk.create()
+        assert (nowhere.error_code, nowhere.error_message) == ("ERR_INVALID_ARGUMENT", "task workspace is required")
+        assert (await desk.create(workspace="a*b")).success
+
+
 async def test_4_payload_limit(boss: Desk) -> None:
     assert (await boss.create(payload=b"x" * 524288)).success
     boss.peer.say(create_task=pb.CreateTaskRequest(payload=b"x" * 524289, request_id="big"))
