@@ -56,13 +56,17 @@ class Orchestrator:
         self._log_directory = log_directory
         self._engine_socket = engine_socket
         self._running: set[str] = set()
+        self._again: dict[str, pb.TaskAssignment] = {}
+        """Starts that came while their agent was running: told again after a lost connection, or woken before the
+        process that hibernated had ended."""
 
     async def run(self) -> None:
         """Every agent ends with this."""
         async with trio.open_nursery() as nursery:
             async for start in self._me.tasks:
                 if start.task_id in self._running:
-                    continue  # told again after a lost connection
+                    self._again[start.task_id] = start
+                    continue
                 if len(self._running) >= self._agents_max:
                     await self._decline(start, f"{self._agents_max} agents run here already")
                     continue
@@ -71,6 +75,16 @@ class Orchestrator:
             nursery.cancel_scope.cancel()
 
     async def _start(self, start: pb.TaskAssignment) -> None:
+        task_id, turn = start.task_id, start
+        try:
+            while (again := await self._run_once(turn)) is not None:
+                turn = again
+        finally:
+            self._running.discard(task_id)
+            self._again.pop(task_id, None)
+
+    async def _run_once(self, start: pb.TaskAssignment) -> pb.TaskAssignment | None:
+        """Have an agent run to its end; returns the start that is to follow it, if one came meanwhile."""
         agent = f"ag::{start.workspace}::{start.target_implementation}::{start.specifier}"
         last: deque[str] = deque(maxlen=LAST_LINES)
         try:
@@ -79,17 +93,20 @@ class Orchestrator:
                 code = await self._runner(start)(start, note)
         except (OSError, ValueError, EngineRefused) as error:
             await self._fail(start, f"cannot be started: {error}")
+            return None
         except Exception as error:  # what goes wrong with one agent is nothing to the others
             log.exception("failed", agent=agent)
             await self._fail(start, f"{type(error).__name__}: {error}")
-        else:
-            log.info("ended", agent=agent, code=code)
-            if code != 0:
-                await self._fail(start, "\n".join([f"ended with code {code}", *last]))
-            elif await self._is_waited_for(start):
-                await self._fail(start, "\n".join(["ended before it was connected", *last]))
-        finally:
-            self._running.discard(start.task_id)
+            return None
+        log.info("ended", agent=agent, code=code)
+        if code != 0:
+            await self._fail(start, "\n".join([f"ended with code {code}", *last]))
+        elif await self._is_waited_for(start):
+            await trio.lowlevel.checkpoint()  # a start that was sent before that answer is in its place then
+            if (again := self._again.pop(start.task_id, None)) is not None:
+                return again
+            await self._fail(start, "\n".join(["ended before it was connected", *last]))
+        return None
 
     async def _is_waited_for(self, start: pb.TaskAssignment) -> bool:
         """Whether the gateway has not seen the agent yet."""

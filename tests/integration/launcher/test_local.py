@@ -42,8 +42,28 @@ profiles:
     stop_timeout: 2s
   broken:
     command: [{python}, -c, "import sys; print('no luck'); sys.exit(3)"]
+  sleepy:
+    command: [{python}, {sleeper}, {go}]
   missing:
     command: [/does/not/exist]
+"""
+SLEEPER = """
+import os, pathlib, sys, time, trio, aether
+from aether.client import Options
+async def main():
+    options = Options(credentials={"token": os.environ["AETHER_AUTH_TOKEN"]})
+    async with aether.connect_agent(os.environ["AETHER_GATEWAY"], workspace=os.environ["AETHER_WORKSPACE"],
+            implementation=os.environ["AETHER_IMPLEMENTATION"], specifier=os.environ["AETHER_SPECIFIER"],
+            options=options) as me:
+        async for message in me:
+            if message.payload == b"sleep":
+                await me.checkpoints.save(b"state", "dream")
+                await me.tasks.hibernate(os.environ["AETHER_TASK_ID"], "dream")
+                return
+            await me.send(message.source_topic, os.environ["AETHER_CHECKPOINT_KEY"].encode() or b"new")
+trio.run(main)
+while not pathlib.Path(sys.argv[1]).exists():  # it takes its time to end
+    time.sleep(0.02)
 """
 
 
@@ -54,7 +74,12 @@ class Local:
         self.gateway = GatewayProcess(directory).start()
         self.logs = directory / "logs"
         (directory / "agent.py").write_text(AGENT)
-        (directory / "profiles.yaml").write_text(PROFILES.format(python=sys.executable, agent=directory / "agent.py"))
+        (directory / "sleeper.py").write_text(SLEEPER)
+        self.go = directory / "go"
+        profiles = PROFILES.format(
+            python=sys.executable, agent=directory / "agent.py", sleeper=directory / "sleeper.py", go=self.go
+        )
+        (directory / "profiles.yaml").write_text(profiles)
         command = [
             sys.executable,
             "-m",
@@ -95,7 +120,7 @@ def connect(local: Local) -> object:
 
 
 async def ended(me: aether.Connection, status: int) -> pb.TaskInfo:
-    """The last start that ended so, once there is one."""
+    """The last start that came to this, once there is one."""
     while True:
         async for task in me.tasks.find(task_type="agent_startup", statuses=[status], limit=1):
             return task
@@ -160,6 +185,26 @@ async def test_agents_end_with_their_orchestrator(local: Local, number: int) -> 
             while await me.connection_status("agent", "ag::w::lazy::1"):  # noqa: ASYNC110 - nobody tells
                 await trio.sleep(0.05)
             await trio.to_thread.run_sync(local.process.wait)
+
+
+async def test_an_agent_that_is_woken_before_its_process_has_ended(local: Local) -> None:
+    with trio.fail_after(60):
+        async with (
+            connect(local) as me,  # type: ignore[attr-defined]
+            aether.connect_agent(local.gateway.target, workspace="w", implementation="i", specifier="me") as boss,
+        ):
+            await start(me, "sleepy")
+            await boss.send("ag::w::lazy::1", b"hello")
+            assert (await anext(boss)).payload == b"new"
+            await boss.send("ag::w::lazy::1", b"sleep")
+            await ended(me, pb.TASK_STATUS_HIBERNATED)
+            while await me.connection_status("agent", "ag::w::lazy::1"):  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.05)
+            await boss.send("ag::w::lazy::1", b"wake up")
+            await ended(me, pb.TASK_STATUS_QUEUED)
+            local.go.touch()
+            assert (await anext(boss)).payload == b"dream"
+            assert len([task async for task in me.tasks.find(task_type="agent_startup")]) == 1
 
 
 async def test_agents_outlive_a_lost_connection_of_their_orchestrator(local: Local) -> None:
