@@ -100,6 +100,24 @@ async def test_others_need_the_session_and_the_capability(wire: Wire, admin: Adm
     assert (await exchange(peer, source_session_id=bob.ack.session_id)).success
 
 
+async def test_an_exchange_is_for_where_its_parties_are(wire: Wire, admin: Admin) -> None:
+    case = await trust(wire, admin)
+    source, own = case.alice.ack.session_id, case.peer.ack.session_id
+    for kind, name in (("session", source), ("session", own), SERVICE):
+        case.grant = await exchanged(case.peer, source_session_id=source, audience_type=kind, audience_id=name)
+        assert (case.grant.audience_type, case.grant.audience_id) == (kind, name)
+        await case.sends()
+    for kind, name in (("service", "sv::i::t"), ("agent", SERVICE[1]), ("session", "s"), ("task", "t"), ("task", "")):
+        refused = await exchange(case.peer, source_session_id=source, audience_type=kind, audience_id=name)
+        assert refused.error == "authority grant audience does not match request context", (kind, name)
+
+
+@pytest.mark.parametrize("op", ["exchange", "derive", "derive_for_target"])
+async def test_operations_that_say_nothing(wire: Wire, op: str) -> None:
+    refused = await ask_grants(await wire.connect(user("alice")), G.OpType.Value(op.upper()))
+    assert (refused.success, refused.error) == (False, f"{op}_request is required")
+
+
 async def test_batches(wire: Wire, admin: Admin) -> None:
     """85."""
     alice = await wire.connect(user())

@@ -632,6 +632,8 @@ async def test_120_launch(stage: Stage) -> None:
     launched = await ask(stage.admin, Agent.LAUNCH, implementation="lazy", launch_params=params)
     assignment = await stage.orchestrator.assigned()
     assert launched.launch_result.task_id == assignment.task_id
+    assert launched.message == f"Agent lazy.default launch triggered: {assignment.task_id}"
+    assert launched.launch_result.message == launched.message
     assert (assignment.workspace, assignment.specifier) == ("default", "default")
     assert assignment.launch_params["image"] == "x"
     again = await ask(stage.admin, Agent.LAUNCH, implementation="lazy", launch_params=params)

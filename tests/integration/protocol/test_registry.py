@@ -202,6 +202,33 @@ async def test_everything_that_was_registered_comes_back(admin: Admin) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("op", "fields", "text"),
+    [
+        (99, {}, "unknown agent operation"),
+        (A.REGISTER, {}, "agent data required for REGISTER/UPDATE"),
+        (A.REGISTER, {"agent": lazy("")}, "agent implementation is required"),
+        (A.REGISTER, {"agent": lazy("a*b")}, "implementation"),
+        (A.UPDATE, {"implementation": "a*b", "agent": lazy()}, "implementation"),
+        (A.LAUNCH, {}, "implementation"),
+        (A.LAUNCH, {"implementation": "a*b"}, "implementation"),
+        (A.LAUNCH, {"implementation": "lazy", "launch_params": pb.AgentLaunchParams(workspace="a*b")}, "workspace"),
+        (A.LAUNCH, {"implementation": "lazy", "launch_params": pb.AgentLaunchParams(specifier="a::b")}, "specifier"),
+    ],
+)
+async def test_what_cannot_be(admin: Admin, op: int, fields: dict[str, Any], text: str) -> None:
+    await agents(admin.peer, A.REGISTER, agent=lazy())
+    refused = await agents(admin.peer, op, **fields)
+    assert text in refused.error
+    assert [info.implementation for info in (await agents(admin.peer, A.LIST)).agents] == ["lazy"]
+
+
+async def test_what_is_updated_is_named_by_the_operation_or_else_by_the_agent(admin: Admin) -> None:
+    for fields in ({"implementation": "a", "agent": lazy("b")}, {"agent": lazy("c")}):
+        assert (await agents(admin.peer, A.UPDATE, **fields)).message == "agent updated successfully"
+    assert [info.implementation for info in (await agents(admin.peer, A.LIST)).agents] == ["a", "c"]
+
+
 async def test_sizes_are_limited(admin: Admin) -> None:
     peer = admin.peer
     big = await agents(peer, A.REGISTER, agent=lazy(description="x" * 65_536))
@@ -244,7 +271,9 @@ async def test_121_orchestrators_of_one_name(wire: Wire, admin: Admin) -> None:
         return pb.InitConnection(orchestrator=identity, resume_session_id=resume)
 
     async def listed() -> list[tuple[str, list[str]]]:
-        found = (await agents(admin.peer, A.LIST_ORCHESTRATORS)).orchestrators
+        response = await agents(admin.peer, A.LIST_ORCHESTRATORS)
+        found = response.orchestrators
+        assert response.total_count == len(found)
         return [(one.orchestrator_id, list(one.profiles)) for one in found if one.orchestrator_id.startswith("orc::k")]
 
     one = await wire.connect(starter("1", "p"))

@@ -641,6 +641,21 @@ async def orchestrating(wire: Wire) -> Desk:
     return keeper
 
 
+async def test_what_cannot_be_passed_on_is_not(admin: Admin, boss: Desk, connect: Connect, clock: WallClock) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker = await connect(agent("1", implementation="pool"))
+    subjects = []
+    # The last hop is the worker's own; then it has one to spare; then that has run out.
+    for window, hops, seconds in (("1", 3, 0), ("2", 5, 0), ("3", 5, 3601)):
+        grant = await lent(connect, clock, BOSS[1], hops=hops, window=window)
+        whole = await boss.pool(authorization=on_behalf(grant))
+        await worker.assigned()
+        clock.advance(seconds)
+        part = await worker.created(parent_task_id=whole)
+        subjects.append((await worker.get(part)).subject_id)
+    assert subjects == ["", "alice", ""]
+
+
 async def started_by_alice(connect: Connect, wire: Wire) -> tuple[Desk, Desk, pb.TaskAssignment]:
     """An agent that a message of Alice's started, its orchestrator, and the start."""
     keeper = await orchestrating(wire)

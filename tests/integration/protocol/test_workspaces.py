@@ -15,6 +15,7 @@ from aether import Config, Gateway
 from aether.messaging.flow import STEPS
 from aether.proto import aether_pb2 as pb
 from aether.rpc.status import StatusCode
+from aether.workspaces.quotas import NUMBER_MAX
 
 W = pb.WorkspaceOperation
 
@@ -59,7 +60,8 @@ async def test_123_what_is_created_is_there(admin: Desk, clock: WallClock) -> No
     assert (found.metadata, found.created_at) == ({"a": "b"}, clock.now_ms // 1000)
     assert await names(admin) == ["prod"]
     clock.advance(10)
-    await ask(admin, W.UPDATE, "prod", workspace=pb.WorkspaceInfo(display_name="Live", metadata={"c": "d"}))
+    updated = await ask(admin, W.UPDATE, "prod", workspace=pb.WorkspaceInfo(display_name="Live", metadata={"c": "d"}))
+    assert updated.message == "workspace updated successfully"
     found = (await ask(admin, W.GET, "prod")).workspace
     assert (found.display_name, found.description, found.metadata) == ("Live", "d", {"a": "b", "c": "d"})
     assert found.updated_at - found.created_at == 10
@@ -68,8 +70,16 @@ async def test_123_what_is_created_is_there(admin: Desk, clock: WallClock) -> No
 @pytest.mark.parametrize("name", ["", "a*b", "x" * 129, "a::b"])
 async def test_names_that_cannot_be(admin: Desk, name: str) -> None:
     assert "workspace_id" in (await ask(admin, W.CREATE, workspace=pb.WorkspaceInfo(workspace_id=name))).error
+    assert "workspace_id" in (await ask(admin, W.UPDATE, name, workspace=pb.WorkspaceInfo(display_name="n"))).error
     assert "required" in (await ask(admin, W.CREATE)).error
     assert (await ask(admin, 99)).error == "unknown workspace operation"
+
+
+async def test_the_name_may_be_said_in_either_place(admin: Desk) -> None:
+    for op in (W.CREATE, W.UPDATE):
+        await ask(admin, op, f"operation-{op}", workspace=pb.WorkspaceInfo(tenant_id="t"))
+        await ask(admin, op, workspace=pb.WorkspaceInfo(workspace_id=f"info-{op}"))
+    assert await names(admin) == ["info-2", "info-3", "operation-2", "operation-3"]
 
 
 async def test_list_shows_what_is_used(admin: Desk, wire: Wire) -> None:
@@ -113,17 +123,33 @@ async def test_124_what_is_to_be_started_in_it_is_not(admin: Desk, wire: Wire) -
     assert [(task.status, task.error) for task in page.tasks] == [(pb.TASK_STATUS_CANCELLED, "workspace deleted")] * 4
 
 
-async def test_126_who_is_there(admin: Desk, wire: Wire) -> None:
+async def test_126_who_is_there(admin: Desk, wire: Wire, clock: WallClock) -> None:
     await wire.connect(agent("1"))
     alice = await wire.connect(user("alice"))
     alice.say(switch_workspace=pb.SwitchWorkspace(new_workspace_id="w"))
     await alice.settle()
     await wire.connect(agent("2", workspace="other"))
-    nodes = (await ask(admin, W.GET_MESSAGE_FLOW, "w")).message_flow.nodes
-    assert sorted((node.id, node.type, node.status) for node in nodes) == [
-        ("ag::w::i::1", pb.PRINCIPAL_AGENT, "online"),
-        ("us::alice::w1", pb.PRINCIPAL_USER, "online"),
+    flow = (await ask(admin, W.GET_MESSAGE_FLOW, "w")).message_flow
+    assert sorted(flow.nodes, key=lambda node: node.id) == [
+        pb.FlowNode(
+            id="ag::w::i::1",
+            label="i",
+            type=pb.PRINCIPAL_AGENT,
+            status="online",
+            implementation="i",
+            specifier="1",
+            topic="ag::w::i::1",
+        ),
+        pb.FlowNode(
+            id="us::alice::w1",
+            label="alice",
+            type=pb.PRINCIPAL_USER,
+            status="online",
+            specifier="w1",
+            topic="us::alice::w1",
+        ),
     ]
+    assert (flow.workspace_id, flow.updated_at) == ("w", clock.now_ms // 1000)
 
 
 async def test_who_sent_to_whom(admin: Desk, gateway: Gateway, wire: Wire) -> None:
@@ -266,6 +292,14 @@ async def test_quotas_that_cannot_be_change_nothing(admin: Desk, number: str) ->
         "quota.kv_bytes"
     )
     assert (await ask(admin, W.GET, "w")).workspace.metadata == {"quota.tasks": "3"}
+
+
+async def test_the_largest_quota_and_one_that_is_empty(admin: Desk) -> None:
+    largest = str(NUMBER_MAX)
+    assert (await set_quotas(admin, tasks=largest)).workspace.metadata == {"quota.tasks": largest}
+    assert "whole number" in (await set_quotas(admin, tasks=str(NUMBER_MAX + 1))).error
+    info = pb.WorkspaceInfo(workspace_id="new", metadata={"quota.tasks": "", "a": ""})
+    assert (await ask(admin, W.CREATE, workspace=info)).workspace.metadata == {"a": ""}
 
 
 async def test_quotas_outlive_the_gateway_but_not_the_description(tmp_path: Path, engine: str) -> None:
