@@ -553,6 +553,28 @@ def test_an_agent_that_hibernates_is_started_again_when_somebody_wants_it(scene:
     assert (again.resume_session_id, task.status) == ("s", Status.ASSIGNED)
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_start_that_goes_on_after_its_agent_left_is_for_the_agent_or_for_another_start(
+    scene: Scene, comes_back: bool
+) -> None:
+    orchestrator = scene.connect()
+    task = scene.start()
+    scene.book.change(task, machine.bind(task, TARGET, scene.now_ms))
+    scene.book.change(task, machine.pause(task, WaitSpec(WaitReason.INPUT), scene.now_ms))
+    scene.online.add(TARGET)
+    scene.book.change(task, machine.resume(task))
+    assert task.status is Status.RUNNING, "it is there"
+    scene.book.change(task, machine.pause(task, WaitSpec(WaitReason.INPUT), scene.now_ms))
+    scene.online.clear()
+    scene.book.change(task, machine.resume(task))
+    assert (task.status, scene.held_ms(task), len(orchestrator.given)) == (Status.PENDING, task.grace_ms, 1)
+    if comes_back:
+        scene.book.change(task, machine.bind(task, TARGET, scene.now_ms))
+    scene.now_ms = task.hold_ms
+    scene.book.change(task, {"hold_ms": 0})
+    assert (task.status, len(orchestrator.given)) == ((Status.RUNNING, 1) if comes_back else (Status.ASSIGNED, 2))
+
+
 def test_what_is_held_back_is_not_given_to_who_comes(scene: Scene) -> None:
     scene.fail(scene.start())
     held = scene.start()

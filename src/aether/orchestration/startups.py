@@ -314,6 +314,11 @@ class Startups:
         task = transition.task
         if not task.is_startup:
             return
+        if transition.before in PAUSED and self._is_left(task):
+            # Somebody wants it to go on, so it is started again, unless the agent comes back by itself.
+            hold_ms = self._wall_clock() + task.grace_ms
+            self._book.change(task, {**machine.give_back(task), "hold_ms": hold_ms}, "its agent is gone")
+            return
         if task.is_final:
             if self._active.get(task.target) == task.task_id:
                 del self._active[task.target]
@@ -327,6 +332,10 @@ class Startups:
                 self._hand_out(task)
         else:
             self._drop(task, task.profile)
+
+    def _is_left(self, task: Task) -> bool:
+        """Whether an agent that was there is not, while its start is under way."""
+        return bool(task.bound) and task.status in WORKED_ON and not self._is_connected(task.target)
 
     def _judge(self, task: Task) -> None:
         """Remember a start that came to nothing, for the next one to come later and yet to find every message."""

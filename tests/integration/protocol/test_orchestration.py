@@ -670,6 +670,26 @@ async def test_a_message_wakes_an_agent_that_hibernates(stage: Stage) -> None:
     assert await stage.admin.status(start.task_id) == "RUNNING"
 
 
+async def test_a_message_that_an_agent_waits_for_starts_it_again_if_it_has_left(stage: Stage) -> None:
+    start = await stage.start()
+    lazy = await stage.comes_up(start)
+    assert (await lazy.next("msg")).payload == b""
+    wait = pb.WaitSpec(reason=pb.WAIT_REASON_INPUT)
+    lazy.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=start.task_id, wait_spec=wait))
+    assert (await lazy.next("task_op")).success
+    await stage.is_closed(lazy)
+    assert await stage.admin.status(start.task_id) == "WAITING_INPUT"
+    await stage.want(b"answer")
+    with trio.fail_after(20):
+        while await stage.admin.status(start.task_id) != "QUEUED":  # noqa: ASYNC110 - a moment after the message
+            await trio.sleep(0.01)
+    assert await stage.is_idle()
+    stage.later(30)
+    lazy = await stage.comes_up()
+    assert (await lazy.next("msg")).payload == b"answer"
+    assert await stage.admin.status(start.task_id) == "RUNNING"
+
+
 async def test_82_to_86_a_worker_with_a_token(stage: Stage) -> None:
     start = await stage.start()
     lazy = await stage.comes_up(start)
