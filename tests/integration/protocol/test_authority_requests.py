@@ -196,6 +196,27 @@ async def test_an_approval_is_a_grant(wire: Wire, admin: Admin) -> None:
     assert info.expires_at == info.renewable_until == told.resolved_at + 60
 
 
+async def test_an_approval_gives_no_more_than_was_asked_for(wire: Wire, admin: Admin) -> None:
+    alice, bob = await pair(wire)
+    request = await created_request(bob)
+    await request_event(alice, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    more = {
+        "granted_access_level": pb.ACCESS_LEVEL_ADMIN,
+        "granted_duration_seconds": 3000,
+        "granted_workspace_scope": ["*"],
+    }
+    response = await decide(alice, request, Decide.APPROVE, **more)
+    assert response.success, response.error
+    told = await request_event(bob, Event.AUTHORITY_REQUEST_EVENT_APPROVED)
+    got = pb.AuthorityGrantOperation(op=pb.AuthorityGrantOperation.GET, grant_id=told.granted_grant_id)
+    bob.say(authority_grant_op=got)
+    info = (await bob.expect("authority_grant")).grant
+    assert (info.max_access_level, list(info.workspace_scope)) == (20, ["ws1"])
+    assert info.expires_at == told.resolved_at + 600
+    assert (info.root_subject, info.reason) == (principal_ref(ALICE), "to help")
+    assert (info.may_delegate, info.remaining_hops, info.valid_while_audience_active) == (False, 0, True)
+
+
 async def test_a_denial_gives_nothing(wire: Wire, admin: Admin) -> None:
     alice, bob = await pair(wire)
     request = await created_request(bob)
@@ -270,6 +291,29 @@ async def test_hole_nobody_gives_what_it_does_not_hold(wire: Wire, admin: Admin)
     assert response.error == "an approver must hold the granted level on workspace:ws1 itself"
     less = await decide(carol, request, Decide.APPROVE, granted_access_level=pb.ACCESS_LEVEL_READWRITE)
     assert less.success, less.error
+
+
+@pytest.mark.parametrize(("patterns", "named"), [([], "*"), (["admin/agents"], "admin/agents")])
+async def test_hole_nobody_gives_resources_that_it_does_not_hold(
+    wire: Wire, admin: Admin, patterns: list[str], named: str
+) -> None:
+    """Weakness 1: nor a resource that was asked for by name."""
+    carol_ = ("user", "carol")
+    await admin.grant(carol_, ("capability", ON_CALL), 30)
+    await admin.grant(carol_, ("workspace", "ws1"), 20)
+    await admin.grant(ALICE, ("admin", "admin/*"), 40)
+    bob, carol = await wire.connect(user("bob")), await wire.connect(user("carol"))
+    wanted = pb.AuthorityRequestResourceScopeEntry(resource_type="admin", patterns=patterns)
+    on_call = routed_to(capability=ON_CALL)
+    request = await created_request(bob, routing_target=on_call, desired_resource_scope=[wanted])
+    await request_event(carol, Event.AUTHORITY_REQUEST_EVENT_CREATED)
+    shown = await ask_requests(carol, Op.GET, request_id=request.request_id)
+    assert shown.request == request
+    response = await decide(carol, request, Decide.APPROVE)
+    assert (response.success, response.error) == (
+        False,
+        f"an approver must hold the granted level on admin:{named} itself",
+    )
 
 
 async def test_hole_an_approver_without_admin_gives_none(wire: Wire, admin: Admin) -> None:
