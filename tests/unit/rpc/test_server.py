@@ -664,6 +664,15 @@ async def idle_connection(port: int) -> trio.SocketStream:
     return stream
 
 
+async def read_to_end(stream: trio.SocketStream) -> None:
+    """Until the peer closed it, in whatever way."""
+    try:
+        while await stream.receive_some():
+            pass
+    except trio.BrokenResourceError:
+        pass
+
+
 @pytest.mark.skipif(not poller.available, reason="the poller is what makes it so")
 async def test_an_idle_connection_has_no_task(service: Service) -> None:
     async with running(service.handlers) as (server, listener):
@@ -683,11 +692,7 @@ async def test_a_server_that_is_cancelled_closes_its_connections(service: Servic
     assert server.connections == 0
     with trio.fail_after(PATIENCE):
         for stream in (idle, busy):
-            try:
-                while await stream.receive_some():
-                    pass
-            except trio.BrokenResourceError:
-                pass
+            await read_to_end(stream)
             await stream.aclose()
 
 
@@ -724,11 +729,7 @@ async def test_garbage_connections_do_not_disturb_others(service: Service, caplo
                 if not garbage.startswith(PREFACE) or len(garbage) > len(PREFACE):
                     with trio.fail_after(PATIENCE):
                         await stream.send_eof()
-                        try:
-                            while await stream.receive_some():
-                                pass
-                        except trio.BrokenResourceError:
-                            pass
+                        await read_to_end(stream)
                 await stream.aclose()
                 assert await unary(channel, "/t/Unary", b"ab") == b"ba"
             with trio.fail_after(PATIENCE):
