@@ -51,7 +51,7 @@ class Outbound:
         self._answers = answers
         self._services = services
         self._catch_up: CatchUp | None = None
-        self._followed: set[str] = set()
+        self._followed: dict[str, None] = {}  # most follow nothing: a quarter of an empty set's memory
         self._closed = False
 
     def on_lane_behind(self, lane: Lane) -> None:
@@ -74,7 +74,7 @@ class Outbound:
     def follow(self, topic: str) -> None:
         """See :class:`aether.tasks.participants.LaneFollower`."""
         if topic not in self._followed:
-            self._followed.add(topic)
+            self._followed[topic] = None
             self._session.start_soon(self._follow, topic)
 
     async def _follow(self, topic: str) -> None:
@@ -82,13 +82,13 @@ class Outbound:
             await self.subscriptions.open([Subscription(topic, Start.ALL)], self._session.identity)
         except StoreUnavailable:
             log.warning("lane not followed", topic=topic, identity=self._session.lock_key)
-            self._followed.discard(topic)
+            self._followed.pop(topic, None)
         if topic not in self._followed:  # it was over before it began
             self.subscriptions.close([topic])
         self._services.flush_all()
 
     def unfollow(self, topic: str) -> None:
-        self._followed.discard(topic)
+        self._followed.pop(topic, None)
         self.subscriptions.close([topic])
 
     def close(self) -> None:

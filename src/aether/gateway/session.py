@@ -58,10 +58,10 @@ class Session:
         "_answers",
         "_call",
         "_deliveries",
-        "_ended",
         "_has_tasks",
         "_inbound",
         "_is_connected",
+        "_is_serving",
         "_nursery",
         "_outbound",
         "_port",
@@ -120,10 +120,10 @@ class Session:
         self._deliveries = Deliveries(self._port, partial(services.tasks.dispatcher.confirm, self.lock_key))
         self._reason: CloseReason | None = None
         self._reason_text = ""
-        self._ended = trio.Event()
         self._nursery: trio.Nursery | None = None
         self.is_acknowledged = False
         self._is_connected = False
+        self._is_serving = False
         self._has_tasks = False
 
     # ------------------------------------------------------------------------------------------------ lifetime
@@ -173,7 +173,9 @@ class Session:
             self._is_connected = True
             if self._reason is None:  # it may have ended while it was waiting, and has a successor then
                 self._begin(nursery)
-            await self._ended.wait()
+            if self._reason is None:
+                self._is_serving = True
+                await trio.sleep_forever()
             nursery.cancel_scope.cancel()
         assert self._reason is not None
         if self._reason is CloseReason.CLIENT_CLOSE:
@@ -216,7 +218,9 @@ class Session:
         self._release()
         self._services.directory.remove(self)
         self._services.unheard.forget(self.session_id)
-        self._ended.set()
+        if self._is_serving:  # before, it notices by itself
+            assert self._nursery is not None
+            self._nursery.cancel_scope.cancel()
 
     def end_answered(self, reason: CloseReason) -> None:
         """As :meth:`end`, but what is being asked is answered before; nothing else is begun."""
