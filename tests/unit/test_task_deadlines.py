@@ -81,14 +81,23 @@ IN_POOL = {"mode": Mode.POOL, "assigned_ms": NOW_MS}
         (given(R, heartbeat_ms=NOW_MS + 7), HOUR, (NOW_MS + 107, Due.STALE)),
         (given(R, category=STARTUP, bound="ag::w::i::s"), HOUR, None),
         (given(WI), HOUR, None),
-        # nobody comes: pools and starts, measured from their creation
+        # nobody comes: pools and starts, measured from when they began to wait
         (given(P, mode=Mode.POOL), HOUR, (NOW_MS + 50, Due.STALE)),
         (given(P, mode=Mode.POOL, task_class=TaskClass.BATCH), HOUR, (NOW_MS + 50, Due.STALE)),
         (given(P, mode=Mode.TARGETED, task_class=TaskClass.BATCH), HOUR, None),
         (given(R, mode=Mode.POOL, task_class=TaskClass.BATCH), HOUR, None),
         (given(P, mode=Mode.POOL), Lifetimes(100, 0, 200, 0, 0), (NOW_MS + 100, Due.STALE)),
         (given(P, category=STARTUP, mode=Mode.POOL), Lifetimes(1, 9, 1, 0, 0), (NOW_MS + 9, Due.STALE)),
-        (given(P, category=STARTUP, mode=Mode.POOL), Lifetimes(1, 0, 5, 0, 0), (NOW_MS + 5, Due.STALE)),
+        (given(P, category=STARTUP, mode=Mode.POOL), Lifetimes(1, 0, 5, 0, 0), None),
+        (given(P, category=STARTUP, mode=Mode.POOL, hold_ms=LATER), Lifetimes(startup_ms=9), (LATER, Due.HELD)),
+        (
+            given(P, category=STARTUP, mode=Mode.POOL, hold_ms=NOW_MS - 9),
+            Lifetimes(startup_ms=9),
+            (NOW_MS - 9, Due.HELD),
+        ),
+        # that was woken, or is tried again, long after its creation
+        (given(P, mode=Mode.POOL, task_class=TaskClass.BATCH, created_ms=5), HOUR, (NOW_MS + 50, Due.STALE)),
+        (given(P, category=STARTUP, mode=Mode.POOL, created_ms=5), HOUR, (NOW_MS + 50, Due.STALE)),
         # the agent does not come
         (given(A, **STARTING), HOUR, (NOW_MS + 20, Due.START)),
         (given(A, **STARTING), FOREVER, None),

@@ -102,7 +102,7 @@ def orchestrators(remote: Remote) -> None:
 def starts(remote: Remote, workspace: str) -> None:
     """Show agents that are to be started and are not there yet.
 
-    One that failed before is held back, longer each time; ``launch`` starts it at once.
+    One that failed before is held back, longer each time; "launch" starts it at once.
     """
     wanted: dict[str, Any] = {"task_type": STARTUP, "workspace": workspace, "statuses": [pb.TASK_STATUS_QUEUED]}
 

@@ -86,8 +86,7 @@ def _lifetime(task: Task, lifetimes: Lifetimes) -> tuple[int, Due] | None:
     if is_interactive and lifetimes.interactive_ms:
         end = (max(task.updated_us // 1000, task.heartbeat_ms) + lifetimes.interactive_ms, Due.STALE)
     if task.status is Status.PENDING:
-        if task.is_startup and lifetimes.startup_ms:
-            end = _earlier((task.created_ms + lifetimes.startup_ms, Due.STALE), end)
-        elif task.mode is Mode.POOL and lifetimes.pool_ms:
-            end = _earlier((task.created_ms + lifetimes.pool_ms, Due.STALE), end)
+        life_ms = lifetimes.startup_ms if task.is_startup else lifetimes.pool_ms if task.mode is Mode.POOL else 0
+        if life_ms:  # since it is pending, which may be long after its creation: it was woken, or is tried again
+            end = _earlier((max(task.updated_us // 1000, task.hold_ms) + life_ms, Due.STALE), end)
     return end

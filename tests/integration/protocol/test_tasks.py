@@ -1370,6 +1370,20 @@ async def test_what_cannot_be_asked(boss: Desk) -> None:
     assert (answer.success, answer.error) == (False, "unknown task query operation")
 
 
+async def test_128_what_is_pending_again_waits_as_long_as_what_is_new(
+    boss: Desk, gateway: Gateway, clock: WallClock
+) -> None:
+    policy = pb.RetryPolicy(max_attempts=2, backoff=pb.BACKOFF_STRATEGY_FIXED, initial_delay_ms=7_200_000)
+    tasks = [await boss.pool(task_class=pb.TASK_CLASS_BATCH, retry_policy=policy) for _ in range(2)]
+    await boss.do(Op.CANCEL, tasks[0])
+    await boss.do(Op.FAIL, tasks[1])
+    advance(gateway, clock, 7200)
+    await boss.do(Op.RETRY, tasks[0])
+    for seconds, status in ((0, "QUEUED"), (3599, "QUEUED"), (2, "CANCELLED")):
+        advance(gateway, clock, seconds)
+        assert [await boss.status(task) for task in tasks] == [status] * 2
+
+
 async def test_128_nobody_comes(boss: Desk, gateway: Gateway, clock: WallClock) -> None:
     task_id = await boss.pool(task_class=pb.TASK_CLASS_BATCH)
     advance(gateway, clock, 3601)
