@@ -23,6 +23,7 @@ from aether.storage.memory.tasks import MemoryTasks
 from aether.tasks import machine
 from aether.tasks.book import TaskBook
 from aether.tasks.model import Category, Hibernation, Mode, Status, Task, WaitReason, WaitSpec
+from aether.tasks.room import NoRoom
 
 TARGET = "ag::w::lazy::1"
 
@@ -56,6 +57,7 @@ class Scene:
         self.now_ms = 1_000_000
         self.store, self.records = MemoryTasks(), MemoryRecords()
         self.online: set[str] = set()
+        self.full: set[str] = set()
         self.cut_off: dict[str, int] = {}
         self.tokens: list[tuple[str, str]] = []
         self.token_store_is_down = False
@@ -80,12 +82,17 @@ class Scene:
             lambda identity: self.cut_off.get(identity, 0),
             on_trigger=lambda outcome, workspace: self.triggers.append(f"{outcome} {workspace}"),
             flush=self.flush,
+            check_room=self.check_room,
         )
         self.book.observers = [self.startups.on_transition]
         self.registry.on_change.append(self.startups.reconsider)
 
     def flush(self) -> None:
         self.flushed += 1
+
+    def check_room(self, workspace: str) -> None:
+        if workspace in self.full:
+            raise NoRoom("quota exceeded")
 
     def issue(self, identity: str, task_id: str) -> str:
         if self.token_store_is_down:
@@ -196,6 +203,21 @@ def test_a_message_for_who_is_absent(scene: Scene, topic: str, orchestrated: boo
     scene.startups.on_absent(user(), topic)
     again = "duplicate w" if topic == TARGET else outcome
     assert scene.triggers == [outcome, again]
+
+
+def test_messages_start_no_more_agents_than_their_workspace_has_room_for(scene: Scene) -> None:
+    scene.full.add("w")
+    scene.startups.on_absent(user(), TARGET)
+    assert (scene.triggers, len(scene.book)) == (["quota w"], 0)
+    scene.now_ms += 5
+    scene.startups.on_absent(user(), TARGET)
+    scene.now_ms += 5
+    scene.full.clear()
+    scene.startups.on_absent(user(), TARGET)
+    scene.full.add("w")
+    scene.startups.on_absent(user(), TARGET)
+    assert scene.triggers == ["quota w", "quota w", "no_orchestrator w", "duplicate w"]
+    assert scene.startups.hint_ms(TARGET) == 1_000_000, "the first message is for it too"
 
 
 def test_for_whom_it_is_started(scene: Scene) -> None:

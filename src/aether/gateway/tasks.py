@@ -192,6 +192,7 @@ def compose_tasks(
         if authority is not None:
             authority.authorize_startup(sender, task, claimed)
 
+    room = Room(book, quotas.tasks)
     startups = Startups(
         book,
         tier.records,
@@ -205,6 +206,7 @@ def compose_tasks(
         authorize,
         base.metrics.startup_triggered,
         flush,
+        room.check,
     )
     dispatcher.autostart = Autostart(registry, startups, is_connected)
     registry.on_change += [startups.reconsider, dispatcher.reconsider]
@@ -244,7 +246,6 @@ def compose_tasks(
         dispatcher.on_transition,
     ]
     liveness.begin()
-    room = Room(book, quotas.tasks)
 
     def check_retry(task: Task) -> None:
         startups.check_retry(task)

@@ -58,6 +58,11 @@ class Attempts:
     def get(self, agent: str) -> Failures | None:
         return self._table.get(agent)
 
+    def asked_for(self, agent: str, now_ms: int) -> None:
+        """Nobody may start it now: the next start is for this request too."""
+        if agent not in self._table:
+            self._put(agent, Failures(now_ms, 0))
+
     def ended(
         self, agent: str, since_ms: int, *, failed_ms: int = 0, error: str = "", is_declined: bool = False
     ) -> None:
@@ -73,9 +78,7 @@ class Attempts:
             if is_declined:
                 failures = min(failures, max(before.failures, DECLINED_MAX))
             after = Failures(since_ms, failures, failed_ms, error[:ERROR_CHARS_MAX])
-        self._table.put(agent, after)
-        if len(self._table) > REMEMBERED_MAX:
-            self._table.delete(next(iter(self._table)))
+        self._put(agent, after)
 
     def forgive(self, agent: str) -> None:
         """The next start is a first one; the messages that wait are not forgotten."""
@@ -85,3 +88,8 @@ class Attempts:
     def succeeded(self, agent: str) -> None:
         """It came up: nothing is held against it, and nothing waits for it."""
         self._table.delete(agent)
+
+    def _put(self, agent: str, failures: Failures) -> None:
+        self._table.put(agent, failures)
+        if len(self._table) > REMEMBERED_MAX:
+            self._table.delete(next(iter(self._table)))

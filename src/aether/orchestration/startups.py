@@ -24,6 +24,7 @@ from aether.registry.registry import PROFILE, Registry
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.model import LIVE, PAUSED, STARTUP, WORKED_ON, Category, Mode, Status, Task
+from aether.tasks.room import NoRoom
 from aether.tasks.wire import assignment_frame
 
 __all__ = ["ATTEMPT", "LAST_ERROR", "NOT_BEFORE", "TRIGGERED_AT", "Startups"]
@@ -59,8 +60,9 @@ class Startups:
     :param wall_clock: current Unix time in milliseconds.
     :ivar creator: identity that the gateway's own startup tasks are made by.
     :param on_trigger: told how a message for an absent agent went: ``started``, ``unregistered``, ``duplicate``,
-        ``no_orchestrator`` or ``invalid``, and the workspace.
+        ``no_orchestrator``, ``quota`` or ``invalid``, and the workspace.
     :param flush: sends what was put into the queues of sessions.
+    :param check_room: raises NoRoom for a workspace in which messages may not have another agent started now.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Startups:
         authorize: Callable[[Caller, Task, str], None] = lambda *_: None,
         on_trigger: Callable[[str, str], None] = lambda *_: None,
         flush: Callable[[], None] = lambda: None,
+        check_room: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._book = book
         self._registry = registry
@@ -89,6 +92,7 @@ class Startups:
         self._authorize = authorize
         self._on_trigger = on_trigger
         self._flush = flush
+        self._check_room = check_room
         self._hungry: dict[str, None] = {}
         self._wake = trio.Event()
         self._orchestrators = Orchestrators()
@@ -232,6 +236,10 @@ class Startups:
                 self._on_trigger("unregistered", workspace)
                 return
             else:
+                if self._is_full(workspace):
+                    self._attempts.asked_for(topic, self._wall_clock())
+                    self._on_trigger("quota", workspace)
+                    return
                 task = self._create(topic, {}, self.creator, caller, claimed=claimed)
         except (InvalidIdentity, ValueError):
             self._on_trigger("invalid", workspace)
@@ -240,6 +248,13 @@ class Startups:
         else:
             started = "started" if task.assigned_to else "no_orchestrator"
             self._on_trigger("duplicate" if is_under_way else started, workspace)
+
+    def _is_full(self, workspace: str) -> bool:
+        try:
+            self._check_room(workspace)
+        except NoRoom:
+            return True
+        return False
 
     def _create(
         self,

@@ -281,6 +281,29 @@ async def test_105_one_start_for_many_messages(stage: Stage) -> None:
     assert len(await stage.admin.listed(task_type="agent_startup")) == 1
 
 
+async def test_messages_start_no_more_agents_than_the_workspace_has_room_for(
+    tmp_path: Path, clock: WallClock, engine: str
+) -> None:
+    """The message waits, and the next one asks again."""
+    quotas = {"enabled": True, "max_tasks_per_workspace": 2}
+    config = Config.development(tmp_path / "data", gateway={"engine": engine}, quotas=quotas)
+    async with opened(config, clock) as (_, wire):
+        starter_, boss = Desk(await wire.connect(starter())), Desk(await wire.connect(agent("boss")))
+        await register(starter_)
+        for name in "abc":
+            boss.peer.send(f"ag::w::lazy::{name}", b"1")
+        await boss.settled("error")
+        starts = await starter_.settled("task_assignment")
+        assert [start.specifier for start in starts] == ["a", "b"]
+        assert (await boss.create()).error_code == "ERR_QUOTA_001"
+        await starter_.do(Op.CANCEL, starts[0].task_id)
+        clock.advance(60)
+        boss.peer.send("ag::w::lazy::c", b"2")
+        await boss.settled("error")
+        lazy = Desk(await wire.connect(started(await starter_.assigned())))
+        assert [(await lazy.next("msg")).payload for _ in range(2)] == [b"1", b"2"]
+
+
 async def test_106_nobody_is_told_of_an_agent_that_is_not_registered(stage: Stage) -> None:
     stage.boss.peer.send("ag::w::unknown::1", b"later")
     assert await stage.boss.settled("error") == []
