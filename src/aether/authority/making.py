@@ -200,6 +200,7 @@ class Maker:
         if not operation.HasField("derive_for_target_request"):
             raise InvalidGrant("derive_for_target_request is required")
         request = operation.derive_for_target_request
+        check_delegation(request.may_delegate, request.remaining_hops)
         parent = self._parent(caller, request.parent_grant_id)
         target = reference_of(request, "target")
         operations = tuple(request.operation_scope) or parent.operation_scope
@@ -208,7 +209,6 @@ class Maker:
                 response.grant.CopyFrom(grant_info(child))
                 response.message = "existing authority grant reused"
                 return
-        check_delegation(request.may_delegate, request.remaining_hops)
         child = self._add_child(
             caller,
             parent,

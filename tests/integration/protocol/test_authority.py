@@ -445,6 +445,39 @@ async def test_the_same_target_gets_the_same_grant(wire: Wire, admin: Admin) -> 
     assert (stranger.error, stranger.HasField("grant")) == ("authority grant delegate does not match actor", False)
 
 
+async def test_another_grant_for_the_same_target_where_the_first_is_not_what_is_asked_for(
+    wire: Wire, admin: Admin
+) -> None:
+    scopes = {"workspace_scope": ["ws1"], "operation_scope": ["send_message", "kv_get"]}
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=2, **scopes)
+
+    async def derived(**changes: Any) -> pb.AuthorityGrantResponse:
+        target = pb.PrincipalRef(principal_type="agent", principal_id=ME)
+        fields = {"audience_type": "agent", "audience_id": ME, "max_access_level": 20, "target": target, **changes}
+        request = pb.AuthorityGrantDeriveForTargetRequest(parent_grant_id=case.grant.grant_id, **fields)
+        return await ask_grants(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=request)
+
+    first = await derived()
+    assert list(first.grant.operation_scope) == ["send_message", "kv_get"]  # all that its parent has
+    end = first.grant.expires_at
+    others = [
+        await derived(expires_at=end - 1),
+        await derived(operation_scope=["kv_get"]),
+        await derived(max_access_level=10),
+        await derived(may_delegate=True, remaining_hops=1),
+    ]
+    assert [other.message for other in others] == ["authority grant derived"] * 4
+    assert len({other.grant.grant_id for other in others} | {first.grant.grant_id}) == 5
+    assert others[0].grant.expires_at == end - 1
+    assert "remaining hop" in (await derived(may_delegate=True)).error
+    assert "remaining hops" in (await derived(remaining_hops=1, max_access_level=10)).error
+    for grant in (first.grant, others[0].grant):
+        assert (await ask_grants(case.alice, G.REVOKE, grant_id=grant.grant_id)).success
+    anew = await derived()
+    assert (anew.message, anew.grant.expires_at) == ("authority grant derived", end)
+    assert anew.grant.grant_id != first.grant.grant_id
+
+
 # ------------------------------------------------------------------------------------------------- looking, renewing
 
 
@@ -472,6 +505,15 @@ async def test_grants_are_shown_to_those_they_concern(wire: Wire, admin: Admin) 
     assert (await ask_grants(case.alice, G.BATCH_EXCHANGE, batch_exchange_request=batch)).success
     page = await ask_grants(case.alice, G.LIST_GRANTS_ON_ME)
     assert (len(page.grants), page.total) == (100, 101)
+
+
+async def test_a_delegate_is_shown_a_grant_where_it_is_valid(wire: Wire, admin: Admin) -> None:
+    case = await trust(wire, admin)
+    whole = await exchanged(case.alice, may_delegate=True, remaining_hops=1)
+    for kind, name, text in (("agent", ME, ""), ("session", case.alice.ack.session_id, "not valid for the current")):
+        part = await derive(case.alice, whole, ME, audience_type=kind, audience_id=name)
+        assert text in (await ask_grants(case.receiver, G.GET, grant_id=part.grant.grant_id)).error
+        assert (await ask_grants(case.alice, G.GET, grant_id=part.grant.grant_id)).grant == part.grant
 
 
 async def test_renewing(wire: Wire, admin: Admin) -> None:

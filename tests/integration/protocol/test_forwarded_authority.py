@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from tests.support.access import ME, Admin
-from tests.support.authority import Trusted, ask_grants, on_behalf, trust
+from tests.support.audit import audit_rows
+from tests.support.authority import SERVICE, Trusted, ask_grants, exchanged, on_behalf, trust
 from tests.support.wire import Wire, agent
 
 from aether import Gateway
@@ -53,6 +55,29 @@ async def test_equal_messages_share_one_grant(wire: Wire, admin: Admin) -> None:
     first = await forwarded(trusted, INHERIT)
     again = await forwarded(trusted, Mode(scope_mode=Mode.SCOPE_MODE_INHERIT_PARENT, binding_id="b2"))
     assert (again.binding_id, again.authorization.grant_id) == ("b2", first.authorization.grant_id)
+    [row] = await audit_rows(admin, resource_id=first.authorization.grant_id, operation="authority_grant_derive")
+    assert (row.success, row.actor_id, row.root_subject_id) == (True, SERVICE[1], "alice")
+    assert json.loads(row.metadata_json) == {
+        "delegate": f"agent:{ME}",
+        "max_access_level": 20,
+        "reason": "continued with a message",
+    }
+
+
+async def test_what_is_the_senders_own_goes_to_the_receiver_itself(wire: Wire, admin: Admin) -> None:
+    """It lives with a session only where the sender's does."""
+    trusted = await trust(wire, admin)
+    source = trusted.alice.ack.session_id
+    for who, audience, while_active in (
+        (trusted.peer, SERVICE, True),
+        (trusted.alice, ("session", source), False),
+    ):
+        more = {"audience_type": audience[0], "audience_id": audience[1], **HOPS}
+        grant = await exchanged(who, source_session_id=source, valid_while_audience_active=while_active, **more)
+        who.send(ME, b"x", authorization=on_behalf(grant), authority_continuation=INHERIT)
+        given = (await trusted.receiver.expect("msg")).forwarded_authorization
+        resolved = given.authorization.resolved
+        assert (resolved.audience_type, resolved.audience_id) == ("agent", ME)
 
 
 async def test_attenuated(wire: Wire, admin: Admin) -> None:
@@ -77,6 +102,15 @@ async def test_attenuated(wire: Wire, admin: Admin) -> None:
             ),
             "ERR_PERMISSION_DENIED",
             "would broaden parent scope",
+        ),
+        (
+            HOPS,
+            Mode(
+                scope_mode=Mode.SCOPE_MODE_ATTENUATE,
+                scope=pb.AuthorityContinuationScope(operation_scope=["x" * 16_384]),
+            ),
+            "ERR_PERMISSION_DENIED",
+            "16384 bytes",
         ),
     ],
 )
