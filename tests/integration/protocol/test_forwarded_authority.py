@@ -82,7 +82,12 @@ async def test_what_is_the_senders_own_goes_to_the_receiver_itself(wire: Wire, a
 
 async def test_attenuated(wire: Wire, admin: Admin) -> None:
     trusted = await trust(wire, admin, **HOPS)
-    scope = pb.AuthorityContinuationScope(workspace_scope=["ws1"], operation_scope=["kv_get"], max_access_level=10)
+    scope = pb.AuthorityContinuationScope(
+        workspace_scope=["ws1"],
+        resource_scope=[pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["cfg"])],
+        operation_scope=["kv_get"],
+        max_access_level=10,
+    )
     given = await forwarded(trusted, Mode(scope_mode=Mode.SCOPE_MODE_ATTENUATE, scope=scope))
     assert given.scope == scope
     trusted.receiver.send(ME, authorization=given.authorization)

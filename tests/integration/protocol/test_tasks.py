@@ -1198,6 +1198,30 @@ async def test_100_a_creator_without_workspace_is_told(worker: Desk, connect: Co
         assert [(await boss.next("progress_update")).state for _ in range(2)] == ["assigned", "completed"]
 
 
+async def test_what_was_asked_for_is_shown(boss: Desk, clock: WallClock) -> None:
+    event = pb.TaskCompletionEvent(enabled=True, event_name="mine", on_statuses=[pb.TASK_STATUS_FAILED])
+    task_id, other = await boss.created(completion_event=event, context_id="c"), await boss.created()
+    await boss.subscribe(task_id)
+    await boss.do(Op.CLAIM, task_id)
+    wait = pb.WaitSpec(
+        reason=pb.WAIT_REASON_DEPENDENCY,
+        expected_principal="us::alice",
+        input_match={"workspace": "w"},
+        depends_on=[other],
+        wake_on_any=True,
+        timeout_ms=60_000,
+        scheduled_wake_unix_ms=clock.now_ms + 90_000,
+        hibernation=pb.HibernationDescriptor(checkpoint_key="K", wake_event_types=["mail"], escalation_policy="alert"),
+    )
+    boss.peer.say(task_op=pb.TaskOperation(op=Op.PAUSE, task_id=task_id, wait_spec=wait))
+    assert (await boss.next("task_op")).success
+    info = await boss.get(task_id)
+    assert (info.wait_spec, list(info.depends_on), info.completion_event) == (wait, [other], event)
+    assert info.context_id == "c"
+    for told in [await boss.next("task_event") for _ in range(2)]:
+        assert (told.task_id, told.workspace, told.emitted_at_unix_ms) == (task_id, "w", clock.now_ms)
+
+
 async def test_102_completion_events(boss: Desk, connect: Connect) -> None:
     watcher = await connect(engine())
     for named in ([], [pb.TASK_STATUS_FAILED], [pb.TASK_STATUS_RUNNING], [99], [pb.TASK_STATUS_COMPLETED]):
