@@ -8,7 +8,7 @@ the counts before each scrape.
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from operator import add
 
@@ -55,6 +55,8 @@ class KVOperations(Collector):
         """Per operation, scope and success."""
         self._metered: dict[tuple[str, str], Tally] = {}
         """Successes, per workspace and operation."""
+        self.stored: Callable[[], Iterable[tuple[str, int, int]]] = tuple
+        """Workspaces, with the keys and bytes that they store."""
 
     def observe(self, operation: str, scope: str, workspace: str, ok: bool, seconds: float) -> None:
         """An operation was answered; ``operation`` is the protocol's name, such as ``PUT``."""
@@ -106,6 +108,21 @@ class KVOperations(Collector):
         yield operations
         yield latency
         yield metered
+        yield from self._collect_stored()
+
+    def _collect_stored(self) -> Iterator[Metric]:
+        totals: Counts[tuple[str, str]] = Counts()
+        for workspace, keys, size in self.stored():
+            label = self._label_of(workspace)
+            totals["keys", label] += keys
+            totals["bytes", label] += size
+        for unit in ("keys", "bytes"):
+            text = f"What is stored under keys, and as checkpoints, in {unit}."
+            family = GaugeMetricFamily(f"aether_kv_stored_{unit}", text, labels=["workspace"])
+            for (counted, label), number in totals.items():
+                if counted == unit:
+                    family.add_metric([label], number)
+            yield family
 
 
 class TaskOperations(Collector):

@@ -243,6 +243,8 @@ def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
     [limited] = json.loads(run("workspaces", "limit", "prod", "--tasks", "5", "--connections", "0", "--json").stdout)
     assert (limited["tasks"], limited["connections"], limited["message_rate"]) == ("5", "0", "default")
     assert "quota of tasks: 5" in run("workspaces", "show", "prod").stdout
+    assert "4096" in run("workspaces", "limit", "prod", "--kv-keys", "9", "--kv-bytes", "4096").stdout
+    assert "quota of kv keys: 9" in run("workspaces", "show", "prod").stdout
     assert "default" in run("workspaces", "limit", "prod", "--tasks", "default").stdout
     for wrong in ([], ["--tasks", "-1"], ["--tasks", "many"]):
         assert run("workspaces", "limit", "prod", *wrong).returncode == 2

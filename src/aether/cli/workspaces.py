@@ -14,7 +14,7 @@ __all__ = ["workspaces"]
 
 UNSAID = -1
 """Of a quota that is to stay."""
-QUOTAS = ("connections", "tasks", "message_rate")
+QUOTAS = ("connections", "tasks", "message_rate", "kv_keys", "kv_bytes")
 COLUMNS = ("workspace", "name", "description", "agents", "tasks", "users", "messages")
 
 
@@ -91,12 +91,14 @@ def _quota(context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option("--connections", metavar="NUMBER", callback=_quota, help="Live sessions of agents and tasks.")
 @click.option("--tasks", metavar="NUMBER", callback=_quota, help="Unfinished tasks.")
 @click.option("--message-rate", metavar="NUMBER", callback=_quota, help="Messages a second, of all senders together.")
+@click.option("--kv-keys", metavar="NUMBER", callback=_quota, help="Values and checkpoints stored.")
+@click.option("--kv-bytes", metavar="NUMBER", callback=_quota, help="Bytes of them, keys included.")
 @remote_options
 def limit(remote: Remote, workspace: str, **quotas: int | None) -> None:
     """Give a workspace quotas of its own: a number, 0 for any number, "default" for what the configuration says."""
     said = {name: number for name, number in quotas.items() if number != UNSAID}
     if not said:
-        raise click.UsageError("say which quota: --connections, --tasks or --message-rate")
+        raise click.UsageError(f"say which quota: {', '.join('--' + name.replace('_', '-') for name in QUOTAS)}")
     info = remote.run(lambda me: me.workspaces.limit(workspace, **said))
     show([{**_row(info, remote.as_json), **_quotas(info)}], (*COLUMNS[:1], *QUOTAS), as_json=remote.as_json)
 

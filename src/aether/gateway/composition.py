@@ -81,7 +81,9 @@ def compose(
     quotas = WorkspaceQuotas(configured.workspace_quotas(config))
     limits = Limits(settings, quotas, base.directory)
     quotas.on_change += [limits.on_quotas_changed, tier.kv.accounts.on_limits_changed]
-    tier.kv.accounts.limit_by(quotas.stored)
+    accounts = tier.kv.accounts
+    accounts.limit_by(quotas.stored)
+    metrics.kv.stored = lambda: ((usage.account, usage.keys, usage.bytes) for usage in accounts)
     tasks = _compose_tasks(base, quotas, rules, credentials, flush)
     flow = Flow()
     checks = AccessChecks(rules.access, wall_clock, base.new_id)

@@ -7,7 +7,7 @@ each namespace bounds nothing. Principals without a workspace have the account w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from aether.kv._shortcuts import Usage
 
@@ -36,6 +36,9 @@ class Accounts:
         """Keys and bytes of a workspace; those that expired a moment ago may still be counted."""
         usage = self._usages.get(workspace)
         return (usage.keys, usage.bytes) if usage is not None else (0, 0)
+
+    def __iter__(self) -> Iterator[Usage]:
+        return iter(list(self._usages.values()))
 
     def limit_by(self, limits: Limits) -> None:
         """From now on; what is stored beyond that stays, and may become less."""

@@ -643,6 +643,8 @@ async def test_101_102_metrics(admin: Admin, me: Peer, gateway: Gateway) -> None
         'aether_kv_operation_latency_seconds_count{operation="PUT",scope="global"} 3.0',
         'aether_metering_kv_operations_total{operation="PUT",workspace="w"} 2.0',
         'aether_metering_kv_operations_total{operation="LIST",workspace="w"} 1.0',
+        'aether_kv_stored_keys{workspace="w"} 1.0',
+        'aether_kv_stored_bytes{workspace="w"} 1.0',
     ):
         assert line in lines
     assert not [line for line in lines if 'operation="GET"' in line]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -109,13 +109,13 @@ class Database:
         self._dirty = trio.Event()
         self._waiters: trio.Event | None = None
         self._writer = Writer(path, durability, self._on_failure)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._writer.connection.close)
             self._migrate()
-            self.reader = connect(path, durability, query_only=True)
             self._scans = Scans(path, durability)
-        except BaseException:
-            self._writer.connection.close()
-            raise
+            undo.callback(self._scans.close)
+            self.reader = connect(path, durability, query_only=True)
+            undo.pop_all()
 
     @classmethod
     @asynccontextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aether.errors import DataDirectoryInUse, StoreUnavailable
@@ -42,10 +42,11 @@ def ours_alone(directory: Path) -> Iterator[None]:
 
 
 def note_data(directory: Path) -> None:
-    """From now on there is something to lose. Once the tables are on disk."""
+    """From now on there is something to lose. Once the tables are on disk; where there is no room, at a later start."""
     lock = directory / LOCK
-    if not lock.stat().st_size:
-        lock.write_text(NOTE, encoding="utf-8")
+    with suppress(OSError):
+        if not lock.stat().st_size:
+            lock.write_text(NOTE, encoding="utf-8")
 
 
 def check_remains(directory: Path) -> None:
