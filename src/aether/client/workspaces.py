@@ -64,7 +64,8 @@ class Workspaces:
         """Give a workspace quotas of its own; what is not named stays. For those who administer all workspaces.
 
         :param quotas: ``connections``, ``tasks`` (unfinished ones), ``message_rate`` (a second, of all senders
-            together), ``kv_keys`` and ``kv_bytes`` (values and checkpoints stored); 0 is any number, None as the gateway is configured.
+            together), ``kv_keys`` and ``kv_bytes`` (values and checkpoints stored); 0 is any number, None as the
+            gateway is configured.
         """
         metadata = {f"quota.{name}": "" if number is None else str(number) for name, number in quotas.items()}
         return await self.update(workspace, metadata=metadata)
