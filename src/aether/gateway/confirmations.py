@@ -58,6 +58,11 @@ class Confirmations:
         self._ports.setdefault(port, deque())
         self._wake.set()
 
+    def expect(self, port: Port, tracked: Tracked) -> None:
+        """Confirm what was queued last, whatever is queued behind it."""
+        self._ports.setdefault(port, deque()).append((port.call.queued, [(tracked, tracked.mark())]))
+        self._wake.set()
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()
         while True:

@@ -153,7 +153,7 @@ class Session:
             tail = services.log.position
             self._call.send(ack)
             heard_of = self.claim.resume_session_id if self.lock.resumed else ""
-            services.unheard.acknowledged(heard_of, self.session_id, self._port)
+            services.confirmations.expect(self._port, services.unheard.acknowledged(heard_of, self.session_id))
             startups = services.tasks.startups
             context = startups.context(self.identity.key)
             by_identity = services.settings.exclusive_to_identities

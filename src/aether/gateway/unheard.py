@@ -16,8 +16,6 @@ from collections import OrderedDict
 
 import trio
 
-from aether._fastpath import Port
-
 __all__ = ["Unheard"]
 
 UNHEARD_MAX = 10_000
@@ -49,14 +47,15 @@ class Unheard:
         if len(self._later) > UNHEARD_MAX:
             self._later.popitem(last=False)
 
-    def acknowledged(self, heard_of: str, session_id: str, port: Port) -> None:
+    def acknowledged(self, heard_of: str, session_id: str) -> Acknowledgement:
         """The acknowledgement was queued: once it has arrived, the earlier id means nothing any more.
 
         :param heard_of: the id that was resumed; empty for none.
+        :returns: what is to be confirmed.
         """
         if not heard_of:
             self._first[session_id] = trio.Event()
-        port.touch(_Acknowledgement(self, heard_of, session_id))
+        return Acknowledgement(self, heard_of, session_id)
 
     def heard(self, heard_of: str, session_id: str) -> None:
         """The client has the acknowledgement."""
@@ -84,7 +83,7 @@ class Unheard:
         return session_id in self._first
 
 
-class _Acknowledgement:
+class Acknowledgement:
     """See :class:`aether.gateway.confirmations.Tracked`."""
 
     dirty = True

@@ -504,6 +504,22 @@ async def test_who_was_heard_once_may_be_silent(wire: Wire, gateway: Gateway, sh
     link.cut()
 
 
+async def test_who_does_not_read_on_was_heard_all_the_same(wire: Wire, gateway: Gateway, short_silence: None) -> None:
+    """What is queued right behind the acknowledgement does not keep it from being confirmed."""
+    peer = await wire.open()
+    ask = pb.KVOperation(op=pb.KVOperation.PUT, scope=pb.KVOperation.GLOBAL_EXCLUSIVE, key="k", value=bytes(1_000_000))
+    get = pb.KVOperation(op=pb.KVOperation.GET, scope=pb.KVOperation.GLOBAL_EXCLUSIVE, key="k")
+    peer.write(
+        pb.UpstreamMessage(init=agent()),
+        pb.UpstreamMessage(kv_op=ask),
+        *[pb.UpstreamMessage(kv_op=get)] * 20,
+    )
+    await wire.connect(agent("other"))
+    await trio.testing.wait_all_tasks_blocked(0.1)
+    await wire.refused(agent(), StatusCode.ALREADY_EXISTS)
+    await peer.expect("connection_ack")
+
+
 async def test_other_credentials_do_not_displace_a_silent_one(tmp_path: Path, engine: str, short_silence: None) -> None:
     """They may be of anybody who may have that name."""
 

@@ -31,7 +31,7 @@ async def unread(gateway: Gateway, peer: Peer) -> int:
     session = gateway.services.directory.get(peer.ack.session_id)
     assert session is not None
     answers = session._answers  # type: ignore[attr-defined]
-    waiting = sum(len(frame) for _, answer in answers.waiting for frame in answer.frames)
+    waiting = sum(len(frame) for item in answers.waiting for frame in item.answer.frames)
     return int(waiting + session._call.pending)  # type: ignore[attr-defined]
 
 
