@@ -799,6 +799,9 @@ async def test_whom_a_task_is_for_has_a_part_in_it_without_any_rule(
     alice.peer.send(lane, b"mine")
     assert (await alice.next("msg")).payload == b"mine"
     assert await alice.listed() == [task_id]
+    claimed = await alice.do(Op.CLAIM, task_id)  # several may say that it is worked on
+    assert (claimed.status, claimed.assigned_to) == (pb.TASK_STATUS_RUNNING, WORKER[1])
+    assert await bob.refused(Op.CLAIM, task_id) == "task not found"
     bob.peer.send(lane, b"spam")
     assert (await bob.next("error")).code == "ERR_PERMISSION_DENIED"
     assert await bob.listed() == []
