@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.protobuf.message import DecodeError
 
 from aether._fastpath import Durations, Tally
-from aether.kv._shortcuts import Entries, Shortcut, Shortcuts
+from aether.kv._shortcuts import Entries, Shortcut, Shortcuts, Usage
 from aether.kv.semantics import Entry
 from aether.proto import aether_pb2 as pb
 
@@ -23,6 +23,8 @@ def check_taken(message: bytes) -> bool:
     place = (1, b"k")
     entries = Entries(_Batches(), lambda: 1, lambda: 0)
     entries.stored[place] = Entry(b"there")
+    usage = entries.usages[place[0]] = Usage("w")
+    usage.charge(place[1], None, entries.stored[place])
     answers: list[tuple[bytes, str]] = []
     shortcuts = Shortcuts(entries, VALUE_MAX, lambda frame, ticket, request_id: answers.append((frame, request_id)))
     try:
@@ -40,11 +42,13 @@ def check_taken(message: bytes) -> bool:
     if not shortcuts.take(message):
         assert not answers
         assert not entries.staged
+        assert (usage.keys, usage.bytes) == (1, len(place[1] + b"there"))
         return False
     plain.value, plain.request_id = operation.value, operation.request_id
     assert pb.UpstreamMessage.FromString(message) == pb.UpstreamMessage(kv_op=plain)
     is_put = operation.op == pb.KVOperation.PUT
     assert entries.staged == ({place: Entry(operation.value)} if is_put else {})
+    assert (usage.keys, usage.bytes) == (1, len(place[1] + (operation.value if is_put else b"there")))
     ((frame, request_id),) = answers
     expected = pb.KVResponse(success=True, value=b"" if is_put else b"there", request_id=operation.request_id)
     assert pb.DownstreamMessage.FromString(frame[5:]) == pb.DownstreamMessage(kv=expected)

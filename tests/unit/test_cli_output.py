@@ -86,8 +86,8 @@ def test_a_file_gets_whole_lines_without_anything_behind_them(capsys: pytest.Cap
 
 
 def test_what_clients_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    show([{"id": "\x1b[2J[red]a\tb"}], ("id",), as_json=False)
-    assert capsys.readouterr().out.splitlines()[2] == "\\x1b[2J[red]a\\tb"
+    show([{"id": "\x1b[2J[red]a\tb\nc\nd"}], ("id",), as_json=False)
+    assert capsys.readouterr().out.splitlines()[2] == "\\x1b[2J[red]a\\tb\\nc\\nd"
 
 
 def test_of_several_lines_the_first_and_the_last_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

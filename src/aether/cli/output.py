@@ -19,6 +19,7 @@ from rich.text import Text
 
 __all__ = ["cells", "plain", "printable", "show", "table", "timestamp"]
 
+_ERRORS = ("error", "last_error", "reason")
 _LONG = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 GAP = 3
 CELL_MAX = 500
@@ -177,7 +178,11 @@ def _title(column: str) -> str:
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:
-    """A cell. Of several lines, such as the output of something that failed, the first and the last tell the most."""
-    lines = [line for line in str(row.get(column, "")).splitlines() if line.strip()]
-    text = printable(" … ".join([lines[0], lines[-1].strip()] if len(lines) > 1 else lines))
+    """A cell. Of an error in several lines, such as the output of something that failed, the first and the last tell
+    the most; all else is shown as it is, line breaks included."""
+    text = str(row.get(column, ""))
+    if column in _ERRORS:
+        lines = [line for line in text.splitlines() if line.strip()]
+        text = " … ".join([lines[0], lines[-1].strip()] if len(lines) > 1 else lines)
+    text = printable(text)
     return text if len(text) <= CELL_MAX else text[: CELL_MAX - 1] + "…"
