@@ -375,7 +375,7 @@ class Server:
                 (transport or sock).close()
 
     async def _handshake(self, transport: Transport, tls: TlsSource | None) -> tuple[Transport, bytes | None]:
-        """What to speak HTTP/2 on, and the certificate of the client. Closes the transport when there is no TLS."""
+        """What to speak HTTP/2 on, and the client's certificate. Closes the transport where the handshake fails."""
         if tls is None:
             return transport, None
         from aether.rpc.tls import TlsTransport
