@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -69,6 +70,73 @@ async def test_no_gap_and_no_duplicate_while_batches_commit(stores: Stores) -> N
         expected.append(b"%d" % number)
         if number % 7 == 0:
             assert await read_all(stores, page=64) == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_readers_miss_nothing_whatever_way_batches_take(
+    stores: Stores, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small batches go through the journal and reach the table later than large ones that came after them."""
+    monkeypatch.setattr(sqlite_log, "JOURNALED_BYTES_MAX", 400)
+    chance = random.Random(seed)
+    topics = ["ag::w::i::a", "ag::w::i::b"]
+    expected: dict[str, list[int]] = {topic: [] for topic in topics}
+    wrote = trio.Event()
+
+    async def write() -> None:
+        for _ in range(300):
+            for _ in range(chance.choice([1, 1, 2, 5])):
+                topic = chance.choice(topics)
+                frame = b"x" * chance.choice([3, 30, 300, 3000])
+                expected[topic].append(stores.log.append(topic, frame))
+            await trio.sleep(chance.choice([0, 0, 0.0005, 0.006, 0.02]))
+        wrote.set()
+
+    async def follow(topic: str, page: int, pause_s: float) -> None:
+        seen: list[int] = []
+        while True:
+            was_over = wrote.is_set()
+            while records := await stores.log.read(topic, seen[-1] if seen else 0, page):
+                seen += [position for position, _ in records]
+                assert seen == expected[topic][: len(seen)]
+                await trio.sleep(pause_s)
+            assert seen == expected[topic][: len(seen)]
+            if was_over:
+                break
+            await trio.sleep(pause_s)
+        assert seen == expected[topic]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write)
+        for topic in topics:
+            for page, pause_s in ((1, 0.0), (700, 0.003), (100_000, 0.05)):
+                nursery.start_soon(follow, topic, page, pause_s)
+
+
+async def test_what_is_committed_while_the_table_is_read_leaves_no_gap(
+    tmp_path: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_log, "JOURNALED_BYTES_MAX", 400)
+    async with Database.open(tmp_path, "batch") as database:
+        log = SqliteLog(database, clock)
+        scan = database.scan
+
+        async def write(frame: bytes) -> int:
+            position = log.append(TOPIC, frame)
+            await database.wait_durable(database.latest_ticket)
+            return position
+
+        async def late_scan(kind: Any, query: Any) -> Any:
+            nonlocal behind
+            behind = [await write(b"into the journal"), await write(b"into the table" * 100)]
+            return await scan(kind, query)
+
+        behind: list[int] = []
+        first = await write(b"into the table" * 100)
+        monkeypatch.setattr(database, "scan", late_scan)
+        read = [position for position, _ in await log.read(TOPIC, 0, 1 << 20)]
+        assert read == [first, *behind][: len(read)]
+        assert read
 
 
 async def test_cursors(stores: Stores) -> None:

@@ -8,7 +8,7 @@ message with reader tasks, 8 us so.
 
 A lone pair of peers that answer each other would still pay for one pass through the scheduler per message. So while
 messages follow each other quickly and no other task has anything to do, the poller *lingers*: it waits for the next one
-itself, in its own epoll, for a millisecond at most, and only then goes back through trio.
+itself, in its own epoll, and after a few milliseconds goes back through trio.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ MAX_EVENTS = 256
 """Connections handled before other tasks get their turn."""
 
 LINGER_S = 0.001
-"""How long the poller may keep other tasks waiting for what trio alone can see: timers, threads, other descriptors."""
+"""How long the poller waits for a message itself."""
+
+TURN_S = 0.003
+"""How long it may keep other tasks waiting for what trio alone can see: other descriptors, signals."""
 
 QUICK_S = 0.0003
 """Messages that follow each other within this time are worth waiting for."""
@@ -75,10 +78,11 @@ class Poller:
             task_status.started()
             while True:
                 await trio.lowlevel.wait_readable(fd)
+                waited = clock() - last
                 self._round(0)
-                now, last = last, clock()
+                last = clock()
                 # A task that was made runnable before has its turn in this pass, and may come after this one.
-                if was_alone and last - now < QUICK_S:
+                if was_alone and waited < QUICK_S:
                     last = self._linger(last)
                 was_alone = not trio.lowlevel.current_statistics().tasks_runnable
         finally:
@@ -96,8 +100,8 @@ class Poller:
         return bool(ready)
 
     def _linger(self, now: float) -> float:
-        """Serve what comes soon, while nobody else has anything to do; returns when it ended."""
-        end = now + LINGER_S
+        """Serve what comes soon, while nobody else has anything to do; returns when that ended."""
+        end = now + TURN_S
         statistics = trio.lowlevel.current_statistics
         while now < end and not self._busy():
             others = statistics()

@@ -177,8 +177,9 @@ class TaskTokens:
             self._table.put(token.hash, token)
             heapq.heappush(self._removals, (token.removed_ms, token.hash))
         # Also where no token is left: it may have run out while the session that it opened goes on.
+        if not self._endings:  # otherwise an earlier one is waited for
+            self._changed.set()
         self._endings.append((now_ms + self._grace_ms, task_id, now_ms))
-        self._changed.set()
         return len(live)
 
     # --------------------------------------------------------------------------------------------------- tidying

@@ -82,12 +82,14 @@ async def test_quick_messages_share_a_pass_of_the_scheduler(monkeypatch: pytest.
     monkeypatch.setattr(poller, "QUICK_S", 60)  # however slow this machine is at the moment
     # A task that was woken together with the poller is not seen by it, and waits for so long.
     monkeypatch.setattr(poller, "LINGER_S", 2)
+    monkeypatch.setattr(poller, "TURN_S", 2)
     assert await messages_each_pass(busy=False, messages=1000) > 100
 
 
 async def test_no_lingering_while_a_thread_is_about_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(poller, "QUICK_S", 60)
     monkeypatch.setattr(poller, "LINGER_S", 60)
+    monkeypatch.setattr(poller, "TURN_S", 60)
     assert await messages_each_pass(busy=True, messages=500) <= 1.1
 
 
@@ -96,6 +98,7 @@ async def test_other_tasks_are_not_starved(monkeypatch: pytest.MonkeyPatch) -> N
     # However slow this machine is at the moment, the poller lingers, and is not late for the next message.
     monkeypatch.setattr(poller, "QUICK_S", 60)
     monkeypatch.setattr(poller, "LINGER_S", 0.02)
+    monkeypatch.setattr(poller, "TURN_S", 0.02)
     news = trio.Event()
 
     async def message() -> None:

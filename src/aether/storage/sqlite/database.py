@@ -241,12 +241,15 @@ class Database:
         return self._is_moving and self._journal.is_full
 
     async def _linger(self) -> None:
-        """Seal batches nobody waits for."""
+        """Seal batches nobody waits for. While batches follow each other this looks once in a while, as waking up for
+        each of them would cost more than most of them do."""
         while True:
-            await self._dirty.wait()
-            self._dirty = trio.Event()
+            seen = self.open_ticket
             await trio.sleep(LINGER_S)
             self.kick()
+            if self.open_ticket == seen:
+                self._dirty = trio.Event()
+                await self._dirty.wait()
 
     async def _keep_moving(self) -> None:
         """Move rows into their tables that are few."""

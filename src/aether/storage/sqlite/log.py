@@ -2,20 +2,25 @@
 
 A row of ``log`` holds the records that one topic got in one batch, packed by :meth:`Topic.take`; rows of a topic are
 found through a small index, so writing appends and reading a topic costs only its own rows.
+
+The rows of a small batch go through the journal: for so few bytes the pages of three tables would cost more than being
+written twice. Until they are moved they are read from memory.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import trio
 
 from aether._fastpath import Head, Topic, unpack
 from aether.storage.sqlite.database import Database
+from aether.storage.sqlite.journal import Rows
 from aether.storage.sqlite.rows import Statement
 
 __all__ = ["SqliteLog"]
@@ -28,6 +33,9 @@ CURSORS_AT_ONCE = 1000
 """Places that are looked at in one transaction, for which commits have to wait."""
 STEPS_MAX = 50
 """Of each of both, in one trimming; the next one goes on from there."""
+JOURNALED_BYTES_MAX = 8192
+JOURNALED_TOPICS_MAX = 64
+"""Of a batch that goes through the journal."""
 
 _INSERT_TOPICS = """
 INSERT INTO topics SELECT value->>0, value->>1 FROM json_each(?) WHERE true
@@ -42,6 +50,11 @@ _INSERT_LOG = """
 INSERT INTO log (topic, first, last, time_ms, data)
 SELECT value->>0, value->>1, value->>2, ?3, substr(?2, value->>3, value->>4) FROM json_each(?1)
 """
+_INTO_LOG = "log (topic, first, last, time_ms, data)"
+_INTO_META = "meta (name, value)"
+_HIGHER = "ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
+"""What is in the journal may be older than what is there."""
+_SET_META = f"INSERT INTO meta VALUES (?, ?), (?, ?) {_HIGHER}"
 _UPSERT_CURSORS = """
 INSERT INTO cursors SELECT value->>0, value->>1, value->>2, ?2 FROM json_each(?1) WHERE true
 ON CONFLICT DO UPDATE SET position = max(position, excluded.position), used_ms = excluded.used_ms
@@ -58,8 +71,20 @@ DELETE FROM cursors WHERE (topic, consumer) > (?, ?) AND (topic, consumer) <= (?
 _BEGINNING = ("", "")
 _END = ("\U0010ffff", "")
 """Before and after all topics and consumers."""
-_SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_POSITION = "position"
+_WRITTEN = "log_written"
+"""Bytes that all rows ever had, as far as they were counted since there is such a number."""
+_BYTES = "log_bytes"
+"""What has to be added to it for the bytes that are there: what was before, without what was removed."""
 _ADD_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value"
+
+
+class _Unmoved(NamedTuple):
+    """A row that is in the journal and not yet in its table."""
+
+    ticket: int
+    time_ms: int
+    records: Sequence[tuple[int, bytes]]
 
 
 class SqliteLog:
@@ -72,18 +97,23 @@ class SqliteLog:
         self._wall_clock = wall_clock
         self._cursor_age_ms = cursor_age_ms
         reader = database.reader
-        row = reader.execute("SELECT value FROM meta WHERE name = 'position'").fetchone()
-        self._head = Head(row[0] if row else 0)
+        self._head = Head(_meta(reader, _POSITION))
+        self._written = _meta(reader, _WRITTEN)
         self._head.on_dirty = partial(database.touch, self)
         self._next_topic_id: int = reader.execute("SELECT coalesce(max(id), 0) + 1 FROM topics").fetchone()[0]
         self._topics: WeakValueDictionary[str, Topic] = WeakValueDictionary()
         self._committing: dict[str, tuple[Topic, list[tuple[int, bytes]]]] = {}
         self._committing_bytes = 0
+        self._committing_is_small = False
+        self._committing_ms = 0
+        self._unmoved: dict[str, tuple[Topic, list[_Unmoved]]] = {}
+        """What is in the journal. Keeps its topics, which know where they end when the table does not."""
         self._cursors: dict[tuple[str, str], int] = {}
         self._committing_cursors: dict[tuple[str, str], int] = {}
         self._forgetting: set[str] = set()
         self._looked_at = 0
         self._cursors_looked_at = _BEGINNING
+        database.on_moved.append(self._on_moved)
 
     # ---------------------------------------------------------------------------------------------- appending
 
@@ -113,11 +143,11 @@ class SqliteLog:
     def append(self, name: str, frame: bytes) -> int:
         return int(self.topic(name).append(frame))
 
-    def stage(self) -> Iterable[Statement]:
+    def stage(self) -> Iterable[Statement | Rows]:
         """Pack the topics touched since the last batch, and the cursors that moved."""
         topics, self._head.dirty = self._head.dirty, []
         self._committing_bytes, self._head.staged_bytes = self._head.staged_bytes, 0
-        statements: list[Statement] = []
+        statements: list[Statement | Rows] = []
         if topics:
             statements += self._stage_records(topics)
         if self._cursors:
@@ -126,8 +156,9 @@ class SqliteLog:
             statements.append((_UPSERT_CURSORS, (json.dumps(rows), self._wall_clock())))
         return statements
 
-    def _stage_records(self, topics: list[Topic]) -> list[Statement]:
-        new, rows, parts, offset = [], [], [], 1
+    def _stage_records(self, topics: list[Topic]) -> Iterable[Statement | Rows]:
+        new, rows, size = [], [], 0
+        now_ms = self._committing_ms = self._wall_clock()
         for topic in topics:
             if topic.record_id is None:
                 topic.record_id = self._next_topic_id
@@ -135,62 +166,79 @@ class SqliteLog:
                 new.append([topic.record_id, topic.name])
             records, data = topic.take()
             self._committing[topic.name] = (topic, records)
-            rows.append([topic.record_id, records[0][0], records[-1][0], offset, len(data)])
-            parts.append(data)
-            offset += len(data)
-        statements: list[Statement] = [(_INSERT_TOPICS, (json.dumps(new),))] if new else []
-        statements.append((_INSERT_LOG, (json.dumps(rows), b"".join(parts), self._wall_clock())))
-        statements.append((_SET_META, ("position", self._head.position)))
-        statements.append((_ADD_META, ("log_bytes", offset - 1)))
-        return statements
+            rows.append((topic.record_id, records[0][0], records[-1][0], now_ms, data))
+            size += len(data)
+        self._written += size
+        self._committing_is_small = size <= JOURNALED_BYTES_MAX and len(topics) <= JOURNALED_TOPICS_MAX
+        if new:
+            yield _INSERT_TOPICS, (json.dumps(new),)
+        position, written = (_POSITION, self._head.position), (_WRITTEN, self._written)
+        if self._committing_is_small:
+            yield Rows(_INTO_LOG, rows)
+            yield Rows(_INTO_META, [position, written], _HIGHER)
+        else:
+            yield from _insert_log(rows, now_ms)
+            yield _SET_META, (*position, *written)
 
     def on_committed(self) -> None:
         for topic, records in self._committing.values():
             topic.durable = records[-1][0]
+            if self._committing_is_small:
+                unmoved = _Unmoved(self._database.committed, self._committing_ms, records)
+                self._unmoved.setdefault(topic.name, (topic, []))[1].append(unmoved)
         self._committing.clear()
         self._committing_bytes = 0
         self._committing_cursors = {}
+
+    def _on_moved(self) -> None:
+        """Rows of the journal are in their table."""
+        moved = self._database.moved
+        unmoved = self._unmoved.values()
+        self._unmoved = {
+            topic.name: (topic, left)
+            for topic, rows in unmoved
+            if (left := [row for row in rows if row.ticket > moved])
+        }
 
     # ------------------------------------------------------------------------------------------------ reading
 
     async def read(self, topic: str, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
         buffer = self.topic(topic)
-        if after >= buffer.last:
+        end = buffer.last
+        if after >= end:
             await trio.lowlevel.checkpoint()
             return []
-        # Taken before the database is asked: whatever commits in between is in one of the two, and order tells which.
-        recent = list(self._committing[topic][1]) if topic in self._committing else []
-        recent += buffer.staged
-        records: list[tuple[int, bytes]] = []
+        # What is not in the table is taken before the table is read: meanwhile it may get there, and more behind it.
+        recent = [(position, frame) for position, frame in self._recent(buffer) if position > after]
+        stored: list[tuple[int, bytes]] = []
         if after < buffer.durable and buffer.record_id is not None:
             record_id = buffer.record_id
-            records, complete = await self._database.scan(
-                "log", lambda reader: _read(reader, record_id, after, max_bytes)
-            )
-            if not complete:
-                return records
+            stored = await self._database.scan("log", lambda reader: _read(reader, record_id, after, max_bytes))
         else:
             await trio.lowlevel.checkpoint()
-        size = sum(len(frame) for _, frame in records)
-        last = records[-1][0] if records else after
-        for position, frame in recent:
-            if position > last:
-                if size >= max_bytes and records:
-                    break
-                records.append((position, frame))
-                size += len(frame)
-        return records
+        if recent:
+            stored = sorted(dict([*stored, *recent]).items())
+        return _page(stored, end, max_bytes)
+
+    def _recent(self, buffer: Topic) -> Iterator[tuple[int, bytes]]:
+        """What may not be in the table: in the journal, being committed, staged."""
+        for row in self._unmoved.get(buffer.name, (buffer, ()))[1]:
+            yield from row.records
+        yield from self._committing.get(buffer.name, (buffer, ()))[1]
+        yield from buffer.staged
 
     async def first_at_or_after(self, topic: str, time_ms: int) -> int:
         buffer = self.topic(topic)
         if buffer.record_id is None:
             return 0
-        durable = buffer.durable  # what is committed from here on may be missed by the query, but not by its reader
+        # What is committed from here on may be missed by the query, but not by its reader.
+        unmoved = self._unmoved.get(topic, (buffer, ()))[1]
+        first = next((row.records[0][0] for row in unmoved if row.time_ms >= time_ms), buffer.durable + 1)
         query = "SELECT first FROM log WHERE topic = ? AND time_ms >= ? ORDER BY first LIMIT 1"
         row = await self._database.scan(
             "log", lambda reader: reader.execute(query, (buffer.record_id, time_ms)).fetchone()
         )
-        return int(row[0]) - 1 if row else int(durable)
+        return min(first, int(row[0])) - 1 if row else first - 1
 
     # ------------------------------------------------------------------------------------------------ cursors
 
@@ -214,6 +262,8 @@ class SqliteLog:
 
     async def trim(self, *, max_age_ms: int, max_bytes: int) -> int:
         now = self._wall_clock()
+        if self._unmoved:
+            await self._database.wait_moved(self._database.committed)
         removed = 0
         ends: dict[int, int] = {}
         while True:
@@ -273,8 +323,32 @@ class SqliteLog:
             self._forgetting = set()
 
 
-def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) -> tuple[list[tuple[int, bytes]], bool]:
-    """One page of durable records, and whether it reaches the end. In a worker thread."""
+def _meta(connection: sqlite3.Connection, name: str) -> int:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _page(records: list[tuple[int, bytes]], end: int, max_bytes: int) -> list[tuple[int, bytes]]:
+    """Records up to a position, about so many bytes of them and at least one."""
+    size = 0
+    for index, (position, frame) in enumerate(records):
+        if position > end or (size >= max_bytes and index):
+            return records[:index]
+        size += len(frame)
+    return records
+
+
+def _insert_log(rows: list[tuple[int, int, int, int, bytes]], now_ms: int) -> Iterable[Statement]:
+    """All rows in one step, their data in one value."""
+    places, offset = [], 1
+    for topic, first, last, _, data in rows:
+        places.append([topic, first, last, offset, len(data)])
+        offset += len(data)
+    yield _INSERT_LOG, (json.dumps(places), b"".join(row[-1] for row in rows), now_ms)
+
+
+def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
+    """One page of the records in the table. In a worker thread."""
     records: list[tuple[int, bytes]] = []
     size = 0
     # The row before the first that begins after ``after`` may still hold later records.
@@ -287,11 +361,11 @@ def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) ->
             continue
         for position, frame in unpack(data):
             if position > after:
-                if size >= max_bytes:
-                    return records, False
+                if size >= max_bytes and records:
+                    return records
                 records.append((position, frame))
                 size += len(frame)
-    return records, True
+    return records
 
 
 def _forget_cursors(writer: sqlite3.Connection, start: tuple[str, str], before_ms: int) -> tuple[str, str] | None:
@@ -304,8 +378,7 @@ def _forget_cursors(writer: sqlite3.Connection, start: tuple[str, str], before_m
 def _trim(writer: sqlite3.Connection, before_ms: int, max_bytes: int) -> tuple[int, dict[int, int]]:
     """Remove up to ``TRIM_ROWS`` of the oldest rows that are over age or over the total; returns their bytes, and the
     last position by number of the topic."""
-    row = writer.execute("SELECT value FROM meta WHERE name = 'log_bytes'").fetchone()
-    total = row[0] if row else 0
+    total = _meta(writer, _WRITTEN) + _meta(writer, _BYTES)
     removed, last_id = 0, None
     ends: dict[int, int] = {}
     query = "SELECT id, time_ms, length(data), topic, last FROM log ORDER BY id LIMIT ?"
@@ -317,5 +390,5 @@ def _trim(writer: sqlite3.Connection, before_ms: int, max_bytes: int) -> tuple[i
         ends[topic] = last
     if last_id is not None:
         writer.execute("DELETE FROM log WHERE id <= ?", (last_id,))
-        writer.execute(_ADD_META, ("log_bytes", -removed))
+        writer.execute(_ADD_META, (_BYTES, -removed))
     return removed, ends
