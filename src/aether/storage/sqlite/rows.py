@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 __all__ = ["Statement", "insert_rows"]
@@ -26,7 +27,7 @@ def insert_rows(into: str, rows: Sequence[Sequence[Any]], on_conflict: str = "")
     while start < len(rows):
         size = min(CHUNK_MAX, 1 << ((len(rows) - start).bit_length() - 1))
         chunk = rows[start : start + size]
-        yield _sql(into, len(chunk[0]), size, on_conflict), [value for row in chunk for value in row]
+        yield _sql(into, len(chunk[0]), size, on_conflict), list(chain.from_iterable(chunk))
         start += size
 
 
