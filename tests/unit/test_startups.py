@@ -13,8 +13,8 @@ from trio.testing import MockClock
 from aether.answers import Answer
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, parse_identity
-from aether.orchestration import attempts
-from aether.orchestration import startups as startups_module
+from aether.orchestration import attempts, queue
+from aether.orchestration.queue import StartQueue
 from aether.orchestration.startups import ATTEMPT, LAST_ERROR, NOT_BEFORE, TRIGGERED_AT, Startups
 from aether.proto import aether_pb2 as pb
 from aether.registry.registry import Registration, Registry
@@ -70,18 +70,18 @@ class Scene:
         """A gateway starts."""
         self.registry = Registry(self.records, lambda: self.now_ms)
         self.book = TaskBook(self.store, lambda: self.now_ms)
+        self.queue = StartQueue(self.book, self, lambda: self.now_ms, self.flush)
         self.startups = Startups(
             self.book,
             self.records,
             self.registry,
-            self,
+            self.queue,
             lambda: self.now_ms,
             lambda: f"t{len(self.store._tasks)}",
             self.online.__contains__,
             "g",
             lambda identity: self.cut_off.get(identity, 0),
             on_trigger=lambda outcome, workspace: self.triggers.append(f"{outcome} {workspace}"),
-            flush=self.flush,
             check_room=self.check_room,
         )
         self.book.observers = [self.startups.on_transition]
@@ -102,7 +102,7 @@ class Scene:
 
     def connect(self, name: str = "1", *profiles: str, **fields: object) -> Session:
         session = Session(parse_identity(f"orc::o::{name}"), profiles or ("p",), **fields)  # type: ignore[arg-type]
-        self.startups.connect(session)
+        self.queue.connect(session)
         return session
 
     def start(self, target: str = TARGET, **overrides: str) -> Task:
@@ -263,18 +263,18 @@ def test_the_one_with_the_fewest_starts_is_next_and_an_end_counts(scene: Scene) 
         scene.start(f"ag::w::lazy::{number}")
     assert second.asked == ["1", "3", "4", "5"]
     scene.book.change(tasks[0], machine.bind(tasks[0], tasks[0].target, scene.now_ms))
-    assert [len(one.starting) for one in scene.startups.orchestrators()] == [1, 2], "its agent is there"
+    assert [len(one.starting) for one in scene.queue.orchestrators()] == [1, 2], "its agent is there"
 
 
 def test_starts_wait_for_their_profile_by_priority_and_age(scene: Scene) -> None:
     tasks = [scene.start(f"ag::w::lazy::{number}") for number in range(3)]
     scene.start("ag::w::lazy::other", profile="q")
     tasks[2].priority = 40
-    assert scene.startups.waiting == 4
+    assert len(scene.queue) == 4
     assert scene.connect("1").asked == ["2", "0", "1"]
-    assert scene.startups.waiting == 1
+    assert len(scene.queue) == 1
     assert scene.connect("2", "x", "q").asked == ["other"]
-    assert scene.startups.waiting == 0
+    assert len(scene.queue) == 0
 
 
 def test_an_orchestrator_that_goes_away_loses_what_has_not_begun(scene: Scene) -> None:
@@ -282,8 +282,8 @@ def test_an_orchestrator_that_goes_away_loses_what_has_not_begun(scene: Scene) -
     starting, running = scene.start(), scene.start("ag::w::lazy::2")
     scene.book.change(running, machine.bind(running, running.target, scene.now_ms))
     second = scene.connect("2")
-    scene.startups.disconnect(first)
-    scene.startups.disconnect(first)
+    scene.queue.disconnect(first)
+    scene.queue.disconnect(first)
     assert (second.asked, starting.losses, starting.assigned_to) == (["1"], 1, "orc::o::2")
     assert running.assigned_to == "orc::o::1"
 
@@ -294,12 +294,12 @@ def test_an_orchestrator_that_comes_and_goes_changes_nothing_for_its_agents(scen
     task = scene.start()
     scene.book.change(task, machine.bind(task, TARGET, scene.now_ms))
     task.losses = losses
-    scene.startups.disconnect(first)
+    scene.queue.disconnect(first)
     again = scene.connect("1")
     assert (again.given, task.status, task.losses) == ([], Status.RUNNING, losses)
-    assert scene.startups.orchestrators()[0].starting == set()
+    assert scene.queue.orchestrators()[0].starting == set()
     scene.connect("1", resumes=True)
-    assert scene.startups.orchestrators()[0].starting == set()
+    assert scene.queue.orchestrators()[0].starting == set()
 
 
 def test_what_an_orchestrator_claimed_is_lost_with_it_too(scene: Scene) -> None:
@@ -307,7 +307,7 @@ def test_what_an_orchestrator_claimed_is_lost_with_it_too(scene: Scene) -> None:
     task = scene.start()
     scene.book.change(task, machine.claim(task, "orc::o::1", scene.now_ms))
     second = scene.connect("2")
-    scene.startups.disconnect(first)
+    scene.queue.disconnect(first)
     assert (second.asked, task.status, task.losses) == (["1"], Status.ASSIGNED, 1)
 
 
@@ -332,7 +332,7 @@ def test_an_agent_that_came_makes_up_for_those_that_did_not(scene: Scene) -> Non
     scene.fail(scene.start())
     task = scene.start()
     scene.book.change(task, machine.complete(task, scene.now_ms))
-    assert (scene.start().hold_ms, scene.startups.waiting) == (0, 1)
+    assert (scene.start().hold_ms, len(scene.queue)) == (0, 1)
 
 
 def test_a_start_that_is_paused_tells_nobody_of_it(scene: Scene) -> None:
@@ -376,10 +376,10 @@ async def test_other_orchestrators_do_not_keep_one_without_room_from_being_asked
     scene.connect("3", "q")
     busy = scene.connect("1", has_room=False)
     async with trio.open_nursery() as nursery:
-        await nursery.start(scene.startups.run)
+        await nursery.start(scene.queue.run)
         scene.start()
         busy.has_room = True
-        await trio.sleep(startups_module.RETRY_S * 1.5)
+        await trio.sleep(queue.RETRY_S * 1.5)
         assert busy.asked == ["1"]
         nursery.cancel_scope.cancel()
 
@@ -387,7 +387,7 @@ async def test_other_orchestrators_do_not_keep_one_without_room_from_being_asked
 def test_other_tasks_are_no_starts(scene: Scene) -> None:
     orchestrator = scene.connect()
     work = scene.book.add(Task("work", "w", mode=Mode.TARGETED, target=TARGET, queued=True, profile="p"))
-    assert (orchestrator.asked, scene.startups.started_by(TARGET), scene.startups.waiting) == ([], None, 0)
+    assert (orchestrator.asked, scene.startups.started_by(TARGET), len(scene.queue)) == ([], None, 0)
     scene.open()
     assert (scene.startups.started_by(TARGET), scene.connect().asked) == (None, [])
     scene.fail(work)
@@ -398,7 +398,7 @@ def test_a_successor_of_a_session_keeps_what_it_knows(scene: Scene) -> None:
     first = scene.connect("1")
     task = scene.start()
     same = scene.connect("1", resumes=True)
-    scene.startups.disconnect(first)
+    scene.queue.disconnect(first)
     assert (same.given, task.losses) == ([], 0)
     new = scene.connect("1")
     assert (new.asked, task.losses) == (["1"], 1)
@@ -408,7 +408,7 @@ def test_a_start_that_loses_every_orchestrator_fails(scene: Scene) -> None:
     task = scene.start()
     for number in range(4):
         assert task.status is Status.PENDING
-        scene.startups.disconnect(scene.connect(str(number)))
+        scene.queue.disconnect(scene.connect(str(number)))
     assert (task.status, task.error) == (
         Status.FAILED,
         "orchestrator disconnected before agent started (4 times)",
@@ -419,11 +419,11 @@ def test_the_patience_with_an_orchestrator_after_a_restart(scene: Scene) -> None
     scene.connect("1")
     task = scene.start()
     scene.book.change(task, machine.mark_gone(task, "", scene.now_ms))
-    scene.startups.on_grace(task)
+    scene.queue.on_grace(task)
     assert (task.status, task.disconnected_ms) == (Status.ASSIGNED, 0), "it is there"
     scene.open()
     [kept] = scene.book
-    scene.startups.on_grace(kept)
+    scene.queue.on_grace(kept)
     assert (kept.status, kept.losses) == (Status.PENDING, 1)
     assert scene.connect("2").asked == ["1"]
 
@@ -524,7 +524,7 @@ def test_another_registration_is_reason_to_try_at_once(scene: Scene) -> None:
     assert other.launch_params == {"profile": "nobody", "image": "special"}, "it said so itself"
     scene.registry.delete("lazy")
     assert other.status is Status.PENDING
-    assert scene.startups.waiting == 1
+    assert len(scene.queue) == 1
 
 
 def test_a_start_that_waits_for_an_orchestrator_goes_by_the_registration_of_the_time(scene: Scene) -> None:
@@ -655,20 +655,20 @@ def test_starts_outlive_the_gateway(scene: Scene) -> None:
     scene.open()
     assert scene.start().task_id == waits.task_id
     assert scene.startups.started_by("ag::w::lazy::2") is not None
-    assert scene.startups.waiting == 1
+    assert len(scene.queue) == 1
     assert scene.connect("2").asked == ["1"]
 
 
 async def test_an_orchestrator_without_room_is_asked_again(scene: Scene, autojump_clock: MockClock) -> None:
     busy = scene.connect("1", has_room=False)
     async with trio.open_nursery() as nursery:
-        await nursery.start(scene.startups.run)
+        await nursery.start(scene.queue.run)
         scene.start()
         scene.start("ag::w::lazy::2")
-        await trio.sleep(startups_module.RETRY_S * 2.5)
+        await trio.sleep(queue.RETRY_S * 2.5)
         assert busy.asked == []
         busy.has_room = True
-        await trio.sleep(startups_module.RETRY_S)
+        await trio.sleep(queue.RETRY_S)
         assert (busy.asked, scene.flushed > 0) == (["1", "2"], True)
         nursery.cancel_scope.cancel()
 
@@ -681,19 +681,19 @@ async def test_what_could_not_be_stored_is_tried_again(
 
     task = scene.start()
     async with trio.open_nursery() as nursery:
-        await nursery.start(scene.startups.run)
+        await nursery.start(scene.queue.run)
         with monkeypatch.context() as patch:
             patch.setattr(scene.store, "check", unavailable)
             orchestrator = scene.connect()
             scene.startups.on_absent(user(), "ag::w::lazy::2")
             assert (orchestrator.asked, scene.triggers) == ([], [])
-            scene.startups.disconnect(scene.connect("2", "q"))
-        await trio.sleep(startups_module.RETRY_S * 1.5)
+            scene.queue.disconnect(scene.connect("2", "q"))
+        await trio.sleep(queue.RETRY_S * 1.5)
         assert (orchestrator.asked, task.status) == (["1"], Status.ASSIGNED)
         with monkeypatch.context() as patch:
             patch.setattr(scene.store, "check", unavailable)
-            scene.startups.disconnect(orchestrator)
+            scene.queue.disconnect(orchestrator)
             assert task.status is Status.ASSIGNED, "until its time is over"
             with pytest.raises(StoreUnavailable):
-                scene.startups.on_grace(task)
+                scene.queue.on_grace(task)
         nursery.cancel_scope.cancel()

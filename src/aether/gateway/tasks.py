@@ -16,6 +16,7 @@ from aether.gateway.live import LiveSession
 from aether.identity import Identity, PrincipalType
 from aether.metrics import TaskOperations
 from aether.orchestration.autostart import Autostart
+from aether.orchestration.queue import StartQueue
 from aether.orchestration.startups import Startups
 from aether.proto import aether_pb2 as pb
 from aether.registry.registry import Registry
@@ -63,6 +64,7 @@ class Tasks:
     book: TaskBook
     liveness: Liveness
     dispatcher: Dispatcher
+    starts: StartQueue
     startups: Startups
     registry: Registry
     parties: Parties
@@ -86,7 +88,7 @@ class Tasks:
                     self.authority.renew(task)
         match session.identity.kind:
             case PrincipalType.ORCHESTRATOR:
-                self.startups.connect(session)
+                self.starts.connect(session)
             case PrincipalType.USER:
                 self.participants.connected(session.identity.id, session)
 
@@ -122,7 +124,7 @@ class Tasks:
         self.watches.close_session(session.session_id)
         self.liveness.disconnected(session, is_clean=is_clean)
         if session.identity.kind is PrincipalType.ORCHESTRATOR:
-            self.startups.disconnect(session)
+            self.starts.disconnect(session)
 
 
 def compose_tasks(
@@ -193,11 +195,12 @@ def compose_tasks(
             authority.authorize_startup(sender, task, claimed)
 
     room = Room(book, quotas.tasks)
+    starts = StartQueue(book, tokens, wall_clock, flush)
     startups = Startups(
         book,
         tier.records,
         registry,
-        tokens,
+        starts,
         wall_clock,
         new_id,
         is_connected,
@@ -205,7 +208,6 @@ def compose_tasks(
         lambda identity: liveness.cut_off_ms(identity),
         authorize,
         base.metrics.startup_triggered,
-        flush,
         room.check,
     )
     dispatcher.autostart = Autostart(registry, startups, is_connected)
@@ -216,7 +218,7 @@ def compose_tasks(
 
     def fire(task: Task, due: Due) -> None:
         if due is Due.GRACE and task.awaits_start:
-            startups.on_grace(task)
+            starts.on_grace(task)
         else:
             upkeep.fire(task, due)
         if due is Due.STALE and task.is_startup:
@@ -229,7 +231,7 @@ def compose_tasks(
     ends = Ends(tokens, authority.revoke) if authority is not None else Ends(tokens)
     parties = Parties(access, recorder)
     metrics = base.metrics.tasks
-    metrics.waiting = lambda: dispatcher.waiting + startups.waiting
+    metrics.waiting = lambda: dispatcher.waiting + len(starts)
     participants = Participants(book, lambda user: directory.sessions_of(("user", user)))
     # In this order: what a change means is told before what follows from it, and the next worker comes last.
     book.observers += [
@@ -282,13 +284,14 @@ def compose_tasks(
         "task_query": QueryService(book, parties).query,
         "task_subscription_op": SubscriptionService(Lookup(book, parties), watches, announcer, new_id).subscribe,
         "agent_op": RegistryService(
-            registry, startups, access, recorder, strict=config.gateway.strict_identifiers
+            registry, startups, starts.orchestrators, access, recorder, strict=config.gateway.strict_identifiers
         ).handle,
     }
     return Tasks(
         book,
         liveness,
         dispatcher,
+        starts,
         startups,
         registry,
         parties,
@@ -299,7 +302,7 @@ def compose_tasks(
         timers,
         upkeep,
         handlers,
-        (timers.run, dispatcher.run, startups.run, liveness.run, upkeep.run, inputs.run),
+        (timers.run, dispatcher.run, starts.run, liveness.run, upkeep.run, inputs.run),
         authority,
     )
 

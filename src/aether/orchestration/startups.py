@@ -1,42 +1,34 @@
-"""Startup tasks: at most one for an agent at a time, handed to an orchestrator, over when the agent is there or cannot
-be (tasks 13.1 to 13.3; weaknesses 19 to 29, 33).
+"""Startup tasks: at most one for an agent at a time, over when the agent is there or cannot be (tasks 13.1 to 13.3;
+weaknesses 19 to 29, 33).
 
-A startup waits in the queue of its profile until an orchestrator serves it. An orchestrator that goes away before the
-agent came loses it to another one; one that stays has a time, and is not asked again: it may still be working on it. An
-agent that fails again and again is started less and less often (:mod:`aether.orchestration.attempts`).
+They are handed to orchestrators by :mod:`aether.orchestration.queue`. An agent that fails again and again is started
+less and less often (:mod:`aether.orchestration.attempts`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import structlog
-import trio
 
-from aether.answers import Answer, Caller
+from aether.answers import Caller
 from aether.errors import StoreUnavailable
 from aether.identity import Identity, InvalidIdentity, PrincipalType, parse_identity
 from aether.orchestration.attempts import Attempts
-from aether.orchestration.orchestrators import Orchestrator, Orchestrators, OrchestratorSession
+from aether.orchestration.queue import StartQueue
 from aether.records import RecordStore
 from aether.registry.registry import PROFILE, Registry
 from aether.tasks import machine
 from aether.tasks.book import TaskBook, Transition
 from aether.tasks.model import LIVE, PAUSED, STARTUP, WORKED_ON, Category, Mode, Status, Task
 from aether.tasks.room import NoRoom
-from aether.tasks.wire import assignment_frame
 
 __all__ = ["ATTEMPT", "LAST_ERROR", "NOT_BEFORE", "TRIGGERED_AT", "Startups"]
 
 log = structlog.get_logger("aether.orchestration")
 
-LOSSES_MAX = 3
-"""Orchestrators that may lose a startup before it fails."""
 REJOIN_MS = 3_000
 """How long an agent whose connection broke has to come back by itself, before a message has another one started."""
-RETRY_S = 1.0
-"""When a startup is offered again that its orchestrator had no room for, or that could not be stored."""
 STABLE_MS = 60_000
 """An agent that ran this long has not failed to start."""
 
@@ -45,10 +37,6 @@ ATTEMPT = "startup_attempt"
 NOT_BEFORE = "startup_not_before_ms"
 LAST_ERROR = "startup_last_error"
 """Metadata of a startup task, for operators and for the agent."""
-
-
-class TokenSource(Protocol):
-    def issue(self, identity: str, task_id: str) -> str: ...
 
 
 class Startups:
@@ -61,7 +49,6 @@ class Startups:
     :ivar creator: identity that the gateway's own startup tasks are made by.
     :param on_trigger: told how a message for an absent agent went: ``started``, ``unregistered``, ``duplicate``,
         ``no_orchestrator``, ``quota`` or ``invalid``, and the workspace.
-    :param flush: sends what was put into the queues of sessions.
     :param check_room: raises NoRoom for a workspace in which messages may not have another agent started now.
     """
 
@@ -70,7 +57,7 @@ class Startups:
         book: TaskBook,
         records: RecordStore,
         registry: Registry,
-        tokens: TokenSource,
+        queue: StartQueue,
         wall_clock: Callable[[], int],
         new_id: Callable[[], str],
         is_connected: Callable[[str], bool],
@@ -78,12 +65,11 @@ class Startups:
         cut_off_ms: Callable[[str], int] = lambda _: 0,
         authorize: Callable[[Caller, Task, str], None] = lambda *_: None,
         on_trigger: Callable[[str, str], None] = lambda *_: None,
-        flush: Callable[[], None] = lambda: None,
         check_room: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._book = book
         self._registry = registry
-        self._tokens = tokens
+        self._queue = queue
         self._wall_clock = wall_clock
         self._new_id = new_id
         self._is_connected = is_connected
@@ -91,28 +77,13 @@ class Startups:
         self._cut_off_ms = cut_off_ms
         self._authorize = authorize
         self._on_trigger = on_trigger
-        self._flush = flush
         self._check_room = check_room
-        self._hungry: dict[str, None] = {}
-        self._wake = trio.Event()
-        self._orchestrators = Orchestrators()
-        self._active: dict[str, str] = {}
-        self._waiting: dict[str, dict[str, None]] = {}
+        self._active: dict[str, str] = {task.target: task.task_id for task in book if task.is_startup}
         self._attempts = Attempts(records)
-        for task in book:
-            if task.is_startup and not task.is_final:
-                self._active[task.target] = task.task_id
-                if task.status is Status.PENDING:
-                    self._waiting.setdefault(task.profile, {})[task.task_id] = None
 
     @property
     def ticket(self) -> int:
         return self._book.ticket
-
-    @property
-    def waiting(self) -> int:
-        """How many startups wait for an orchestrator."""
-        return sum(map(len, self._waiting.values()))
 
     # ----------------------------------------------------------------------------------------------------- starting
 
@@ -204,7 +175,7 @@ class Startups:
         }
         self._book.change(task, change)
         if task.profile != profile:
-            self._drop(task, profile)
+            self._queue.remove(task, profile)
 
     def _hasten(self, task: Task) -> None:
         """Somebody wants an agent that is not there although there is a start of it: one that was held back for nobody,
@@ -340,13 +311,11 @@ class Startups:
             self._judge(task)
         else:
             self._active[task.target] = task.task_id
-        if transition.worker_before and (before := self._orchestrators.get(transition.worker_before)) is not None:
-            before.starting.discard(task.task_id)
-        if task.status is Status.PENDING:
-            if not task.hold_ms:
-                self._hand_out(task)
-        else:
-            self._drop(task, task.profile)
+        self._queue.finish(task, transition.worker_before)
+        if task.status is not Status.PENDING:
+            self._queue.remove(task, task.profile)
+        elif not task.hold_ms:
+            self._queue.add(task)
 
     def _is_left(self, task: Task) -> bool:
         """Whether an agent that was there is not, while its start is under way."""
@@ -364,99 +333,7 @@ class Startups:
             is_declined = task.status is Status.REJECTED
             self._attempts.ended(task.target, since_ms, failed_ms=now_ms, error=task.error, is_declined=is_declined)
 
-    def _drop(self, task: Task, profile: str) -> None:
-        """It no longer waits for an orchestrator of a profile."""
-        waiting = self._waiting.get(profile)
-        if waiting is not None:
-            waiting.pop(task.task_id, None)
-            if not waiting:
-                del self._waiting[profile]
-
-    # -------------------------------------------------------------------------------------------------- dispatching
-
-    def _hand_out(self, task: Task) -> None:
-        orchestrator = self._orchestrators.choose(task.profile)
-        if orchestrator is None or not self._give(task, orchestrator):
-            self._waiting.setdefault(task.profile, {})[task.task_id] = None
-            self._later(task.profile)
-
-    def _later(self, profile: str) -> None:
-        """Try again in a moment, where there is somebody to try it with."""
-        if self._orchestrators.serves(profile):
-            self._hungry[profile] = None
-            self._wake.set()
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Offer again what nobody could take, for ever."""
-        task_status.started()
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            await trio.sleep(RETRY_S)
-            hungry, self._hungry = self._hungry, {}
-            for profile in hungry:
-                self._serve(profile)
-            self._flush()
-
-    def _give(self, task: Task, orchestrator: Orchestrator) -> bool:
-        """Assign and send; False when the store takes nothing now."""
-        session = orchestrator.session
-        try:
-            self._book.change(task, machine.assign(task, session.identity.key, self._wall_clock()))
-        except StoreUnavailable:
-            return False
-        params = dict(task.launch_params)
-        try:
-            params["auth_token"] = self._tokens.issue(task.target, task.task_id)
-        except StoreUnavailable:
-            log.warning("agent is started without a token", target=task.target)
-        orchestrator.starting.add(task.task_id)
-        frame = assignment_frame(task, self._book.store.payload(task.task_id), launch_params=params)
-        session.put(Answer((frame,), self._book.ticket))
-        return True
-
-    def _serve(self, profile: str) -> None:
-        """Hand out what waits for a profile, by priority, then by age."""
-        waiting = [task for task_id in self._waiting.get(profile, ()) if (task := self._book.get(task_id)) is not None]
-        for task in sorted(waiting, key=lambda task: (-task.priority, task.created_ms, task.updated_us)):
-            if task.hold_ms or task.status is not Status.PENDING:
-                continue
-            orchestrator = self._orchestrators.choose(profile)
-            if orchestrator is None or not self._give(task, orchestrator):
-                self._later(profile)
-                return
-
-    # -------------------------------------------------------------------------------------------------------- peers
-
-    def connect(self, session: OrchestratorSession) -> None:
-        """An orchestrator is there: it gets what waits for its profiles. What it was given before it still has, if it
-        is the same process."""
-        held = [task for task in self._book.held_by(session.identity.key) if task.awaits_start]
-        known = {task.task_id for task in held} if session.resumes else set()
-        self._orchestrators.connect(session, known)
-        for task in held:
-            if task.task_id not in known:
-                self._try_to_lose(task)
-        for profile in session.profiles:
-            self._serve(profile)
-
-    def disconnect(self, session: OrchestratorSession) -> None:
-        """An orchestrator is gone: what it had not finished is for others (weakness 26)."""
-        if not self._orchestrators.disconnect(session):
-            return
-        for task in self._book.held_by(session.identity.key):
-            if task.awaits_start:
-                self._try_to_lose(task)
-
-    def on_grace(self, task: Task) -> None:
-        """The orchestrator that a startup was with has not come back since the gateway started.
-
-        :raises StoreUnavailable: nothing was changed.
-        """
-        if self._orchestrators.get(task.assigned_to) is None:
-            self._lose(task)
-        else:
-            self._book.change(task, machine.unmark_gone(task))
+    # ------------------------------------------------------------------------------------------------------- agents
 
     def context(self, identity: str) -> dict[str, str]:
         """What a started agent is told of its start when it connects (tasks 9.3)."""
@@ -484,27 +361,5 @@ class Startups:
         text = task.metadata.get(TRIGGERED_AT, "") if task is not None else ""
         return int(text) if text.isdecimal() else 0
 
-    def _lose(self, task: Task) -> None:
-        if task.losses >= LOSSES_MAX:
-            reason = f"orchestrator disconnected before agent started ({task.losses + 1} times)"
-            self._book.change(task, machine.fail(task, self._wall_clock(), reason, _no_jitter), reason)
-        elif task.status in WORKED_ON:  # it may have claimed it
-            self._book.change(task, {**machine.give_back(task), "losses": task.losses + 1}, "orchestrator disconnected")
-
-    def _try_to_lose(self, task: Task) -> None:
-        try:
-            self._lose(task)
-        except StoreUnavailable:
-            log.warning("startup stays with an orchestrator that is gone, until its time is over", task=task.task_id)
-
-    def orchestrators(self) -> list[Orchestrator]:
-        """Those that are connected."""
-        return self._orchestrators.all()
-
 
 _OF_FAILURES = frozenset({ATTEMPT, NOT_BEFORE, LAST_ERROR})
-
-
-def _no_jitter(low: float, high: float) -> float:
-    """Startups have no retry policy, so there is nothing to vary."""
-    return (low + high) / 2

@@ -49,17 +49,18 @@ class Launcher(Protocol):
         :raises ValueError: it cannot be started; the text is fit for clients.
         """
 
-    def orchestrators(self) -> Sequence[ConnectedOrchestrator]:
-        """Those that are connected, the longest first."""
-
 
 class RegistryService:
-    """Answers ``agent_op``; every failure is an answer."""
+    """Answers ``agent_op``; every failure is an answer.
+
+    :param orchestrators: those that are connected, the longest first.
+    """
 
     def __init__(
         self,
         registry: Registry,
         launcher: Launcher,
+        orchestrators: Callable[[], Sequence[ConnectedOrchestrator]],
         access: Access,
         recorder: Recorder,
         *,
@@ -67,6 +68,7 @@ class RegistryService:
     ) -> None:
         self._registry = registry
         self._launcher = launcher
+        self._orchestrators = orchestrators
         self._access = access
         self._recorder = recorder
         self._strict = strict
@@ -175,7 +177,7 @@ class RegistryService:
 
     def _list_orchestrators(self, caller: Caller, operation: pb.AgentOperation, response: pb.AgentResponse) -> None:
         del caller, operation
-        for orchestrator in self._launcher.orchestrators():
+        for orchestrator in self._orchestrators():
             response.orchestrators.add(
                 orchestrator_id=orchestrator.identity_key,
                 profiles=orchestrator.profiles,

@@ -797,7 +797,7 @@ async def test_a_start_is_taken_from_an_orchestrator_that_is_gone_once_that_can_
         lost = Desk(await wire.connect(starter("lost")))
         admin.peer.send(TARGET, b"")
         await lost.assigned()
-        gateway.services.tasks.startups.disconnect = lambda _: None  # type: ignore[method-assign]  # it crashes
+        gateway.services.tasks.starts.disconnect = lambda _: None  # type: ignore[method-assign]  # it crashes
     async with opened(config, clock) as (gateway, wire):
         other = Desk(await wire.connect(starter("other")))
         store = gateway.services.tasks.book.store
