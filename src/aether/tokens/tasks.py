@@ -31,6 +31,8 @@ REVOKED_KEPT_MS = 3_600_000
 """How long a revoked token is told apart from one that never was."""
 REMOVED_AT_ONCE = 1000
 RETRY_S = 1.0
+TOGETHER_S = 0.1
+"""What is due within this time is done in one go: under load tasks end at every millisecond."""
 SYSTEM_WORKSPACE = "_system"
 OPERATION = "task_token_issue"
 
@@ -200,7 +202,8 @@ class TaskTokens:
                 continue
             due_ms = [self._endings[0][0]] if self._endings else []
             due_ms += [self._removals[0][0]] if self._removals else []
-            with trio.move_on_after(max(0.0, (min(due_ms) - self._wall_clock()) / 1000) if due_ms else math.inf):
+            left_s = (min(due_ms) - self._wall_clock()) / 1000 if due_ms else math.inf
+            with trio.move_on_after(max(TOGETHER_S, left_s)):
                 await self._changed.wait()
 
     def _remove(self, now_ms: int) -> None:
@@ -221,7 +224,8 @@ class TaskTokens:
     def _index(self, token: TaskToken) -> None:
         self._by_task.setdefault(token.task_id, {})[token.hash] = None
         heapq.heappush(self._removals, (token.removed_ms, token.hash))
-        self._changed.set()
+        if self._removals[0][1] == token.hash:
+            self._changed.set()
 
     def _known(self, hash_: str) -> TaskToken:
         token = self._table.get(hash_)
