@@ -106,7 +106,7 @@ class Announcer:
         event = task.completion_event
         if event is None or (event.on_statuses and task.status not in event.on_statuses):
             return
-        if event.named_statuses and not event.on_statuses:
+        if any(event.named_statuses) and not event.on_statuses:
             return  # it named statuses that nothing ends with
         name = event.event_name or f"task.{task.status}"
         self._log.topic(EVENTS_TOPIC).publish(completion_frame(task, name, self._gateway_id))

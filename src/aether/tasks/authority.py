@@ -104,6 +104,25 @@ class TaskGrants:
         task.anchor_grant_id = grant.id
         self._note(task, grant)
 
+    def entrust_again(self, task: Task) -> None:
+        """For another attempt: what ended with the one before is made anew, as far as its creator may still pass it on.
+        Where it may not, the task ends when it is handed out.
+
+        :raises StoreUnavailable: nothing was changed.
+        """
+        now_ms = self._wall_clock()
+        ended = self._grants.get(task.anchor_grant_id) if task.anchor_grant_id else None
+        parent = self._grants.get(ended.parent_id) if ended is not None and ended.parent_id else None
+        if ended is None or parent is None or ended.is_live(now_ms) or not parent.is_live(now_ms):
+            return
+        issuer, audience = (ended.issued_by_type, ended.issued_by_id), (ended.audience_type, ended.audience_id)
+        try:
+            grant = self._derive(parent, issuer, ended.delegate, audience, ended.reason, dict(ended.metadata))
+        except InvalidAuthority:
+            return
+        task.anchor_grant_id = grant.id
+        self._note(task, grant)
+
     def authorize_startup(self, sender: Caller, task: Task, claimed: str = "") -> None:
         """An agent that is started by a user's message may act for that user, in the workspaces concerned (tasks 13.1).
 

@@ -120,8 +120,9 @@ class Backlog:
 
 
 def addressee(task: Task) -> str:
-    """Who a task outside of pools is for."""
-    return task.target or task.creator
+    """Who a task outside of pools is for. Only of a targeted task the target was looked at: one's own task may name
+    anybody, and goes to nobody else."""
+    return task.target if task.mode is Mode.TARGETED else task.creator
 
 
 def is_urgent(task: Task) -> bool:

@@ -39,6 +39,7 @@ class OperationService:
     :param chooser: of the jitter of retries.
     :param check_retry: raises ValueError or NoRoom, with a text fit for clients, for a task that cannot be tried again
         now.
+    :param entrust_again: gives a task that ended what it may do on behalf of others, for another attempt.
     :param meter: told of each operation that succeeds: the caller's workspace and the protocol's name.
     """
 
@@ -53,6 +54,7 @@ class OperationService:
         wall_clock: Callable[[], int],
         chooser: random.Random,
         check_retry: Callable[[Task], None] = lambda _: None,
+        entrust_again: Callable[[Task], None] = lambda _: None,
         meter: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._book = book
@@ -65,6 +67,7 @@ class OperationService:
         self._wall_clock = wall_clock
         self._random = chooser
         self._check_retry = check_retry
+        self._entrust_again = entrust_again
         self._meter = meter
         self._changes: Mapping[int, tuple[str, Callable[[Caller, Task, pb.TaskOperation], Change]]] = {
             Op.CANCEL: ("task cancelled", lambda _, task, op: machine.cancel(task, wall_clock(), op.reason)),
@@ -137,13 +140,23 @@ class OperationService:
         return machine.fail(task, self._wall_clock(), operation.reason, self._random.uniform)
 
     def _retry(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
-        del caller, operation
-        change = machine.retry(task)
+        del operation
+        machine.retry(task)  # before anything else is done about it
         try:
             self._check_retry(task)
         except (ValueError, NoRoom) as error:
             raise _Refused(str(error)) from None
-        return change
+        if not self._is_mere_worker(caller, task):
+            self._entrust_again(task)
+        return machine.retry(task)
+
+    def _is_mere_worker(self, caller: Caller, task: Task) -> bool:
+        """It had the task and is nothing else to it: it does not get back by itself what it was to lose with the
+        task."""
+        identity = caller.identity.key
+        if identity == task.creator or self._parties.is_subject(caller, task):
+            return False
+        return identity in (task.assigned_to, task.bound, *task.former)
 
     def _claim(self, caller: Caller, task: Task, operation: pb.TaskOperation) -> Change:
         identity = caller.identity.key

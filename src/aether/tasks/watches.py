@@ -181,15 +181,19 @@ class Watches:
             watch.follower.put(Answer((refuse(Code.BACKPRESSURE, text),)))
 
     def _watching(self, task: Task) -> Iterator[Watch]:
+        """Those who follow a task or, in the same workspace, one that it is a part of: for parts elsewhere the right to
+        the whole says nothing."""
         yield from list(self._by_task.get(task.task_id, {}).values())
         above: Task | None = task
         for _ in range(DEPTH_MAX):
             if not self._recursive or above is None or not above.parent_task_id:
                 return
-            for watch in list(self._by_task.get(above.parent_task_id, {}).values()):
+            above = self._book.get(above.parent_task_id)
+            if above is None or above.workspace != task.workspace:
+                continue
+            for watch in list(self._by_task.get(above.task_id, {}).values()):
                 if watch.recursive:
                     yield watch
-            above = self._book.get(above.parent_task_id)
 
     async def _catch_up(self, watch: Watch) -> None:
         """Send stored events until there is none that was not sent."""
@@ -205,9 +209,10 @@ class Watches:
         watch.missed = False
         horizon = self._last  # what happens later may be about a descendant that is not known yet
         ids = [watch.task_id]
-        if watch.recursive:
-            family = Filter(parent_task_id=watch.task_id, descendants=True)
-            ids += [task.task_id for task in await self._store.query(family, FAMILY_MAX)]
+        if watch.recursive and (task := self._book.get(watch.task_id)) is not None:
+            here = frozenset([task.workspace])
+            family = Filter(workspaces=here, parent_task_id=watch.task_id, descendants=True)
+            ids += [part.task_id for part in await self._store.query(family, FAMILY_MAX)]
         stored = await self._store.events(ids, watch.position, watch.since_ms, PAGE)
         if watch.watch_id not in self._by_id:
             return

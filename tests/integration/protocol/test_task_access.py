@@ -428,11 +428,12 @@ async def test_59_authority_and_tokens_outlive_what_will_be_tried_again(
     assert (await worker.next("authority_grant_revocation")).grant_id == first.authorization.grant_id
 
 
-async def test_another_worker_gets_a_grant_of_its_own(
-    admin: Admin, boss: Desk, connect: Connect, clock: WallClock
+async def test_what_ended_with_a_task_is_made_again_for_another_attempt(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock, gateway: Gateway
 ) -> None:
+    """From what its creator may still pass on (tasks 6)."""
     await admin.grant(ALICE, WORKSPACE, 30)
-    first = await connect(agent("1", implementation="pool"))
+    receiver, first = await connect(agent("receiver")), await connect(agent("1", implementation="pool"))
     grant = await lent(connect, clock, BOSS[1])
     task_id = await boss.pool(authorization=on_behalf(grant))
     before = (await first.assigned()).authorization.grant_id
@@ -440,11 +441,40 @@ async def test_another_worker_gets_a_grant_of_its_own(
     await first.peer.close()
     second = await connect(agent("2", implementation="pool"))
     await boss.do(Op.RETRY, task_id)
+    again = await second.assigned()
+    assert again.authorization.grant_id not in ("", before)
+    assert again.metadata["authority_grant_id"] == again.authorization.grant_id
+    assert again.metadata["creator_authority_grant_id"] == grant.grant_id
+    second.peer.send("ag::w::i::receiver", b"for alice", authorization=again.authorization)
+    assert (await receiver.next("msg")).on_behalf_subject.principal_id == "alice"
+    await second.do(Op.COMPLETE, task_id)
+    assert (await second.next("authority_grant_revocation")).grant_id == again.authorization.grant_id
+    assert gateway.services.authority is not None
+    children = gateway.services.authority.grants.children(grant.grant_id)
+    assert [child.revoked_ms > 0 for child in children] == [True, True]
+
+
+async def test_another_attempt_has_no_authority_that_is_withdrawn_by_now(
+    admin: Admin, boss: Desk, connect: Connect, clock: WallClock
+) -> None:
+    await admin.grant(ALICE, WORKSPACE, 30)
+    worker = await connect(agent("1", implementation="pool"))
+    grant = await lent(connect, clock, BOSS[1])
+    task_id = await boss.pool(authorization=on_behalf(grant))
+    await worker.assigned()
+    await worker.do(Op.FAIL, task_id)
+    await worker.do(Op.RETRY, task_id)  # which its worker cannot bring back by itself
+    assert (await boss.get(task_id)).error == "the authority of the task has ended"
+    await boss.do(Op.RETRY, task_id)
+    await worker.assigned()
+    await worker.do(Op.FAIL, task_id)
+    alice = await connect(user("alice", "w2"))
+    alice.peer.say(authority_grant_op=G(op=G.REVOKE, grant_id=grant.grant_id))
+    assert (await alice.next("authority_grant")).success
+    await boss.do(Op.RETRY, task_id)
     info = await boss.get(task_id)
-    assert info.status == pb.TASK_STATUS_FAILED  # what it was to do on behalf of Alice ended with it
-    assert info.error == "the authority of the task has ended"
-    assert before
-    assert await second.settled("task_assignment") == []
+    assert (info.status, info.error) == (pb.TASK_STATUS_FAILED, "the authority of the task has ended")
+    assert await worker.settled("task_assignment") == []
 
 
 async def test_a_task_that_is_taken_from_a_worker_takes_its_authority_along(
