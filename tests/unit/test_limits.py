@@ -115,6 +115,7 @@ async def test_other_quotas_of_a_workspace_hold_for_those_who_are_in_it(mock_clo
                 session_id=workspace,
                 identity=identity,
                 quota_workspace=workspace,
+                claim=SimpleNamespace(admission=SimpleNamespace(task_id="")),
                 set_workspace_limit=lambda port=port, workspace=workspace: limits.share(port, workspace),
             )
         )

@@ -1,4 +1,5 @@
-"""The live sessions of this gateway, by session id, identity, workspace and service implementation.
+"""The live sessions of this gateway, by session id, identity, principal, workspace, service implementation and the task
+whose token opened them.
 
 Entries belong to session ids: removing a displaced session never touches its successor (connection W-2).
 """
@@ -6,12 +7,15 @@ Entries belong to session ids: removing a displaced session never touches its su
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from aether.gateway.live import LiveSession
 from aether.gateway.reasons import CloseReason
 from aether.identity import PrincipalType
 
 __all__ = ["Directory"]
+
+K = TypeVar("K")
 
 
 class Directory:
@@ -23,11 +27,14 @@ class Directory:
         self._by_principal: dict[tuple[str, str], dict[str, LiveSession]] = {}
         self._services: dict[str, dict[str, None]] = {}
         self._per_workspace: dict[str, int] = {}
+        self._by_task: dict[str, dict[str, LiveSession]] = {}
 
     def add(self, session: LiveSession) -> None:
         self._sessions[session.session_id] = session
         self._by_identity[session.identity.key] = session
         self._by_principal.setdefault(_principal(session), {})[session.session_id] = session
+        if session.claim.admission.task_id:
+            self._by_task.setdefault(session.claim.admission.task_id, {})[session.session_id] = session
         if session.identity.kind is PrincipalType.SERVICE:
             self._services.setdefault(session.identity.implementation, {})[session.identity.topic] = None
         self._count(session, 1)
@@ -37,10 +44,9 @@ class Directory:
         if self._sessions.pop(session.session_id, None) is None:
             return
         self._count(session, -1)
-        sessions = self._by_principal[_principal(session)]
-        del sessions[session.session_id]
-        if not sessions:
-            del self._by_principal[_principal(session)]
+        _drop(self._by_principal, _principal(session), session)
+        if session.claim.admission.task_id:
+            _drop(self._by_task, session.claim.admission.task_id, session)
         if self._by_identity.get(session.identity.key) is not session:
             return
         del self._by_identity[session.identity.key]
@@ -94,8 +100,8 @@ class Directory:
 
     def end_task_sessions(self, task_id: str, since_ms: int) -> None:
         """End the sessions that a token of a task opened, no later than a time in Unix milliseconds."""
-        for session in self:
-            if session.claim.admission.task_id == task_id and session.connected_at_ms <= since_ms:
+        for session in list(self._by_task.get(task_id, {}).values()):
+            if session.connected_at_ms <= since_ms:
                 session.end(CloseReason.TASK_ENDED)
 
     def services(self, implementation: str) -> list[str]:
@@ -111,6 +117,13 @@ class Directory:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+
+def _drop(index: dict[K, dict[str, LiveSession]], key: K, session: LiveSession) -> None:
+    sessions = index[key]
+    del sessions[session.session_id]
+    if not sessions:
+        del index[key]
 
 
 def _principal(session: LiveSession) -> tuple[str, str]:
