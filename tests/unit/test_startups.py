@@ -370,6 +370,15 @@ def test_among_equals_who_waits_longest_is_next(scene: Scene) -> None:
     assert (first.asked, second.asked, other.asked) == (["0", "2"], ["1", "3"], [])
 
 
+def test_an_orchestrator_that_was_never_asked_is_next(scene: Scene) -> None:
+    first = scene.connect("1")
+    task = scene.start()
+    scene.book.change(task, machine.cancel(task, scene.now_ms))
+    second = scene.connect("2")
+    scene.start("ag::w::lazy::2")
+    assert (first.asked, second.asked) == (["1"], ["2"])
+
+
 async def test_other_orchestrators_do_not_keep_one_without_room_from_being_asked_again(
     scene: Scene, autojump_clock: MockClock
 ) -> None:

@@ -39,9 +39,7 @@ class Failures:
     error: str = ""
 
     def not_before_ms(self, *, is_asked: bool) -> int:
-        """When the agent may be started again; in the past where nothing holds it back."""
-        if not self.failures:
-            return 0
+        """When the agent may be started again; in the past where nothing failed."""
         longest_ms = ASKED_MS_MAX if is_asked else UNASKED_MS_MAX
         return self.failed_ms + min(longest_ms, 1000 << min(self.failures, 30))
 

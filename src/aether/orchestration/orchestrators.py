@@ -54,11 +54,9 @@ class Orchestrators:
         self._by_identity: dict[str, Orchestrator] = {}
         self._turns = 0
 
-    def connect(self, session: OrchestratorSession, starting: set[str]) -> Orchestrator:
+    def connect(self, session: OrchestratorSession, starting: set[str]) -> None:
         """:param starting: startups it was given before, from an earlier session."""
-        orchestrator = Orchestrator(session, starting)
-        self._by_identity[session.identity.key] = orchestrator
-        return orchestrator
+        self._by_identity[session.identity.key] = Orchestrator(session, starting)
 
     def disconnect(self, session: OrchestratorSession) -> bool:
         """Forget a session; False, and nothing changed, when a successor holds its identity."""

@@ -27,7 +27,7 @@ class Lookup:
         """:raises TaskNotFound: what a caller may not see does not exist for it.
         :raises StoreUnavailable: it cannot be read, or decided, now.
         """
-        task = self._book.get(task_id) if task_id else None
+        task = self._book.get(task_id)
         if task is None or not self._parties.may_operate(caller, task):
             raise TaskNotFound
         return task

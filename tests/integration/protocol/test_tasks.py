@@ -123,6 +123,22 @@ async def test_5_6_impossible_assignments(boss: Desk, fields: dict[str, Any], de
     assert await boss.listed() == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"workspace": "a*b"}, "ERR_INVALID_IDENTIFIER"),
+        ({"metadata": {"k": "x" * 2_000_000}}, "ERR_INVALID_ARGUMENT"),
+        ({"authorization": pb.AuthorizationContext(authority_mode="direct", grant_id="g")}, "ERR_PERMISSION_DENIED"),
+        ({"assignment_mode": pb.POOL}, "ERR_TASK_CREATE_FAILED"),
+    ],
+)
+async def test_the_error_of_a_create_comes_before_the_response(boss: Desk, fields: dict[str, Any], code: str) -> None:
+    boss.peer.say(create_task=pb.CreateTaskRequest(request_id="r", **fields))
+    error = await boss.peer.expect_error(code)
+    assert error.request_id == ""
+    assert (await boss.peer.expect("create_task")).error_code == code
+
+
 async def test_7_targeted_to_somebody_online(boss: Desk, worker: Desk) -> None:
     payload = bytes(range(256))
     target = "ag::w::pool::1"
