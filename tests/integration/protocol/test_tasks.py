@@ -1090,9 +1090,11 @@ async def test_the_id_of_a_subscription_says_when_it_began(boss: Desk, clock: Wa
 async def test_94_unsubscribe(boss: Desk) -> None:
     task_id = await boss.created()
     subscription = await boss.subscribe(task_id)
-    assert (await boss.unsubscribe(subscription.subscription_id)).success
+    ended = await boss.unsubscribe(subscription.subscription_id)
+    assert (ended.success, ended.subscription_id) == (True, subscription.subscription_id)
     assert (await boss.unsubscribe("unknown")).success
-    assert not (await boss.unsubscribe("")).success
+    nameless = await boss.unsubscribe("")
+    assert (nameless.success, nameless.error) == (False, "subscription_id is required for UNSUBSCRIBE")
     await boss.do(Op.COMPLETE, task_id)
     assert await boss.settled("task_event") == []
 
