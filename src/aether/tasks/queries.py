@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from aether.access import is_system
 from aether.answers import Answer, Caller
 from aether.errors import StoreUnavailable
-from aether.identity import InvalidIdentity, canonical_reference
+from aether.identity import InvalidIdentity, principal_type
 from aether.paging import page_size
 from aether.proto import aether_pb2 as pb
 from aether.tasks import wire
@@ -71,7 +71,7 @@ class QueryService:
         """What is asked for, within what the caller may see."""
         equal: dict[str, str | int] = {
             "task_type": wanted.task_type,
-            "subject_type": wanted.subject_type.strip().lower(),
+            "subject_type": _label(wanted.subject_type),
             "subject_id": wanted.subject_id,
             "authority_mode": wanted.authority_mode,
             "grant_id": wanted.authority_grant_id,
@@ -83,11 +83,6 @@ class QueryService:
             "correlation_id": wanted.correlation_id,
             "root_task_id": wanted.root_task_id,
         }
-        try:
-            if wanted.subject_type:
-                equal["subject_type"], _ = canonical_reference(wanted.subject_type, wanted.subject_id or "any")
-        except InvalidIdentity:
-            pass  # no task has a subject of such a type
         workspaces, own = await self._visible(caller, wanted.workspace or caller.identity.workspace)
         if own:
             equal["workspace"] = wanted.workspace or caller.identity.workspace
@@ -114,3 +109,11 @@ class QueryService:
             return None, False
         names = await self._book.store.workspaces()
         return frozenset(name for name in names if self._parties.may_read(caller, name)), True
+
+
+def _label(type_name: str) -> str:
+    """As the types of subjects are stored."""
+    try:
+        return principal_type(type_name).label
+    except InvalidIdentity:
+        return type_name.strip()  # none, or one that no task has

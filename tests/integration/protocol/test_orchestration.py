@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 from tests.support.tasks import Desk, Op
-from tests.support.wire import Wire, agent, open_wire, orchestrator, task, user
+from tests.support.wire import Wire, agent, engine, open_wire, orchestrator, task, user
 from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
@@ -823,3 +823,18 @@ async def test_a_registration_and_a_start_survive_the_gateway(tmp_path: Path, cl
         starter_ = Desk(await wire.connect(starter()))
         lazy = Desk(await wire.connect(started(await starter_.assigned())))
         assert (await lazy.next("msg")).payload == b"kept"
+
+
+async def test_starts_are_found_by_the_kind_of_who_wanted_them(admin: Desk, connect: Connect) -> None:
+    """However the kind is written."""
+    await register(admin)
+    for number, sender in enumerate((engine(), task("one"), agent("two"))):
+        desk = await connect(sender)
+        desk.peer.send(f"ag::w::lazy::{number}", b"x")
+        await desk.settled("error")
+    kinds = ["workflow_engine", "WorkflowEngine", " WORKFLOW_ENGINE ", "task", "unique_task", "Agent", "user", "nobody"]
+    found = [
+        [start.subject_type for start in (await admin.page(workspace="w", subject_type=kind)).tasks] for kind in kinds
+    ]
+    assert found == [["workflow_engine"]] * 3 + [["task"]] * 2 + [["agent"], [], []]
+    assert len(await admin.listed(workspace="w", subject_type=" ")) == 3

@@ -724,9 +724,9 @@ async def test_60_no_policy_no_retry(boss: Desk, worker: Desk, gateway: Gateway,
 async def test_61_62_64_pages(boss: Desk) -> None:
     ids = [await boss.created() for _ in range(150)]
     first = await boss.page()
-    assert (len(first.tasks), bool(first.next_page_token)) == (100, True)
-    second = await boss.page(page_token=first.next_page_token)
-    assert (len(second.tasks), second.next_page_token) == (50, "")
+    assert (first.success, len(first.tasks), first.total_count, bool(first.next_page_token)) == (True, 100, 100, True)
+    second = await boss.page(page_token=first.next_page_token, offset=10)  # with a token there is no offset
+    assert (len(second.tasks), second.total_count, second.next_page_token) == (50, 50, "")
     assert [task.task_id for task in (*first.tasks, *second.tasks)] == ids[::-1]
     assert len(await boss.listed(limit=5000)) == 150
     assert await boss.listed(offset=10, limit=2) == ids[-11:-13:-1]
@@ -751,6 +751,15 @@ async def test_61_pages_while_tasks_change(boss: Desk) -> None:
             break
     assert len(seen) == len(set(seen))
     assert set(ids) - changed <= set(seen) <= set(ids)
+
+
+async def test_a_question_about_a_task_that_the_caller_may_not_see(boss: Desk, connect: Connect) -> None:
+    stranger = await connect(agent("x", workspace="other"))
+    for number, task_id in enumerate((await boss.created(), "unknown", "")):
+        stranger.peer.say(task_query=pb.TaskQuery(op=pb.TaskQuery.GET, task_id=task_id, request_id=str(number)))
+        answer = await stranger.next("task_query")
+        assert (answer.request_id, answer.success, answer.error) == (str(number), False, "task not found")
+        assert not answer.HasField("task")
 
 
 async def test_63_a_token_that_is_none(boss: Desk) -> None:
