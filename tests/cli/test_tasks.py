@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -121,6 +122,51 @@ def test_who_is_not_there_and_what_is_no_address(run: Run, gateway: GatewayProce
     wrong = run("tasks", "ls", "--address", "nonsense")
     assert wrong.returncode == 2
     assert "Invalid value for '--address': 'nonsense' is no address: it takes HOST:PORT" in wrong.stderr
+
+
+def test_a_gateway_that_says_nothing_is_not_waited_for_for_ever(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        done = run("tasks", "ls", "--address", address)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{address} did not answer within 15 s\n")
+
+
+def test_files_of_no_use_are_named(run: Run, tmp_path: Path) -> None:
+    for content in (b"", b"\n", b"\xff\xfe"):
+        (file := tmp_path / "file").write_bytes(content)
+        for option, what in (("--api-key-file", "no API key"), ("--ca-file", "no certificate")):
+            done = run("tasks", "ls", option, str(file))
+            assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Error: there is {what} in {file}\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+@pytest.mark.parametrize("arguments", ["ls", "ls --json", "watch --history", "watch --history --json"])
+def test_where_nothing_can_be_printed(gateway: GatewayProcess, arguments: str) -> None:
+    _, done = trio.run(make_tasks, gateway)
+    subject = [done] if arguments.startswith("watch") else []
+    command = [sys.executable, "-m", "aether", "tasks", *arguments.split(), *subject, "--address", gateway.target]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (1, "No space left on device\n")
+
+
+def test_a_reader_that_has_enough_ends_a_watch(gateway: GatewayProcess) -> None:
+    own = trio.run(make_own, gateway)
+    command = [sys.executable, "-m", "aether", "tasks", "watch", own, "--history", "--address", gateway.target]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert "queued" in watching.stdout.readline()
+        watching.stdout.close()
+        trio.run(end_it, gateway, own)
+        assert watching.stderr.read() == ""
+    assert watching.returncode == 1
+
+
+def test_since_now_is_not_since_ever(gateway: GatewayProcess, run: Run) -> None:
+    trio.run(make_own, gateway)
+    assert json.loads(run("tasks", "ls", "--since", "0s", "--json").stdout) == []
+    assert len(json.loads(run("tasks", "ls", "--since", "1h", "--json").stdout)) == 1
 
 
 async def make_own(gateway: GatewayProcess) -> str:
@@ -239,7 +285,8 @@ def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
     trio.run(send_one, gateway)
     assert "ag::w::i::talker -> ag::w::i::away: 1" in run("workspaces", "show", "w").stdout
     [shown] = json.loads(run("workspaces", "show", "w", "--json").stdout)
-    assert shown["sent"] == [{"from": "ag::w::i::talker", "to": "ag::w::i::away", "count": 1}]
+    [sent] = shown["sent"]
+    assert (sent["from"], sent["to"], sent["count"]) == ("ag::w::i::talker", "ag::w::i::away", 1)
     [limited] = json.loads(run("workspaces", "limit", "prod", "--tasks", "5", "--connections", "0", "--json").stdout)
     assert (limited["tasks"], limited["connections"], limited["message_rate"]) == ("5", "0", "default")
     assert "quota of tasks: 5" in run("workspaces", "show", "prod").stdout

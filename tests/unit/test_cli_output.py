@@ -102,14 +102,20 @@ def test_messages_as_json() -> None:
     task = pb.TaskInfo(
         status=pb.TASK_STATUS_WAITING_INPUT, task_class=pb.TASK_CLASS_BATCH, priority=40, created_at=7, wait_spec=wait
     )
-    assert plain(task) == {
+    assert plain(task, whole=False) == {
         "status": "waiting_input",
         "task_class": "batch",
         "priority": 40,
         "created_at": 7,
         "wait_spec": {"reason": "input", "timeout_ms": 5, "input_match": {"status": "TASK_STATUS_QUEUED"}},
     }
-    assert plain(pb.TaskInfo(priority=37, status=99)) == {"priority": 37, "status": 99}  # type: ignore[arg-type]
+    assert plain(pb.TaskInfo(priority=37, status=99), whole=False) == {"priority": 37, "status": 99}  # type: ignore[arg-type]
     filter_ = pb.TaskFilter(statuses=[pb.TASK_STATUS_FAILED, pb.TASK_STATUS_QUEUED])
-    assert plain(filter_) == {"statuses": ["failed", "queued"]}
-    assert plain(pb.TaskOperation(op=pb.TaskOperation.WAIT_FOR)) == {"op": "wait_for"}
+    assert plain(filter_, whole=False) == {"statuses": ["failed", "queued"]}
+    assert plain(pb.TaskOperation(op=pb.TaskOperation.WAIT_FOR), whole=False) == {"op": "wait_for"}
+
+
+def test_programs_find_the_same_names_in_each_row() -> None:
+    fresh, old = plain(pb.TaskInfo(task_id="1")), plain(pb.TaskInfo(task_id="2", attempt=1, error="no"))
+    assert fresh.keys() == old.keys()
+    assert (fresh["attempt"], fresh["error"], fresh["metadata"], fresh["status"]) == (0, "", {}, "unspecified")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,19 @@ class LazyGroup(click.Group):
         "token": "aether.cli.token",
         "workspaces": "aether.cli.workspaces",
     }
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What the system refuses, such as room for what is printed, ends it without a traceback.
+
+        That the reader of a pipe is gone is left to click: it ends the command, and nothing is said.
+        """
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.strerror is None:
+                raise
+            where = f": {error.filename}" if error.filename else ""
+            raise SystemExit(f"{error.strerror}{where}") from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self._MODULES])

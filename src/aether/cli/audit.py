@@ -111,7 +111,7 @@ def query(
 ) -> None:
     """Show rows, the newest last."""
     wanted = Filter(
-        start_us=int((time.time() - since) * 1_000_000) if since else 0,
+        start_us=int((time.time() - since) * 1_000_000) if since is not None else 0,
         kind=kind or "",
         operation=operation,
         actor_id=actor,

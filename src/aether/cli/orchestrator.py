@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 from collections.abc import Awaitable, Callable
@@ -12,6 +11,7 @@ import click
 import structlog
 import trio
 
+from aether.cli.credentials import api_key, trusting
 from aether.cli.logs import set_up_logs
 from aether.client import ConnectFailed, Disconnected, Options, connect_orchestrator
 from aether.config.serving import Log
@@ -73,12 +73,7 @@ def local(
         profiles, agents_max = load_profiles(file)
     except InvalidProfiles as error:
         raise SystemExit(str(error)) from None
-    key = api_key_file.read_text(encoding="utf-8").strip() if api_key_file else os.environ.get("AETHER_API_KEY", "")
-    tls = None
-    if ca_file is not None:
-        from aether.rpc.tls import client_context
-
-        tls = client_context(ca_file=ca_file)
+    key, tls = api_key(api_key_file), trusting(ca_file)
     if log_dir is not None:
         log_dir.mkdir(parents=True, exist_ok=True)
     options = Options(credentials={"x-api-key": key} if key else {}, tls=tls, retry_on_duplicate=True)

@@ -38,10 +38,15 @@ def timestamp(unix_s: float) -> str:
     return dt.datetime.fromtimestamp(int(unix_s), dt.UTC).isoformat().replace("+00:00", "Z") if unix_s else ""
 
 
-def plain(message: Message) -> dict[str, Any]:
-    """What is set of a message, for JSON: names as in the protocol, enumerations by their own part of the name
-    (``waiting_input``), priorities and all other numbers as numbers."""
-    row: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+def plain(message: Message, *, whole: bool = True) -> dict[str, Any]:
+    """A message for JSON: names as in the protocol, enumerations by their own part of the name (``waiting_input``),
+    priorities and all other numbers as numbers.
+
+    :param whole: also what is empty, so that programs find the same names in each row.
+    """
+    row: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=whole
+    )
     _simplify(row, message.DESCRIPTOR)
     return row
 

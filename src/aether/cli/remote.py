@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import click
 import trio
 
+from aether.cli.credentials import api_key, trusting
 from aether.cli.output import printable
 from aether.client import (
     ClientError,
@@ -55,8 +55,10 @@ class Remote:
         """
         try:
             return trio.run(self._run, command, patience_s)
-        except* (ClientError, OSError, TimeoutError) as group:
-            raise SystemExit(_explain(group, self)) from None
+        except* (ClientError, trio.TooSlowError) as group:
+            raise SystemExit(_explain(_first(group), self)) from None
+        except* OSError as group:  # of what the command prints: connections have exceptions of their own
+            raise _first(group) from None
 
     async def _run(self, command: Callable[[Connection], Awaitable[Any]], patience_s: float | None) -> Any:
         with trio.fail_after(PATIENCE_S if patience_s is None else patience_s):
@@ -76,11 +78,7 @@ class Remote:
             click.echo(f"{self.address}: {'connection lost, trying again' if is_lost else 'connected again'}", err=True)
 
     def _connect(self, attempts_max: int | None = 1) -> Any:
-        tls = None
-        if self.ca_file is not None:
-            from aether.rpc.tls import client_context
-
-            tls = client_context(ca_file=self.ca_file)
+        tls = trusting(self.ca_file)
         specifier = secrets.token_hex(4)
         if not self.api_key:
             options = Options(tls=tls, attempts_max=attempts_max, backoff_max_s=5)
@@ -97,11 +95,14 @@ class Remote:
         )
 
 
-def _explain(group: BaseExceptionGroup[Any], remote: Remote) -> str:
-    address = remote.address
-    error: BaseException = group
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _explain(error: BaseException, remote: Remote) -> str:
+    address = remote.address
     if isinstance(error, RequestRefused):
         return f"refused: {printable(error.message)}"
     if isinstance(error, ConnectFailed):
@@ -128,8 +129,7 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say where and as whom; the command gets them as a :class:`Remote`."""
 
     def wrapped(address: str, api_key_file: Path | None, ca_file: Path | None, as_json: bool, **rest: Any) -> Any:
-        key = api_key_file.read_text(encoding="utf-8").strip() if api_key_file else os.environ.get("AETHER_API_KEY", "")
-        return command(Remote(address, ca_file, key, as_json), **rest)
+        return command(Remote(address, ca_file, api_key(api_key_file), as_json), **rest)
 
     wrapped.__name__ = command.__name__
     wrapped.__doc__ = command.__doc__

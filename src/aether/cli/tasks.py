@@ -66,7 +66,7 @@ def list_tasks(
         "creator_actor": pb.PrincipalRef(principal_id=creator),
         "parent_task_id": parent,
         "include_descendants": bool(parent),
-        "status_timestamp_after_unix_ms": round((time.time() - since) * 1000) if since else 0,
+        "status_timestamp_after_unix_ms": round((time.time() - since) * 1000) if since is not None else 0,
     }
 
     async def run(me: Connection) -> Sequence[pb.TaskInfo]:
@@ -146,11 +146,10 @@ async def _keep_showing(me: Connection, wanted: dict[str, Any], limit: int) -> N
 
 
 def _show_one(remote: Remote, task: pb.TaskInfo) -> None:
-    row = plain(task)
     if remote.as_json:
-        click.echo(json.dumps(row, indent=2))
+        click.echo(json.dumps(plain(task), indent=2))
         return
-    for name, value in row.items():
+    for name, value in plain(task, whole=False).items():
         if name.endswith("_at") and value:
             value = timestamp(int(value))
         lines = [json.dumps(value)] if isinstance(value, dict | list) else str(value).splitlines()
