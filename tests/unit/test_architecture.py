@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "tiers": SHARED | FEATURES | {"config", "storage"},
     "gateway": SHARED | FEATURES | {"config", "metrics", "rpc", "tiers"},
     "metrics": {"_fastpath", "_version", "errors"},
-    "launcher": {"client", "config", "errors", "proto"},
+    "launcher": {"client", "config", "errors", "nurseries", "proto"},
     "admin": SHARED | FEATURES | {"config", "gateway", "metrics"},
     "cli": SHARED | FEATURES | {"admin", "client", "config", "gateway", "launcher", "rpc", "storage", "tiers"},
 }

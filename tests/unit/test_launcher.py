@@ -4,6 +4,7 @@ that of others, and the gateway hears of every start that came to nothing."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import trio.testing
 from aether.client.errors import ClientError, ConnectionLost, NotFound, RequestRefused, TaskRefused
 from aether.launcher import orchestrator
 from aether.launcher.orchestrator import Orchestrator
+from aether.launcher.output import LogFile
 from aether.launcher.profiles import ContainerProfile, ProcessProfile
 from aether.proto import aether_pb2 as pb
 
@@ -36,6 +38,11 @@ class FakeTasks:
             yield start
         while self.running():  # noqa: ASYNC110 - processes tell nobody else
             await trio.sleep(0.01)
+
+    @asynccontextmanager
+    async def watch(self, task_id: str) -> AsyncIterator[None]:
+        raise NotFound("TASK_NOT_FOUND", f"task {task_id} not found")
+        yield
 
     async def fail(self, task_id: str, reason: str) -> None:
         if self.troubles:
@@ -128,3 +135,14 @@ async def test_a_failure_is_told_until_that_is_answered(autojump_clock: trio.tes
     assert (tasks.failed, tasks.troubles) == ({"lost": "why"}, [])
     await starter._fail(start("ended", ""), "why")
     assert "ended" not in tasks.failed
+
+
+def test_a_full_log_makes_room_for_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "agent.log"
+    for lines in (("line 1", "line 2", "line 3"), ("line 4", "line 5", "line 6", "longer than a file may be")):
+        with LogFile(path, bytes_max=15) as log:
+            for line in lines:
+                log.write(line)
+    assert path.read_text() == "longer than a file may be\n"
+    assert (tmp_path / "agent.log.1").read_text() == "line 5\nline 6\n"
+    assert len(list(tmp_path.iterdir())) == 2

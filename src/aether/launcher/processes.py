@@ -11,6 +11,8 @@ from pathlib import Path
 
 import trio
 
+from aether.launcher.guard import Guard
+
 __all__ = ["run_process"]
 
 LINE_BYTES_MAX = 64 * 1024
@@ -26,12 +28,14 @@ async def run_process(
     directory: Path | None,
     stop_timeout_s: float,
     on_line: Callable[[str], None],
+    guard: Guard | None = None,
 ) -> int:
     """Run a program until it ends; returns its exit code. Cancelling asks it to end, then ends it.
 
     It is in a process group of its own, which ends as a whole; if the orchestrator is killed, the kernel tells it.
 
     :param environment: added to ours, without what is secret in ours.
+    :param guard: ends the group if the orchestrator is killed.
     :raises OSError: it cannot be started.
     """
     # Started from this thread, not by trio from one of its own: the kernel's "parent" whose death it tells is a thread.
@@ -45,6 +49,8 @@ async def run_process(
         start_new_session=True,
         preexec_fn=_end_with_parent if _libc is not None else None,
     )
+    if guard is not None:
+        guard.add(process.pid, stop_timeout_s)
     assert process.stdout is not None
     output = trio.lowlevel.FdStream(os.dup(process.stdout.fileno()))
     process.stdout.close()
@@ -59,6 +65,8 @@ async def run_process(
     finally:
         with trio.CancelScope(shield=True):
             await _end(process, stop_timeout_s)
+            if guard is not None:
+                guard.remove(process.pid)
             await output.aclose()
 
 

@@ -44,6 +44,13 @@ profiles:
     command: [{python}, -c, "import sys; print('no luck'); sys.exit(3)"]
   sleepy:
     command: [{python}, {sleeper}, {go}]
+  hanging:
+    command: [{python}, -c, "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
+  lost:
+    command: [{python}, {lost}]
+  stubborn:
+    command: [/bin/sh, -c, "trap '' TERM; sleep 600 & echo $! $$; wait; sleep 600"]
+    stop_timeout: 500ms
   missing:
     command: [/does/not/exist]
 """
@@ -65,20 +72,36 @@ trio.run(main)
 while not pathlib.Path(sys.argv[1]).exists():  # it takes its time to end
     time.sleep(0.02)
 """
+LOST = """
+import os, time, trio, aether
+from aether.client import Options
+async def main():
+    options = Options(credentials={"token": os.environ["AETHER_AUTH_TOKEN"]})
+    async with aether.connect_agent(os.environ["AETHER_GATEWAY"], workspace=os.environ["AETHER_WORKSPACE"],
+            implementation=os.environ["AETHER_IMPLEMENTATION"], specifier=os.environ["AETHER_SPECIFIER"],
+            options=options) as me:
+        print(os.getpid(), flush=True)
+        raise RuntimeError("the connection breaks")
+try:
+    trio.run(main)
+except* RuntimeError:
+    time.sleep(600)
+"""
 
 
 class Local:
     """A gateway, and the orchestrator as a process of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        self.gateway = GatewayProcess(directory).start()
+    def __init__(self, directory: Path, settings: str = "") -> None:
+        (directory / "aether.yaml").write_text(settings)
+        self.gateway = GatewayProcess(directory, "--config", str(directory / "aether.yaml")).start()
         self.logs = directory / "logs"
         (directory / "agent.py").write_text(AGENT)
         (directory / "sleeper.py").write_text(SLEEPER)
+        (directory / "lost.py").write_text(LOST)
         self.go = directory / "go"
-        profiles = PROFILES.format(
-            python=sys.executable, agent=directory / "agent.py", sleeper=directory / "sleeper.py", go=self.go
-        )
+        programs = {name: directory / f"{name}.py" for name in ("agent", "sleeper", "lost")}
+        profiles = PROFILES.format(python=sys.executable, go=self.go, **programs)
         (directory / "profiles.yaml").write_text(profiles)
         command = [
             sys.executable,
@@ -95,6 +118,13 @@ class Local:
 
     def log(self, specifier: str) -> str:
         return (self.logs / f"ag.w.lazy.{specifier}.log").read_text()
+
+    async def processes(self, starts: int = 1) -> list[int]:
+        """Ids that the agent has printed, once it has been started so often."""
+        file = self.logs / "ag.w.lazy.1.log"
+        while not file.exists() or file.read_text().count("\n") < starts:  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(0.02)
+        return [int(number) for number in file.read_text().split()]
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -185,6 +215,69 @@ async def test_agents_end_with_their_orchestrator(local: Local, number: int) -> 
             while await me.connection_status("agent", "ag::w::lazy::1"):  # noqa: ASYNC110 - nobody tells
                 await trio.sleep(0.05)
             await trio.to_thread.run_sync(local.process.wait)
+
+
+async def until_gone(*processes: int) -> None:
+    """Ended; whether anybody has asked how is not our business."""
+    for process in processes:
+        status = Path(f"/proc/{process}/status")
+        while status.exists() and "State:\tZ" not in status.read_text():  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(0.02)
+
+
+async def test_an_agent_that_does_not_heed_signals_ends_with_an_orchestrator_that_is_killed(local: Local) -> None:
+    with trio.fail_after(60):
+        async with connect(local) as me:  # type: ignore[attr-defined]
+            await start(me, "stubborn")
+            await me.agents.launch("lazy", "w", "1")
+            processes = await local.processes()
+            assert len(processes) == 2  # the agent, and one that it has started itself
+            local.process.kill()
+            await until_gone(*processes)
+
+
+async def test_an_agent_whose_start_is_cancelled_is_ended(local: Local) -> None:
+    with trio.fail_after(60):
+        async with connect(local) as me:  # type: ignore[attr-defined]
+            await start(me, "hanging")
+            task_id = await me.agents.launch("lazy", "w", "1")
+            processes = await local.processes()
+            await me.tasks.cancel(task_id)
+            await until_gone(*processes)
+            assert (await me.tasks.get(task_id)).status == pb.TASK_STATUS_CANCELLED
+
+
+async def test_an_agent_that_hangs_before_it_is_connected_is_ended(tmp_path: Path) -> None:
+    local = Local(tmp_path, "cleanup: {startup_timeout: 2s}")
+    try:
+        with trio.fail_after(60):
+            async with connect(local) as me:  # type: ignore[attr-defined]
+                await start(me, "hanging")
+                await me.agents.launch("lazy", "w", "1")
+                processes = await local.processes()
+                await ended(me, pb.TASK_STATUS_FAILED)
+                await until_gone(*processes)
+    finally:
+        local.stop()
+
+
+async def test_an_agent_that_was_given_up_makes_way_for_the_next(local: Local) -> None:
+    """It goes on until then, as it may come back."""
+    with trio.fail_after(60):
+        async with connect(local) as me:  # type: ignore[attr-defined]
+            await start(me, "lost")
+            task_id = await me.agents.launch("lazy", "w", "1")
+            [first] = await local.processes()
+            while (await me.tasks.get(task_id)).status != pb.TASK_STATUS_RUNNING:  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.02)
+            await me.tasks.fail(task_id, "gone for too long")
+            while await me.connection_status("agent", "ag::w::lazy::1"):  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(0.02)
+            assert Path(f"/proc/{first}").exists()
+            await me.agents.launch("lazy", "w", "1")
+            _, second = await local.processes(2)
+            await until_gone(first)
+            assert Path(f"/proc/{second}").exists()
 
 
 async def test_an_agent_that_is_woken_before_its_process_has_ended(local: Local) -> None:
