@@ -52,9 +52,7 @@ class QueryService:
             after = read_page_token(wanted.page_token) if wanted.page_token else None
             offset = max(0, wanted.offset) if after is None else 0
             filter_ = await self._filter(caller, wanted)
-            named = any(wanted.statuses or [wanted.status])
-            is_of_any = bool(filter_.statuses) or not named  # a status of a later version selects nothing
-            tasks = await self._book.store.query(filter_, limit, offset, after) if is_of_any else []
+            tasks = await self._book.store.query(filter_, limit, offset, after)
         except InvalidPageToken as error:
             response.error = f"invalid page_token: {error}"
         except StoreUnavailable:
@@ -83,9 +81,10 @@ class QueryService:
             "correlation_id": wanted.correlation_id,
             "root_task_id": wanted.root_task_id,
         }
-        workspaces, own = await self._visible(caller, wanted.workspace or caller.identity.workspace)
+        workspace = wanted.workspace or caller.identity.workspace
+        workspaces, own = await self._visible(caller, workspace)
         if own:
-            equal["workspace"] = wanted.workspace or caller.identity.workspace
+            equal["workspace"] = workspace
         return Filter(
             workspaces=workspaces,
             party=self._parties.party(caller) if own else None,

@@ -9,9 +9,10 @@ import pytest
 from tests.support.access import ME, Admin
 from tests.support.audit import audit_rows
 from tests.support.authority import SERVICE, Trusted, ask_grants, exchanged, on_behalf, trust
-from tests.support.wire import Wire, agent
+from tests.support.wire import Wire, agent, service
 
 from aether import Gateway
+from aether.authority import continuation
 from aether.proto import aether_pb2 as pb
 
 Mode = pb.AuthorityContinuationRequest
@@ -92,6 +93,78 @@ async def test_attenuated(wire: Wire, admin: Admin) -> None:
     assert given.scope == scope
     trusted.receiver.send(ME, authorization=given.authorization)
     await trusted.receiver.expect_error("ERR_PERMISSION_DENIED")
+
+
+SCOPE: dict[str, Any] = {"workspace_scope": ["ws1", "ws2"], "operation_scope": ["send_message", "kv_get"]}
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        {"workspace_scope": ["ws1"]},
+        {"resource_scope": [pb.ACLAuthorityGrantResourceScopeEntry(resource_type="kv_key", patterns=["cfg"])]},
+        {"operation_scope": ["kv_get"]},
+        {"max_access_level": 10},
+    ],
+)
+async def test_what_is_not_attenuated_is_the_senders(wire: Wire, admin: Admin, less: dict[str, Any]) -> None:
+    """And what is, is a grant of its own."""
+    trusted = await trust(wire, admin, **HOPS, **SCOPE)
+    whole = await forwarded(trusted, INHERIT)
+    assert whole.scope == pb.AuthorityContinuationScope(max_access_level=20, **SCOPE)
+    wanted = Mode(scope_mode=Mode.SCOPE_MODE_ATTENUATE, scope=pb.AuthorityContinuationScope(**less))
+    part = await forwarded(trusted, wanted)
+    assert part.scope == pb.AuthorityContinuationScope(**{"max_access_level": 20, **SCOPE, **less})
+    resolved = part.authorization.resolved
+    assert resolved.workspace_scope == part.scope.workspace_scope
+    assert (resolved.max_access_level, resolved.expires_at_ms) == (part.scope.max_access_level, part.expires_at_ms)
+    assert resolved.root_subject == trusted.grant.subject
+    assert part.authorization.grant_id != whole.authorization.grant_id
+    assert (await forwarded(trusted, wanted)).authorization == part.authorization
+
+
+async def test_any_workspace_is_shown_as_a_star(wire: Wire, admin: Admin) -> None:
+    trusted = await trust(wire, admin, **HOPS, workspace_scope=["*"])
+    given = await forwarded(trusted, INHERIT)
+    assert list(given.scope.workspace_scope) == list(given.authorization.resolved.workspace_scope) == ["*"]
+
+
+async def test_each_receiver_has_a_grant_of_its_own(wire: Wire, admin: Admin) -> None:
+    """A service as well as an agent."""
+    trusted = await trust(wire, admin, **HOPS)
+    other = await wire.connect(service("other"))
+    given = await forwarded(trusted, INHERIT)
+    trusted.peer.send("sv::i::other", authorization=on_behalf(trusted.grant), authority_continuation=INHERIT)
+    another = (await other.expect("msg")).forwarded_authorization
+    assert another.delivery_target == "sv::i::other"
+    assert another.authorization.grant_id != given.authorization.grant_id
+    other.send(ME, authorization=given.authorization)
+    await other.expect_error("ERR_PERMISSION_DENIED")
+    other.send(ME, b"for alice", authorization=another.authorization)
+    message = await trusted.receiver.expect("msg")
+    assert (message.payload, message.on_behalf_subject) == (b"for alice", trusted.grant.subject)
+
+
+async def test_one_that_was_revoked_is_not_given_again(wire: Wire, admin: Admin) -> None:
+    trusted = await trust(wire, admin, **HOPS)
+    first = (await forwarded(trusted, INHERIT)).authorization
+    response = await ask_grants(trusted.alice, pb.AuthorityGrantOperation.REVOKE, grant_id=first.grant_id)
+    assert response.success, response.error
+    await trusted.receiver.expect("authority_grant_revocation")
+    second = (await forwarded(trusted, INHERIT)).authorization
+    assert second.grant_id != first.grant_id
+    trusted.receiver.send(ME, b"for alice", authorization=second)
+    assert (await trusted.receiver.expect("msg")).payload == b"for alice"
+
+
+async def test_so_many_hang_on_one(wire: Wire, admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuation, "CHILDREN_MAX", 1)
+    trusted = await trust(wire, admin, **HOPS)
+    await forwarded(trusted, INHERIT)
+    less = Mode(scope_mode=Mode.SCOPE_MODE_ATTENUATE, scope=pb.AuthorityContinuationScope(max_access_level=10))
+    trusted.peer.send(ME, authorization=on_behalf(trusted.grant), authority_continuation=less)
+    await trusted.peer.expect_error("ERR_PERMISSION_DENIED", "no more than 1 grants can be derived from one")
+    await forwarded(trusted, INHERIT)
 
 
 @pytest.mark.parametrize(
