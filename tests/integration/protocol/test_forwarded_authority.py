@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.access import ME, Admin
 from tests.support.audit import audit_rows
-from tests.support.authority import SERVICE, Trusted, ask_grants, exchanged, on_behalf, trust
+from tests.support.authority import SERVICE, Trusted, ask_grants, exchanged, in_seconds, on_behalf, trust
 from tests.support.wire import Wire, agent, service
 
 from aether import Gateway
@@ -58,6 +58,7 @@ async def test_equal_messages_share_one_grant(wire: Wire, admin: Admin) -> None:
     assert (again.binding_id, again.authorization.grant_id) == ("b2", first.authorization.grant_id)
     [row] = await audit_rows(admin, resource_id=first.authorization.grant_id, operation="authority_grant_derive")
     assert (row.success, row.actor_id, row.root_subject_id) == (True, SERVICE[1], "alice")
+    assert row.session_id == trusted.peer.ack.session_id
     assert json.loads(row.metadata_json) == {
         "delegate": f"agent:{ME}",
         "max_access_level": 20,
@@ -123,8 +124,9 @@ async def test_what_is_not_attenuated_is_the_senders(wire: Wire, admin: Admin, l
     assert (await forwarded(trusted, wanted)).authorization == part.authorization
 
 
-async def test_any_workspace_is_shown_as_a_star(wire: Wire, admin: Admin) -> None:
-    trusted = await trust(wire, admin, **HOPS, workspace_scope=["*"])
+@pytest.mark.parametrize("scope", ["*", "_subject_workspaces"])
+async def test_any_workspace_is_shown_as_a_star(wire: Wire, admin: Admin, scope: str) -> None:
+    trusted = await trust(wire, admin, **HOPS, workspace_scope=[scope])
     given = await forwarded(trusted, INHERIT)
     assert list(given.scope.workspace_scope) == list(given.authorization.resolved.workspace_scope) == ["*"]
 
@@ -155,6 +157,15 @@ async def test_one_that_was_revoked_is_not_given_again(wire: Wire, admin: Admin)
     assert second.grant_id != first.grant_id
     trusted.receiver.send(ME, b"for alice", authorization=second)
     assert (await trusted.receiver.expect("msg")).payload == b"for alice"
+
+
+async def test_it_cannot_be_renewed(wire: Wire, admin: Admin) -> None:
+    """By its receiver, that is: it lasts as long as the sender's did when it was made."""
+    trusted = await trust(wire, admin, **HOPS, renewable_until=in_seconds(600))
+    given = (await forwarded(trusted, INHERIT)).authorization
+    response = await ask_grants(trusted.receiver, pb.AuthorityGrantOperation.GET, grant_id=given.grant_id)
+    grant = response.grant
+    assert (grant.expires_at, grant.renewable_until) == (trusted.grant.expires_at, trusted.grant.expires_at)
 
 
 async def test_so_many_hang_on_one(wire: Wire, admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
