@@ -213,7 +213,7 @@ tasks = st.lists(
         subject_id=st.sampled_from(["", "me"]),
         task_type=st.sampled_from(["", "x"]),
         task_class=st.integers(0, 3),
-        priority=st.sampled_from([10, 30, 40]),
+        priority=st.sampled_from([-5, 10, 30, 40]),
         updated_us=st.integers(0, 5000),
     ),
     max_size=8,

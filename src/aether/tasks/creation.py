@@ -144,11 +144,22 @@ class CreateService:
                 f"task payload size {size} exceeds maximum {self._limits.payload_max} bytes",
                 response_first=True,
             )
-        beside = request.ByteSize() - size  # metadata most of all, but all of it is kept
+        beside = request.ByteSize() - size
         if beside > self._limits.metadata_max:
-            raise Rejected(
-                Code.INVALID_ARGUMENT, f"task metadata size {beside} exceeds maximum {self._limits.metadata_max} bytes"
-            )
+            self._check_beside(request, beside)
+
+    def _check_beside(self, request: pb.CreateTaskRequest, beside: int) -> None:
+        """Metadata most of all, but everything else is kept too and has as much room.
+
+        :param beside: bytes of the request without its payload.
+        """
+        most = self._limits.metadata_max
+        metadata = sum(len(name.encode()) + len(value.encode()) for name, value in request.metadata.items())
+        if metadata > most:
+            raise Rejected(Code.INVALID_ARGUMENT, f"task metadata size {metadata} exceeds maximum {most} bytes")
+        if beside - metadata > most:
+            text = f"task size beside metadata and payload {beside - metadata} exceeds maximum {most} bytes"
+            raise Rejected(Code.INVALID_ARGUMENT, text)
 
     def _parent(self, caller: Caller, request: pb.CreateTaskRequest) -> Task | None:
         """The task of which the new one is a part: a live one of the caller's, or what its session is bound to."""

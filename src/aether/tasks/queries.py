@@ -14,7 +14,7 @@ from aether.tasks import wire
 from aether.tasks.book import TaskBook
 from aether.tasks.lookup import Lookup, TaskNotFound
 from aether.tasks.parties import Parties
-from aether.tasks.store import Filter, InvalidPageToken, page_token, read_page_token
+from aether.tasks.store import UPDATED_US_MAX, Filter, InvalidPageToken, page_token, read_page_token
 from aether.tasks.wire import UNAVAILABLE
 
 __all__ = ["QueryService"]
@@ -93,7 +93,7 @@ class QueryService:
             equal={name: value for name, value in equal.items() if value},
             exclude_classes=frozenset(wanted.exclude_task_classes),
             min_priority=wanted.min_priority,
-            changed_since_ms=wanted.status_timestamp_after_unix_ms,
+            changed_since_ms=min(max(0, wanted.status_timestamp_after_unix_ms), UPDATED_US_MAX // 1000),
             parent_task_id=wanted.parent_task_id,
             descendants=wanted.include_descendants,
         )

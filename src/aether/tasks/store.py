@@ -15,7 +15,17 @@ from typing import NamedTuple, Protocol
 
 from aether.tasks.model import Status, Task
 
-__all__ = ["Filter", "InvalidPageToken", "Page", "Party", "TaskEvent", "TaskStore", "page_token", "read_page_token"]
+__all__ = [
+    "UPDATED_US_MAX",
+    "Filter",
+    "InvalidPageToken",
+    "Page",
+    "Party",
+    "TaskEvent",
+    "TaskStore",
+    "page_token",
+    "read_page_token",
+]
 
 
 class TaskEvent(NamedTuple):
@@ -67,6 +77,9 @@ class Party:
     user: str = ""
 
 
+UPDATED_US_MAX = 2**63 - 1
+"""What a store can compare with."""
+
 Page = tuple[int, str]
 """Where a page ended: ``updated_us`` and ``task_id`` of its last task."""
 
@@ -84,9 +97,11 @@ def read_page_token(token: str) -> Page:
     try:
         text = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
         updated, separator, task_id = text.partition("|")
-        if not separator or not task_id:
+        if not separator or not task_id or not (updated.isascii() and updated.isdecimal()):
             raise ValueError
-        return int(updated), task_id
+        if (updated_us := int(updated)) > UPDATED_US_MAX:
+            raise ValueError
+        return updated_us, task_id
     except (ValueError, binascii.Error) as error:
         raise InvalidPageToken(token) from error
 

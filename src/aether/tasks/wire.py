@@ -81,12 +81,14 @@ def retry_policy(request: pb.CreateTaskRequest) -> RetryPolicy | None:
     if not request.HasField("retry_policy"):
         return None
     policy = request.retry_policy
+    # What is no number is kept as none: a record with it could not be read again.
+    jitter_factor = min(1.0, max(0.0, policy.jitter_factor))
     return RetryPolicy(
         policy.max_attempts,
         policy.backoff,
         policy.initial_delay_ms,
         policy.max_delay_ms,
-        policy.jitter_factor,
+        jitter_factor,
         list(policy.schedule_ms),
         list(policy.retryable_status_codes),
         policy.honor_retry_after,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -700,6 +701,21 @@ async def test_55_to_57_backoff(
     assert (await boss.get(task_id)).attempt == policy.max_attempts
 
 
+async def test_58_what_is_no_number_is_no_jitter_and_harms_nobody(tmp_path: Path, engine: str) -> None:
+    config = Config.development(tmp_path / "data", gateway={"engine": engine})
+    tasks = []
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        boss = Desk(await wire.connect(agent("boss")))
+        for jitter in (float("nan"), float("inf"), float("-inf")):
+            policy = pb.RetryPolicy(backoff=FIXED, initial_delay_ms=60_000, jitter_factor=jitter)
+            tasks.append(await boss.pool(retry_policy=policy))
+        assert sorted(await boss.listed()) == sorted(tasks)
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        boss = Desk(await wire.connect(agent("boss")))
+        for task_id in tasks:
+            assert "_next_retry_ms" in (await boss.do(Op.FAIL, task_id)).metadata
+
+
 async def test_60_no_policy_no_retry(boss: Desk, worker: Desk, gateway: Gateway, clock: WallClock) -> None:
     task_id = await boss.pool()
     await worker.do(Op.FAIL, task_id)
@@ -761,10 +777,18 @@ async def test_a_question_about_a_task_that_the_caller_may_not_see(boss: Desk, c
         assert not answer.HasField("task")
 
 
-async def test_63_a_token_that_is_none(boss: Desk) -> None:
-    page = await boss.page(page_token="xyz")
+@pytest.mark.parametrize("place", ["", "9223372036854775808|t", "-1|t", "1_0|t", " 1|t", "|t", "1|"])
+async def test_63_a_token_that_is_none(boss: Desk, place: str) -> None:
+    token = base64.urlsafe_b64encode(place.encode()).rstrip(b"=").decode() if place else "xyz"
+    page = await boss.page(page_token=token)
     assert not page.success
     assert page.error.startswith("invalid page_token")
+
+
+async def test_66_times_at_the_ends_of_their_range(boss: Desk) -> None:
+    task_id = await boss.created()
+    assert await boss.listed(status_timestamp_after_unix_ms=2**63 - 1) == []
+    assert await boss.listed(status_timestamp_after_unix_ms=-(2**63)) == [task_id]
 
 
 async def test_65_66_filters(boss: Desk, worker: Desk) -> None:
@@ -1340,6 +1364,7 @@ async def test_sizes_have_limits(tmp_path: Path, engine: str) -> None:
         assert (await boss.create(payload=b"x" * 11)).error_code == "TASK_PAYLOAD_TOO_LARGE"
         large = await boss.create(metadata={"k": "v" * 65_536})
         assert (large.error_code, "metadata" in large.error_message) == ("ERR_INVALID_ARGUMENT", True)
+        assert await boss.created(metadata={"k": "v" * 65_535}, task_type="t")
         for fields in ({"metadata": {"k": "ß" * 32_768}}, {"correlation_id": "c" * 65_536}):
             assert (await boss.create(**fields)).error_code == "ERR_INVALID_ARGUMENT"
         task_id = await boss.created()

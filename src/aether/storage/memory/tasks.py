@@ -125,7 +125,7 @@ def matches(task: Task, wanted: Filter, family: frozenset[str] | None = None) ->
         (not wanted.statuses or task.status in wanted.statuses)
         and task.status not in wanted.exclude_statuses
         and task.task_class not in wanted.exclude_classes
-        and task.priority >= wanted.min_priority
+        and (not wanted.min_priority or task.priority >= wanted.min_priority)
         and task.updated_us >= wanted.changed_since_ms * 1000
         and all(getattr(task, name) == value for name, value in wanted.equal.items())
     )
