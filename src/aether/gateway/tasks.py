@@ -276,7 +276,7 @@ def compose_tasks(
         wall_clock,
         chooser,
         check_retry,
-        authority.entrust_again if authority is not None else lambda _: None,
+        authority.entrust_again if authority is not None else lambda *_: None,
         metrics.operated,
     )
     handlers: dict[str, Handler] = {

@@ -104,9 +104,9 @@ class TaskGrants:
         task.anchor_grant_id = grant.id
         self._note(task, grant)
 
-    def entrust_again(self, task: Task) -> None:
-        """For another attempt: what ended with the one before is made anew, as far as its creator may still pass it on.
-        Where it may not, the task ends when it is handed out.
+    def entrust_again(self, caller: Caller, task: Task) -> None:
+        """For another attempt: what ended with the one before is made anew, as far as its creator may still pass it on,
+        and the credential of who asks reaches. Where it may not, the task ends when it is handed out.
 
         :raises StoreUnavailable: nothing was changed.
         """
@@ -117,8 +117,9 @@ class TaskGrants:
             return
         issuer, audience = (ended.issued_by_type, ended.issued_by_id), (ended.audience_type, ended.audience_id)
         try:
+            check_within(caller.workspace_limit, parent.workspace_scope)
             grant = self._derive(parent, issuer, ended.delegate, audience, ended.reason, dict(ended.metadata))
-        except InvalidAuthority:
+        except (InvalidGrant, InvalidAuthority):
             return
         task.anchor_grant_id = grant.id
         self._note(task, grant)

@@ -54,7 +54,7 @@ class OperationService:
         wall_clock: Callable[[], int],
         chooser: random.Random,
         check_retry: Callable[[Task], None] = lambda _: None,
-        entrust_again: Callable[[Task], None] = lambda _: None,
+        entrust_again: Callable[[Caller, Task], None] = lambda *_: None,
         meter: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._book = book
@@ -147,7 +147,7 @@ class OperationService:
         except (ValueError, NoRoom) as error:
             raise _Refused(str(error)) from None
         if not self._is_mere_worker(caller, task):
-            self._entrust_again(task)
+            self._entrust_again(caller, task)
         return machine.retry(task)
 
     def _is_mere_worker(self, caller: Caller, task: Task) -> bool:

@@ -10,7 +10,7 @@ from aether.access import InvalidAuthority
 from aether.answers import Caller
 from aether.audit.events import Lineage
 from aether.errors import Code
-from aether.identity import InvalidIdentity, parse_identity
+from aether.identity import InvalidIdentity, PrincipalType, parse_identity
 from aether.proto import aether_pb2 as pb
 from aether.tasks import machine
 from aether.tasks.book import TaskBook
@@ -154,6 +154,8 @@ class Placement:
                 raise Rejected(Code.TARGET_OFFLINE, f"target {task.target} is offline")
             case pb.TARGET_OFFLINE_POLICY_QUEUE:
                 return "queued"
+        if target.kind not in (PrincipalType.AGENT, PrincipalType.TASK) or not target.specifier:
+            raise impossible(f"target {task.target} is offline, and is nothing that could be started")
         if not self._startups.is_registered(target.implementation):
             raise impossible(f"target agent implementation '{target.implementation}' not found in registry")
         return "orchestration_triggered"

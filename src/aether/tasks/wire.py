@@ -137,8 +137,8 @@ def _descriptor(hibernation: Hibernation) -> pb.HibernationDescriptor:
 
 
 def _subject_type(task: Task, name: str) -> str:
-    """Tasks with a grant name the type as a title, others as a label (tasks 3.6)."""
-    return name.title().replace("_", "") if task.grant_id else name
+    """Work with a grant names the type as a title, other tasks and starts of agents as a label (tasks 3.6)."""
+    return name.title().replace("_", "") if task.grant_id and not task.is_startup else name
 
 
 def task_info(task: Task) -> pb.TaskInfo:

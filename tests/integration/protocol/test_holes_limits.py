@@ -9,6 +9,7 @@ import pytest
 from tests.support.access import ALICE, Admin, ask_acl, move
 from tests.support.authority import ask_grants, exchange, exchanged, in_seconds, on_behalf
 from tests.support.authority_requests import ask_requests, created_request, decide, principal_ref, routed_to
+from tests.support.tasks import Desk
 from tests.support.tokens import key_for, with_key
 from tests.support.wire import Peer, Wire, agent, orchestrator, service, user
 
@@ -210,6 +211,17 @@ async def test_nobody_passes_on_what_its_key_is_not_for(wire: Wire, admin: Admin
     )
     limited.say(create_task=task)
     await limited.expect_error("ERR_PERMISSION_DENIED", "unable to delegate task authority")
+    await limited.close()
+
+    work = pb.TaskOperation
+    desk = Desk(await keyed(wire, admin, "Agent", lambda **more: agent(workspace="ws1", **more), ["*"]))
+    task_id = await desk.created(authorization=on_behalf(held.grant))
+    await desk.do(work.CANCEL, task_id)
+    assert (await desk.do(work.RETRY, task_id)).status == pb.TASK_STATUS_QUEUED
+    await desk.do(work.CANCEL, task_id)
+    await desk.peer.close()
+    desk = Desk(await keyed(wire, admin, "Agent", lambda **more: agent(workspace="ws1", **more), ["ws1"]))
+    assert (await desk.do(work.RETRY, task_id)).error == "the authority of the task has ended"
 
 
 async def test_nobody_approves_what_its_key_is_not_for(wire: Wire, admin: Admin) -> None:

@@ -710,7 +710,8 @@ async def test_an_agent_started_by_a_user_may_act_for_it(admin: Admin, connect: 
     lazy.peer.send("ag::w::i::receiver", b"for alice", authorization=authorization)
     assert (await receiver.next("msg")).on_behalf_subject.principal_id == "alice"
     await lazy.peer.close()
-    assert (await keeper.get(start.task_id)).status == pb.TASK_STATUS_COMPLETED
+    ended = await keeper.get(start.task_id)
+    assert (ended.status, ended.subject_type) == (pb.TASK_STATUS_COMPLETED, "user")
 
 
 async def test_an_agent_started_by_a_user_may_act_where_the_message_was_for(

@@ -113,6 +113,8 @@ async def test_4_payload_limit(boss: Desk) -> None:
         ({"assignment_mode": pb.TARGETED}, "target_agent_id required"),
         ({"assignment_mode": pb.TARGETED, "target_agent_id": "foo"}, "target_agent_id"),
         ({"assignment_mode": pb.TARGETED, "target_agent_id": "ag::w::nobody::x"}, "not found in registry"),
+        ({"assignment_mode": pb.TARGETED, "target_agent_id": "us::bob::w1"}, "us::bob::w1 is offline"),
+        ({"assignment_mode": pb.TARGETED, "target_agent_id": "ta::w::i::x"}, "ta::w::i::x is offline"),
     ],
 )
 async def test_5_6_impossible_assignments(boss: Desk, fields: dict[str, Any], detail: str) -> None:
