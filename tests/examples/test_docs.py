@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import structlog
 import trio
+from tests.support.gateway_process import GatewayProcess
 
 import aether
 from aether.client import to
@@ -32,6 +33,9 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
 """
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
+
+
+README = DOCS.parent / "README.md"
 
 
 def blocks(page: str) -> list[Any]:
@@ -93,6 +97,19 @@ async def test_embedding(block: str, tmp_path: Path, capsys: pytest.CaptureFixtu
             await run_block(block, {"directory": tmp_path})
         output = capsys.readouterr().out
     assert output.splitlines() == _PRINTED.findall(block)
+
+
+async def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, embedding = _BLOCK.findall(README.read_text(encoding="utf-8"))
+    gateway = GatewayProcess(tmp_path).start()
+    try:
+        output = await run_program(tmp_path / "block.py", first.replace("127.0.0.1:50051", gateway.target))
+    finally:
+        gateway.stop()
+    assert output == "ag::demo::hello::1 b'hello'\n"
+    monkeypatch.chdir(tmp_path)
+    with trio.fail_after(PATIENCE_S):
+        await run_block(embedding, {})
 
 
 async def run_program(path: Path, block: str, *arguments: str) -> str:

@@ -562,3 +562,45 @@ async def test_the_published_orchestrator_starts_the_published_agent(gateway: Ga
                         break
             assert await admin.connection_status("agent", "ag::default::echo-agent::e1")
             os.killpg(process.pid, signal.SIGTERM)  # the agent too, which it would leave behind
+
+
+def test_what_else_there_is_for_tasks_and_agents(gateway: GatewayProcess, engine: str) -> None:
+    seen = run_scenario("task_surface.py", gateway.target, FAMILIES[engine])
+    assert seen == {
+        "offline": [[True, "", "queued"], [False, "ERR_TARGET_OFFLINE", ""]],
+        "targeted": [True, "assigned"],
+        "handed": [True, "now"],
+        "quiet": "quiet",
+        "begun": True,
+        "paused": [pb.TASK_STATUS_WAITING_INPUT, pb.WAIT_REASON_INPUT],
+        "resumed": pb.TASK_STATUS_RUNNING,
+        "depending": [pb.TASK_STATUS_WAITING_DEPENDENCY, True],
+        "went_on": True,
+        "illegal": [False, True],
+        "hibernated": [True, pb.TASK_STATUS_HIBERNATED],
+        "awake": pb.TASK_STATUS_RUNNING,
+        "state": ["state", True],
+        "unsubscribed": True,
+        "found": ["first", "held", "later", "now", "quiet", "second"],
+        "of_context": "c",
+        "agent": ["sleeps well", "c"],
+        "orchestrators": ["orc::orc::o"],
+        "launched": [True, "1", "d"],
+        "again": False,
+        "start": "no such program",
+        "deleted": [True, False],
+        "heard": ["to the agent"],
+        "workspaces": ["w"],
+    }
+
+
+def test_the_orchestrator_class_of_the_published_client(play: Play) -> None:
+    """Its agents show the token that they get, or come without one: either way one start each, over with its agent."""
+    assert play("orchestrator_class.py") == {
+        "shows": [1, 1],
+        "hides": [2, 2],
+        "answers": ["thanks for hello", "thanks for hello", "thanks for bye"],
+        "starts": {"ag::w::shows::1": pb.TASK_STATUS_COMPLETED, "ag::w::hides::1": pb.TASK_STATUS_RUNNING},
+        "again": "thanks for once more",
+        "printed": ["connected"],
+    }
