@@ -126,7 +126,10 @@ class Tasks(TaskOperations):
             to pass it on ``downstream_hops`` times.
         :param schedule_id: where it comes from; only the workflow engine is believed.
         :raises RequestRefused: there is none; ``code`` and text say why.
+        :raises ValueError: both a pool and a target are given.
         """
+        if pool and target:
+            raise ValueError("a task is for a pool or for a target, not for both")
         mode = pb.POOL if pool else pb.TARGETED if target else pb.SELF_ASSIGN
         request = pb.CreateTaskRequest(
             task_type=task_type,

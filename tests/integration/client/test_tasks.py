@@ -140,6 +140,14 @@ async def test_a_refused_create_is_one_exception(me: Connection) -> None:
     await me.confirm()
 
 
+async def test_a_task_is_not_for_a_pool_and_a_target(me: Connection) -> None:
+    with pytest.raises(ValueError, match="not for both"):
+        await me.tasks.create("both", pool="pool", target="ag::w::pool::1")
+    with pytest.raises(ValueError, match="not for both"):
+        await me.tasks.run("both", pool="pool", target="ag::w::pool::1")
+    assert [task async for task in me.tasks.find()] == []
+
+
 async def test_find_reads_page_after_page(me: Connection) -> None:
     created = [(await me.tasks.create("many")).task_id for _ in range(250)]
     found = [task.task_id async for task in me.tasks.find(task_type="many")]
