@@ -13,6 +13,7 @@ import trio
 
 from aether.cli.credentials import api_key, trusting
 from aether.cli.logs import set_up_logs
+from aether.cli.remote import DEFAULT_ADDRESS, gateway_address
 from aether.client import ConnectFailed, Disconnected, Options, connect_orchestrator
 from aether.config.serving import Log
 from aether.launcher.orchestrator import Orchestrator
@@ -37,9 +38,19 @@ def orchestrator() -> None:
     help="YAML file that says what can be started, and how.",
 )
 @click.option(
-    "--address", envvar="AETHER_ADDRESS", default="127.0.0.1:50051", show_default=True, help="Gateway, HOST:PORT."
+    "--address",
+    envvar="AETHER_ADDRESS",
+    metavar="HOST:PORT",
+    callback=gateway_address,
+    help=f"Gateway.  [default: {DEFAULT_ADDRESS}]",
 )
-@click.option("--agents-address", default="", help="Gateway as the agents reach it; default: the same.")
+@click.option(
+    "--agents-address",
+    default="",
+    metavar="HOST:PORT",
+    callback=lambda context, option, text: text and gateway_address(context, option, text),
+    help="Gateway as the agents reach it; default: the same.",
+)
 @click.option("--specifier", default="", help="Name of this orchestrator; default: a new one each time.")
 @click.option(
     "--api-key-file",
@@ -79,6 +90,7 @@ def local(
     options = Options(credentials={"x-api-key": key} if key else {}, tls=tls, retry_on_duplicate=True)
 
     async def run() -> None:
+        log.info("connecting", gateway=address)  # it is waited for, if it is not there yet
         async with connect_orchestrator(
             address,
             implementation="aether-local",

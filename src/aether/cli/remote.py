@@ -28,7 +28,7 @@ from aether.client.link import split_address
 from aether.nurseries import unwrapped_nursery
 from aether.rpc.status import StatusCode
 
-__all__ = ["ADMIN_IMPLEMENTATION", "Remote", "remote_options"]
+__all__ = ["ADMIN_IMPLEMENTATION", "DEFAULT_ADDRESS", "Remote", "gateway_address", "remote_options"]
 
 ADMIN_IMPLEMENTATION = "aether-admin"
 """Implementation of the services that administrators connect as; the specifier is new each time, so that two
@@ -117,7 +117,8 @@ def _explain(error: BaseException, remote: Remote) -> str:
     return f"{address}: {printable(str(error))}{hint if isinstance(error, ConnectionLost) else ''}"
 
 
-def _address(context: click.Context, option: click.Parameter, text: str | None) -> str:
+def gateway_address(context: click.Context, option: click.Parameter, text: str | None) -> str:
+    """What an option says, else :data:`DEFAULT_ADDRESS`."""
     try:
         split_address(text or DEFAULT_ADDRESS)
     except ValueError as error:
@@ -147,7 +148,7 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--address",
             envvar="AETHER_ADDRESS",
             metavar="HOST:PORT",
-            callback=_address,
+            callback=gateway_address,
             help=f"Gateway.  [default: {DEFAULT_ADDRESS}]",
         ),
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ RECEIVE_BYTES = 65_536
 STREAM_HEADER = struct.Struct(">BxxxI")
 ANSWER_BYTES_MAX = 1024 * 1024
 GOODBYE_S = 10.0
+CREATE_S = 30.0
 
 
 class EngineRefused(AetherError):
@@ -53,7 +55,11 @@ async def run_container(
         "Labels": {"aether.task": environment.get("AETHER_TASK_ID", "")},
         **({"Cmd": command} if command else {}),
     }
-    made = await _ask(socket, "POST", "/containers/create", wanted)
+    with trio.CancelScope(shield=True) as waiting:  # what is made and not known could not be removed
+        waiting.deadline = trio.current_time() + CREATE_S
+        made = await _ask(socket, "POST", "/containers/create", wanted)
+    if waiting.cancelled_caught:
+        raise EngineRefused(f"the engine has not made the container within {CREATE_S:.0f} s")
     path = f"/containers/{quote(made['Id'])}"
     try:
         await _ask(socket, "POST", f"{path}/start")
@@ -61,7 +67,7 @@ async def run_container(
         return int((await _ask(socket, "POST", f"{path}/wait"))["StatusCode"])
     finally:
         with trio.move_on_after(stop_timeout_s + GOODBYE_S, shield=True):
-            for method, what in (("POST", f"{path}/stop?t={int(stop_timeout_s)}"), ("DELETE", f"{path}?force=1")):
+            for method, what in (("POST", f"{path}/stop?t={ceil(stop_timeout_s)}"), ("DELETE", f"{path}?force=1")):
                 try:
                     await _ask(socket, method, what)
                 except (OSError, EngineRefused) as error:  # somebody else may have removed it
@@ -138,7 +144,11 @@ async def _talk(
     content: bytes,
     take: Callable[[bytes], None],
 ) -> int:
-    async with await trio.open_unix_socket(socket) as stream:
+    try:
+        connected = await trio.open_unix_socket(socket)
+    except OSError as error:  # which does not say where
+        raise OSError(error.errno, error.strerror, socket) from None
+    async with connected as stream:
         request = http.send(h11.Request(method=method, target=API + path, headers=headers)) or b""
         request += http.send(h11.Data(data=content)) or b""
         await stream.send_all(request + (http.send(h11.EndOfMessage()) or b""))

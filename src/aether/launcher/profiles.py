@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from aether.config.values import Duration, PositiveCount
 from aether.errors import AetherError
@@ -21,6 +22,17 @@ from aether.proto import aether_pb2 as pb
 __all__ = ["ContainerProfile", "InvalidProfiles", "ProcessProfile", "Profile", "environment", "fill", "load_profiles"]
 
 _PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
+
+
+_MAPPING = "should be a mapping of names to values"
+_EXPECTED = {
+    "tuple_type": "should be a list, such as [python, -m, my_agent]",
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "string_type": "should be a text; numbers and yes or no need quotes",
+    "extra_forbidden": "there is no such setting",
+}
 
 
 class InvalidProfiles(AetherError):
@@ -82,15 +94,25 @@ def load_profiles(path: Path) -> tuple[Mapping[str, ProcessProfile | ContainerPr
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for profile in (document or {}).get("profiles", {}).values():
-            profile.setdefault("kind", "process")
+        profiles = document.get("profiles") if isinstance(document, dict) else None
+        for profile in profiles.values() if isinstance(profiles, dict) else ():
+            if isinstance(profile, dict):
+                profile.setdefault("kind", "process")
         found = _file.validate_python(document)
-    except (OSError, yaml.YAMLError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidProfiles(f"{path}: {error}") from None
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise InvalidProfiles(f"{path}: {problems}") from None
+        raise InvalidProfiles(f"{path}: {'; '.join(map(_problem, error.errors()))}") from None
     return found.profiles, found.agents_max
+
+
+def _problem(error: ErrorDetails) -> str:
+    """Where and why, in the words of the file."""
+    where = [str(part) for part in error["loc"]]
+    if where[:1] == ["profiles"] and where[2:3] in (["process"], ["container"]):
+        del where[2]  # which is said by ``kind``
+    why = _EXPECTED.get(error["type"], error["msg"])
+    return f"{'.'.join(where)}: {why}" if where else why
 
 
 def fill(command: tuple[str, ...], start: pb.TaskAssignment) -> list[str]:

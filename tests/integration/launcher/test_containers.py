@@ -13,6 +13,7 @@ import h11
 import pytest
 import trio
 
+from aether.launcher import containers
 from aether.launcher.containers import EngineRefused, run_container
 
 RUN = {"AETHER_TASK_ID": "t1", "A": "b"}
@@ -126,8 +127,35 @@ async def test_cancelling_stops_and_removes_it(engine: tuple[Engine, str]) -> No
 async def test_what_the_engine_refuses(engine: tuple[Engine, str], tmp_path: Path) -> None:
     with pytest.raises(EngineRefused, match="No such image: unknown"):
         await run_container(engine[1], "unknown", [], RUN, {}, 3, lambda _: None)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=r"nobody\.sock"):
         await run_container(str(tmp_path / "nobody.sock"), "image", [], RUN, {}, 3, lambda _: None)
+
+
+async def test_a_container_that_is_made_while_nobody_waits_any_more_is_removed(tmp_path: Path) -> None:
+    class Slow(Engine):
+        async def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+            if path == "create":
+                await trio.sleep(0.3)
+            return await super().answer(method, path, body)
+
+    engine, path = Slow(), str(tmp_path / "engine.sock")
+    async with listening(engine, path):
+        with trio.move_on_after(0.1):
+            await run_container(path, "image", [], RUN, {}, 0.5, print)
+    assert engine.asked == [("POST", "create"), ("POST", "c1/stop?t=1"), ("DELETE", "c1?force=1")]
+
+
+async def test_an_engine_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Engine):
+        async def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+            await trio.sleep_forever()
+            raise AssertionError
+
+    monkeypatch.setattr(containers, "CREATE_S", 0.1)
+    engine, path = Silent(), str(tmp_path / "engine.sock")
+    async with listening(engine, path):
+        with pytest.raises(EngineRefused, match="has not made the container within"):
+            await run_container(path, "image", [], RUN, {}, 1.0, print)
 
 
 async def test_an_engine_that_goes_away(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from tests.support.gateway_process import GatewayProcess
+from tests.support.gateway_process import GatewayProcess, free_port
 
 import aether
 from aether.launcher.profiles import InvalidProfiles, load_profiles
@@ -319,16 +320,50 @@ async def test_agents_outlive_a_lost_connection_of_their_orchestrator(local: Loc
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "valid dictionary"),
+        ("", "yaml: should be a mapping"),
+        ("a list", "yaml: should be a mapping"),
+        ("profiles: [a]", "yaml: profiles: should be a mapping"),
+        ("profiles: {x: 3}", "yaml: profiles.x: should be a mapping"),
         ("profiles: {}", "at least 1 item"),
         ("profiles: {x: {command: []}}", "at least 1 item"),
-        ("profiles: {x: {commands: [a]}}", "Extra inputs"),
+        ("profiles: {x: {command: python -m a}}", r"profiles\.x\.command: should be a list, such as"),
+        ("profiles: {x: {command: [a, 3]}}", r"profiles\.x\.command\.1: should be a text; numbers .* need quotes"),
+        ("profiles: {x: {commands: [a]}}", r"profiles\.x\.commands: there is no such setting"),
         ("profiles: {x: {kind: tank}}", "tank"),
         ("profiles: [", "expected"),
+        ("\xff", "utf-8"),
     ],
 )
 def test_profiles_that_cannot_be(tmp_path: Path, text: str, problem: str) -> None:
     file = tmp_path / "profiles.yaml"
-    file.write_text(text)
+    file.write_text(text, encoding="latin-1")
     with pytest.raises(InvalidProfiles, match=problem):
         load_profiles(file)
+
+
+@pytest.mark.parametrize("option", ["--address", "--agents-address"])
+def test_what_is_no_address(tmp_path: Path, option: str) -> None:
+    (tmp_path / "profiles.yaml").write_text("profiles: {x: {command: [a]}}")
+    command = [sys.executable, "-m", "aether", "orchestrator", "local", "--profiles", str(tmp_path / "profiles.yaml")]
+    done = subprocess.run([*command, option, "nonsense"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"Invalid value for '{option}': 'nonsense' is no address: it takes HOST:PORT" in done.stderr
+
+
+def test_waiting_for_a_gateway_is_told(tmp_path: Path) -> None:
+    (tmp_path / "profiles.yaml").write_text("profiles: {x: {command: [a]}}")
+    command = [sys.executable, "-m", "aether", "orchestrator", "local", "--profiles", str(tmp_path / "profiles.yaml")]
+    command += ["--address", f"127.0.0.1:{free_port()}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr is not None
+        assert '"message": "connecting"' in waiting.stderr.readline()
+        waiting.send_signal(signal.SIGTERM)
+    assert waiting.returncode == 0
+
+
+def test_the_profiles_of_the_documentation(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "orchestrator.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "profiles.yaml").write_text(text)
+    profiles, agents_max = load_profiles(tmp_path / "profiles.yaml")
+    assert (set(profiles), agents_max) == ({"python", "container"}, 100)
