@@ -290,6 +290,10 @@ def test_workspaces(gateway: GatewayProcess, run: Run) -> None:
     [limited] = json.loads(run("workspaces", "limit", "prod", "--tasks", "5", "--connections", "0", "--json").stdout)
     assert (limited["tasks"], limited["connections"], limited["message_rate"]) == ("5", "0", "default")
     assert "quota of tasks: 5" in run("workspaces", "show", "prod").stdout
+    [again] = json.loads(run("workspaces", "create", "prod", "--description", "Busy", "--json").stdout)
+    assert (again["display_name"], again["description"]) == ("Live", "Busy")
+    assert "quota of tasks: 5" in run("workspaces", "show", "prod").stdout
+    assert "forbidden character" in run("workspaces", "create", "no name").stderr
     assert "4096" in run("workspaces", "limit", "prod", "--kv-keys", "9", "--kv-bytes", "4096").stdout
     assert "quota of kv keys: 9" in run("workspaces", "show", "prod").stdout
     assert "default" in run("workspaces", "limit", "prod", "--tasks", "default").stdout

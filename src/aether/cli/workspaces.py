@@ -60,8 +60,10 @@ def show_workspace(remote: Remote, workspace: str) -> None:
 @click.option("--tenant", default="")
 @remote_options
 def create(remote: Remote, workspace: str, name: str, description: str, tenant: str) -> None:
-    """Describe a workspace."""
-    info = remote.run(lambda me: me.workspaces.create(workspace, name, description=description, tenant_id=tenant))
+    """Describe a workspace. Of one that is described already, what is not said again stays."""
+    info = remote.run(
+        lambda me: me.workspaces.update(workspace, display_name=name, description=description, tenant_id=tenant)
+    )
     show([_row(info, remote.as_json)], COLUMNS, as_json=remote.as_json)
 
 
