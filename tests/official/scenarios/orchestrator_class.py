@@ -46,10 +46,18 @@ def until(condition):
 
 
 def main():
-    seen = {}
     keeper = Keeper(TARGET, specifier="k")
     running = threading.Thread(target=keeper.run, daemon=True)
     running.start()
+    try:
+        play(keeper)
+    finally:  # agents end with their orchestrator
+        keeper.request_shutdown()
+        running.join(PATIENCE_S)
+
+
+def play(keeper):
+    seen = {}
     operator = OrchestratorClient("ops", ["none"], specifier="o")
     operator.connect(TARGET)
     boss = AgentClient("w", "i", "boss")
@@ -77,8 +85,6 @@ def main():
     seen["again"] = messages.get(timeout=PATIENCE_S).payload.decode()
     seen["printed"] = sorted({line for _, line in keeper.printed})
     print(json.dumps(seen), flush=True)
-    keeper.request_shutdown()
-    running.join(PATIENCE_S)
     for client in (boss, operator):
         client.close()
 
