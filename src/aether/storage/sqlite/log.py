@@ -164,6 +164,7 @@ class SqliteLog:
                 topic.record_id = self._next_topic_id
                 self._next_topic_id += 1
                 new.append([topic.record_id, topic.name])
+                self._forgetting.discard(topic.name)  # once this is durable, the number that is found is the new one
             records, data = topic.take()
             self._committing[topic.name] = (topic, records)
             rows.append((topic.record_id, records[0][0], records[-1][0], now_ms, data))
