@@ -40,7 +40,7 @@ class Histories(RuleBasedStateMachine):
     def restart(self) -> None:
         hasher = KeyHasher(b"k" * 32)
         self.tokens = TaskTokens(
-            self.records, hasher, OpenAccess(), NO_AUDIT, lambda task, since: None, self.clock, grace_s=0
+            self.records, hasher, OpenAccess(), NO_AUDIT, lambda *_: None, self.clock, grace_s=0, clock=lambda: 0.0
         )
 
     @rule(identity=IDENTITIES, task_id=TASKS)

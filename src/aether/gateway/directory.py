@@ -99,9 +99,10 @@ class Directory:
                 end(CloseReason.TOKEN_REVOKED)
 
     def end_task_sessions(self, task_id: str, since_ms: int) -> None:
-        """End the sessions that a token of a task opened, no later than a time in Unix milliseconds."""
+        """End the sessions that a token of a task opened, if it is revoked by now or they began no later than a time in
+        Unix milliseconds; others have a token of the task's next attempt."""
         for session in list(self._by_task.get(task_id, {}).values()):
-            if session.connected_at_ms <= since_ms:
+            if not session.claim.admission.still_holds() or session.connected_at_ms <= since_ms:
                 session.end(CloseReason.TASK_ENDED)
 
     def services(self, implementation: str) -> list[str]:

@@ -62,6 +62,7 @@ class TaskTokens:
     :param end_sessions: see :data:`EndTaskSessions`.
     :param wall_clock: current Unix time in milliseconds.
     :param grace_s: how long a session may go on after its task.
+    :param clock: seconds that pass alike however the time of day is set.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class TaskTokens:
         wall_clock: Callable[[], int],
         *,
         grace_s: float,
+        clock: Callable[[], float] = trio.current_time,
     ) -> None:
         self._table = Table(records, "task_token", TaskToken)
         self._hasher = hasher
@@ -81,10 +83,11 @@ class TaskTokens:
         self._recorder = recorder
         self._end_sessions = end_sessions
         self._wall_clock = wall_clock
-        self._grace_ms = int(grace_s * 1000)
+        self._grace_s = grace_s
+        self._clock = clock
         self._by_task: dict[str, dict[str, None]] = {}
         self._removals: list[tuple[int, str]] = []
-        self._endings: deque[tuple[int, str, int]] = deque()
+        self._endings: deque[tuple[float, str, int]] = deque()
         self._changed = trio.Event()
         for token in self._table.values():
             self._index(token)
@@ -181,7 +184,7 @@ class TaskTokens:
         # Also where no token is left: it may have run out while the session that it opened goes on.
         if not self._endings:  # otherwise an earlier one is waited for
             self._changed.set()
-        self._endings.append((now_ms + self._grace_ms, task_id, now_ms))
+        self._endings.append((self._clock() + self._grace_s, task_id, now_ms))
         return len(live)
 
     # --------------------------------------------------------------------------------------------------- tidying
@@ -191,8 +194,8 @@ class TaskTokens:
         task_status.started()
         while True:
             self._changed = trio.Event()
-            now_ms = self._wall_clock()
-            while self._endings and self._endings[0][0] <= now_ms:
+            now_ms, now_s = self._wall_clock(), self._clock()
+            while self._endings and self._endings[0][0] <= now_s:
                 _, task_id, revoked_ms = self._endings.popleft()
                 self._end_sessions(task_id, revoked_ms)
             try:
@@ -200,9 +203,9 @@ class TaskTokens:
             except StoreUnavailable:
                 await trio.sleep(RETRY_S)
                 continue
-            due_ms = [self._endings[0][0]] if self._endings else []
-            due_ms += [self._removals[0][0]] if self._removals else []
-            left_s = (min(due_ms) - self._wall_clock()) / 1000 if due_ms else math.inf
+            left_s = self._endings[0][0] - now_s if self._endings else math.inf
+            if self._removals:
+                left_s = min(left_s, (self._removals[0][0] - now_ms) / 1000)
             with trio.move_on_after(max(TOGETHER_S, left_s)):
                 await self._changed.wait()
 

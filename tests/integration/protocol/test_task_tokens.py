@@ -11,6 +11,7 @@ import trio.testing
 from tests.support.access import Admin
 from tests.support.tokens import ADMIN_KEY, ask_tokens, create_token, first_token, with_key
 from tests.support.wire import Wire, agent, open_wire, service, task
+from tests.unit.fakes import WallClock
 
 from aether import Config, Gateway
 from aether.gateway.session import Session
@@ -126,6 +127,26 @@ async def test_a_worker_may_say_goodbye_after_its_task(tmp_path: Path, engine: s
             await leaving.expect("signal")
             await leaving.expect_status(UNKNOWN, "task token revoked")
             await again.settle()
+
+
+@pytest.mark.parametrize("moment", ["before the task ends", "in the grace"])
+async def test_sessions_end_with_their_task_also_when_the_clock_is_set_back(
+    tmp_path: Path, engine: str, clock: WallClock, moment: str
+) -> None:
+    async with Gateway(settings(tmp_path, engine, grace="300ms"), wall_clock=clock) as gateway:
+        assert gateway.port is not None
+        async with open_wire(gateway.port) as wire:
+            tokens = gateway.services.task_tokens
+            peer = await wire.connect(agent(**with_token(tokens.issue(ME, "task-1"))))
+            await trio.testing.wait_all_tasks_blocked()
+            if moment == "before the task ends":
+                clock.advance(-3600)
+            tokens.revoke_task("task-1")
+            if moment == "in the grace":
+                await trio.testing.wait_all_tasks_blocked()
+                clock.advance(-3600)
+            await peer.expect("signal")
+            await peer.expect_status(UNKNOWN, "task token revoked")
 
 
 async def test_unknown_tokens_open_nothing(wire: Wire, gateway: Gateway) -> None:
