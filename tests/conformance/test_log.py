@@ -13,6 +13,8 @@ import pytest
 import trio
 import trio.testing
 
+from aether._fastpath import Lane, Port
+from aether.storage.sqlite import database as sqlite_database
 from aether.storage.sqlite import log as sqlite_log
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.log import SqliteLog
@@ -198,6 +200,42 @@ async def test_retention_by_age(stores: Stores) -> None:
     await trio.sleep(0.05)
     await stores.log.trim(max_age_ms=1_800_000, max_bytes=0)
     assert await read_all(stores) == [b"young"]
+
+
+class Reader:
+    """What a session's lanes report to."""
+
+    def __init__(self) -> None:
+        self.behind: list[Lane] = []
+        self.overtaken: list[Lane] = []
+
+    def on_lane_behind(self, lane: Lane) -> None:
+        self.behind.append(lane)
+
+    def on_lane_overtaken(self, lane: Lane) -> None:
+        self.overtaken.append(lane)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 100])
+async def test_who_was_not_sent_what_is_removed_is_told_whatever_way_it_took(
+    tmp_path: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
+    monkeypatch.setattr(sqlite_database, "MOVE_S", 3600)
+    monkeypatch.setattr(sqlite_log, "TRIM_ROWS", rows_at_once)
+    async with Database.open(tmp_path, "batch") as database:
+        log = SqliteLog(database, clock)
+        positions = []
+        for frame in (b"into the journal", bytes(sqlite_log.JOURNALED_BYTES_MAX)):
+            positions.append(log.append(TOPIC, frame))
+            await database.wait_durable(database.latest_ticket)
+        port = Port(None, None, lambda port: None, trio.current_time)
+        port.outbound = reader = Reader()
+        lanes = [Lane(log.topic(TOPIC), port, position) for position in positions]
+        for lane in lanes:
+            lane.attach()
+        clock.advance(3600)
+        await log.trim(max_age_ms=1000, max_bytes=0)
+        assert (reader.behind, reader.overtaken) == (lanes[:1], lanes[:1])
 
 
 async def test_everything_is_there_after_a_restart(persistent_adapter: str, tmp_path: Path, clock: WallClock) -> None:

@@ -271,7 +271,8 @@ class SqliteLog:
             step, more = await self._database.maintain(
                 lambda writer: _trim(writer, now - max_age_ms if max_age_ms > 0 else 0, max_bytes)
             )
-            ends |= more
+            for number, last in more.items():
+                ends[number] = max(last, ends.get(number, 0))
             removed += step
             if not step:
                 break
@@ -388,7 +389,7 @@ def _trim(writer: sqlite3.Connection, before_ms: int, max_bytes: int) -> tuple[i
             break
         removed += size
         last_id = row_id
-        ends[topic] = last
+        ends[topic] = max(last, ends.get(topic, 0))  # what went through the journal comes later than it is
     if last_id is not None:
         writer.execute("DELETE FROM log WHERE id <= ?", (last_id,))
         writer.execute(_ADD_META, (_BYTES, -removed))
