@@ -180,9 +180,7 @@ async def test_a_record_that_is_being_committed_is_not_passed_over(stores: Store
 async def test_retention_by_size_keeps_the_newest(stores: Stores) -> None:
     for number in range(20):
         stores.log.append(TOPIC, b"%02d" % number + b"x" * 998)
-        await trio.sleep(0.01)
-    while len(await read_all(stores)) < 20:  # noqa: ASYNC110 - what is not committed yet is not trimmed
-        await trio.sleep(0.01)
+        await stores.settle()
     removed = await stores.log.trim(max_age_ms=0, max_bytes=10_500)
     left = await read_all(stores)
     assert removed > 0
@@ -194,10 +192,10 @@ async def test_retention_by_size_keeps_the_newest(stores: Stores) -> None:
 
 async def test_retention_by_age(stores: Stores) -> None:
     stores.log.append(TOPIC, b"old")
-    await trio.sleep(0.05)
+    await stores.settle()
     stores.clock.advance(3600)
     stores.log.append(TOPIC, b"young")
-    await trio.sleep(0.05)
+    await stores.settle()
     await stores.log.trim(max_age_ms=1_800_000, max_bytes=0)
     assert await read_all(stores) == [b"young"]
 
