@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 import trio
 import trio.testing
 
-from aether._fastpath import Lane, Port
+from aether._fastpath import Lane, Port, Topic
 from aether.storage.sqlite import database as sqlite_database
 from aether.storage.sqlite import log as sqlite_log
 from aether.storage.sqlite.database import Database
@@ -305,43 +307,72 @@ async def test_a_topic_that_nothing_is_left_in_begins_anew(
         assert after.log.append("us::alice::8", b"x") > kept_last > last
 
 
+@asynccontextmanager
+async def being_forgotten(
+    database: Database, log: SqliteLog, clock: WallClock
+) -> AsyncIterator[tuple[trio.CancelScope, threading.Event]]:
+    """A moment in which a topic is being forgotten, until an event is set; the scope is that of the trimming."""
+    in_use = log.topic(TOPIC)
+    log.append(TOPIC, b"old")
+    await database.wait_durable(database.latest_ticket)
+    clock.advance(3600)
+    await log.trim(max_age_ms=1000, max_bytes=0)
+    del in_use
+    trimming, trims, forgets = trio.CancelScope(), threading.Event(), threading.Event()
+
+    async def trim() -> None:
+        with trimming:
+            await log.trim(max_age_ms=0, max_bytes=0)
+
+    async with trio.open_nursery() as nursery:
+        for work in (  # in line, one behind the other
+            partial(database.maintain, lambda _: trims.wait()),
+            trim,
+            partial(database.maintain, lambda _: forgets.wait()),
+        ):
+            nursery.start_soon(work)
+            await trio.testing.wait_all_tasks_blocked()
+        trims.set()
+        try:
+            with trio.fail_after(10):
+                while log.topic(TOPIC).record_id is not None:  # noqa: ASYNC110 - until it is being forgotten
+                    await trio.sleep(0.001)
+            yield trimming, forgets
+        finally:
+            forgets.set()
+
+
 async def test_a_topic_that_is_used_again_while_it_is_forgotten_is_found(tmp_path: Path, clock: WallClock) -> None:
     """Its new records are durable, and it is looked up again, before those who forget it know that it is done."""
     frame = bytes(sqlite_log.JOURNALED_BYTES_MAX)
     async with Database.open(tmp_path, "batch") as database:
         log = SqliteLog(database, clock, cursor_age_ms=0)
-
-        async def append() -> int:
-            position = log.append(TOPIC, frame)
-            await database.wait_durable(database.latest_ticket)
-            return position
-
-        in_use = log.topic(TOPIC)
-        await append()
-        clock.advance(3600)
-        await log.trim(max_age_ms=1000, max_bytes=0)
-        del in_use
-        trims, forgets = threading.Event(), threading.Event()
-        found = []
-        async with trio.open_nursery() as nursery:
-            for work in (  # in line, one behind the other
-                partial(database.maintain, lambda _: trims.wait()),
-                partial(log.trim, max_age_ms=0, max_bytes=0),
-                partial(database.maintain, lambda _: forgets.wait()),
-            ):
-                nursery.start_soon(work)
-                await trio.testing.wait_all_tasks_blocked()
-            trims.set()
-            with trio.fail_after(10):
-                while log.topic(TOPIC).record_id is not None:  # noqa: ASYNC110 - until it is being forgotten
-                    await trio.sleep(0.001)
+        async with being_forgotten(database, log, clock) as (_, forgets), trio.open_nursery() as nursery:
+            found: list[Topic] = []
             database.on_durable.append(lambda: found.append(log.topic(TOPIC)))
-            nursery.start_soon(append)
+            log.append(TOPIC, frame)
+            nursery.start_soon(database.wait_durable, database.latest_ticket)
             await trio.testing.wait_all_tasks_blocked()
             forgets.set()
             while trio.lowlevel.current_statistics().run_sync_soon_queue_size < 3:  # whatever is in line was done
                 time.sleep(0.001)  # noqa: ASYNC251 - the event loop has to learn of all of it at once
         assert found[0].last == log.position
+        assert await log.read(TOPIC, 0, 1) == [(log.position, frame)]
+
+
+async def test_forgetting_a_topic_waits_for_nothing_when_the_gateway_ends(tmp_path: Path, clock: WallClock) -> None:
+    """What is before it in line may take as long as a disk is full. What is appended meanwhile is not lost."""
+    frame = bytes(sqlite_log.JOURNALED_BYTES_MAX)
+    async with Database.open(tmp_path, "batch") as database:
+        log = SqliteLog(database, clock, cursor_age_ms=0)
+        async with being_forgotten(database, log, clock) as (trimming, forgets):
+            trimming.cancel()
+            await trio.testing.wait_all_tasks_blocked()
+            assert trimming.cancelled_caught
+            assert log.topic(TOPIC).record_id is None
+            log.append(TOPIC, frame)
+            forgets.set()
+            await database.wait_durable(database.latest_ticket)
         assert await log.read(TOPIC, 0, 1) == [(log.position, frame)]
 
 

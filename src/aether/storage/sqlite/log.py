@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 import trio
 
 from aether._fastpath import Head, Topic, unpack
+from aether.errors import StoreUnavailable
 from aether.storage.sqlite.database import Database
 from aether.storage.sqlite.journal import Rows
 from aether.storage.sqlite.rows import Statement
@@ -316,13 +317,14 @@ class SqliteLog:
         unused = {name: number for number, name, has_records in rows if not has_records and name not in self._topics}
         if not unused:
             return
-        self._forgetting = set(unused)
+        self._forgetting |= unused.keys()
+        numbers = json.dumps(list(unused.values()))
         try:
-            numbers = json.dumps(list(unused.values()))
-            with trio.CancelScope(shield=True):  # what is queued will be done
-                await self._database.maintain(lambda writer: writer.execute(_FORGET_TOPICS, (numbers,)).rowcount)
-        finally:
-            self._forgetting = set()
+            await self._database.maintain(lambda writer: writer.execute(_FORGET_TOPICS, (numbers,)).rowcount)
+        except StoreUnavailable:
+            self._forgetting -= unused.keys()
+            raise
+        self._forgetting -= unused.keys()  # where this is cancelled it is still in line, and will be done
 
 
 def _meta(connection: sqlite3.Connection, name: str) -> int:
