@@ -412,3 +412,99 @@ async def test_places_do_not_pile_up(tmp_path: Path, clock: WallClock, monkeypat
             left.append(count())
         assert left[0] >= 123 - 5 * 10
         assert left[0] > left[1] > left[2] == 1
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+async def test_a_page_ends_with_the_record_that_fills_it(tmp_path: Path, clock: WallClock, is_moved: bool) -> None:
+    """Wherever its records are."""
+    async with Database.open(tmp_path, "batch") as database:
+        log = SqliteLog(database, clock)
+        for number in range(5):
+            log.append(TOPIC, b"%d" % number + b"x" * 99)
+        await database.wait_durable(database.latest_ticket)
+        if is_moved:
+            await database.wait_moved(database.latest_ticket)
+        for size, count in ((99, 1), (100, 1), (101, 2), (200, 2), (201, 3), (499, 5), (1000, 5)):
+            assert len(await log.read(TOPIC, 0, size)) == count
+        assert [position for position, _ in await log.read(TOPIC, 2, 200)] == [3, 4]
+
+
+async def test_what_is_of_the_allowed_age_stays(stores: Stores) -> None:
+    for frame in (b"first", b"second"):
+        stores.log.append(TOPIC, frame)
+        await stores.settle()
+        stores.clock.advance(0.001)
+    stores.clock.advance(0.999)  # the second is a second old
+    await stores.log.trim(max_age_ms=1000, max_bytes=0)
+    assert await read_all(stores) == [b"second"]
+    stores.clock.advance(0.001)
+    await stores.log.trim(max_age_ms=1000, max_bytes=0)
+    assert await read_all(stores) == []
+
+
+async def test_what_was_removed_does_not_count_any_more(
+    persistent_adapter: str, tmp_path: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the next trimming, and not after a restart; however many steps one takes."""
+    monkeypatch.setattr(sqlite_log, "TRIM_ROWS", 3)
+
+    async def append(stores: Stores, count: int) -> None:
+        for _ in range(count):
+            stores.log.append(TOPIC, b"x" * 1000)
+            await stores.settle()
+
+    async with open_stores(persistent_adapter, tmp_path, clock) as before:
+        await append(before, 20)
+        removed = await before.log.trim(max_age_ms=0, max_bytes=10_500)
+        assert 9_500 <= removed <= 11_000
+        assert len(await read_all(before)) == 10
+        assert await before.log.trim(max_age_ms=0, max_bytes=10_500) == 0
+    async with open_stores(persistent_adapter, tmp_path, clock) as after:
+        assert await after.log.trim(max_age_ms=0, max_bytes=10_500) == 0
+        await append(after, 2)
+        assert 1_900 <= await after.log.trim(max_age_ms=0, max_bytes=10_500) <= 2_200
+        assert len(await read_all(after)) == 10
+        assert 9_500 <= await after.log.trim(max_age_ms=0, max_bytes=1) <= 11_000
+        assert await read_all(after) == []
+
+
+@pytest.mark.parametrize("is_reopened", [False, True])
+async def test_where_a_time_begins_among_many_batches(
+    persistent_adapter: str, tmp_path: Path, clock: WallClock, is_reopened: bool
+) -> None:
+    times = []
+    async with open_stores(persistent_adapter, tmp_path, clock) as stores:
+        for number in range(6):
+            clock.advance(1)
+            times.append(clock())
+            for _ in range(2):
+                stores.log.append(TOPIC, b"%d" % number)
+            await stores.settle()
+        if not is_reopened:
+            await look_for_times(stores, times)
+    async with open_stores(persistent_adapter, tmp_path, clock) as stores:
+        await look_for_times(stores, times)
+
+
+async def look_for_times(stores: Stores, times: list[int]) -> None:
+    for number, time_ms in enumerate(times):
+        for exact_ms, expected in ((time_ms - 1, 2 * number), (time_ms, 2 * number), (time_ms + 1, 2 * number + 2)):
+            assert await stores.log.first_at_or_after(TOPIC, exact_ms) == expected
+    assert await stores.log.first_at_or_after("ga::nobody", 0) == 0
+
+
+async def test_a_time_begins_with_a_small_batch_that_a_large_one_overtook(
+    tmp_path: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The small one is in the journal when the large one is in its table."""
+    monkeypatch.setattr(sqlite_log, "JOURNALED_BYTES_MAX", 400)
+    async with Database.open(tmp_path, "batch") as database:
+        log = SqliteLog(database, clock)
+        for size in (3, 30, 3000):
+            clock.advance(1)
+            log.append(TOPIC, b"x" * size)
+            await database.wait_durable(database.latest_ticket)
+        last_ms = clock()
+        starts = [await log.first_at_or_after(TOPIC, last_ms - back_ms) for back_ms in (2000, 1000, 0)]
+        assert starts == [0, 1, 2]
+        assert [len(frame) for _, frame in await log.read(TOPIC, 0, 1 << 20)] == [3, 30, 3000]
