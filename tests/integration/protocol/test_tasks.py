@@ -149,6 +149,7 @@ async def test_7_targeted_to_somebody_online(boss: Desk, worker: Desk) -> None:
     assert (answer.status, answer.assigned_to) == ("assigned", target)
     assignment = await worker.assigned()
     assert (assignment.task_id, assignment.payload) == (answer.task_id, payload)
+    assert (assignment.workspace, assignment.target_implementation) == ("w", "pool")
 
 
 async def test_12_workspace_of_the_caller(boss: Desk) -> None:
