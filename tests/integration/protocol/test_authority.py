@@ -445,6 +445,47 @@ async def test_the_same_target_gets_the_same_grant(wire: Wire, admin: Admin) -> 
     assert (stranger.error, stranger.HasField("grant")) == ("authority grant delegate does not match actor", False)
 
 
+async def test_so_many_are_derived_by_one(tmp_path: Path, engine: str) -> None:
+    config = Config.development(
+        tmp_path / "data", acl={"enabled": True, "authority_grants_max": 2}, gateway={"engine": engine}
+    )
+    async with Gateway(config) as gateway, open_wire(gateway.port or 0) as wire:
+        case = await trust(wire, Admin(await wire.connect(orchestrator("admin"))), may_delegate=True, remaining_hops=2)
+        assert (await derive(case.peer, case.grant, ME)).success
+        refused = await derive(case.peer, case.grant, ME)
+        assert (refused.success, refused.error) == (False, "no more than 2 authority grants of one principal can hold")
+
+
+@pytest.mark.parametrize("op", ["derive", "derive_for_target"])
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"parent_grant_id": "nope"}, "authority grant not found"),
+        ({"may_delegate": True}, "may_delegate=true must allow at least one remaining hop"),
+        ({"remaining_hops": 1}, "may_delegate=false cannot have remaining hops"),
+        ({"operation_scope": ["x" * 16_384]}, "16384 bytes"),
+    ],
+)
+async def test_what_cannot_be_derived(wire: Wire, admin: Admin, op: str, changes: dict[str, Any], error: str) -> None:
+    case = await trust(wire, admin, may_delegate=True, remaining_hops=2)
+    receiver = pb.PrincipalRef(principal_type="agent", principal_id=ME)
+    fields = {
+        "parent_grant_id": case.grant.grant_id,
+        "audience_type": "agent",
+        "audience_id": ME,
+        "max_access_level": 20,
+        "expires_at": case.grant.expires_at,
+        **changes,
+    }
+    if op == "derive":
+        request = pb.AuthorityGrantDeriveRequest(delegate=receiver, **fields)
+        response = await ask_grants(case.peer, G.DERIVE, derive_request=request)
+    else:
+        for_target = pb.AuthorityGrantDeriveForTargetRequest(target=receiver, **fields)
+        response = await ask_grants(case.peer, G.DERIVE_FOR_TARGET, derive_for_target_request=for_target)
+    assert (response.success, error in response.error, response.HasField("grant")) == (False, True, False)
+
+
 async def test_another_grant_for_the_same_target_where_the_first_is_not_what_is_asked_for(
     wire: Wire, admin: Admin
 ) -> None:
