@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aether.storage.sqlite.database import Database
-from aether.storage.sqlite.journal import ROWS_MAX, Rows
+from aether.storage.sqlite.journal import BYTES_MAX, ROWS_MAX, Rows
 from aether.storage.sqlite.writer import Writer
 
 LATER = "ON CONFLICT DO UPDATE SET value = excluded.value"
@@ -78,7 +78,11 @@ def test_what_was_durable_is_there_after_any_end(history: list[tuple[Any, ...]])
 
 
 async def replay(history: list[tuple[Any, ...]], directory: Path) -> None:
-    """Against a model that only knows what was committed last; a crash is a copy of the file of that moment."""
+    """Against a model that only knows what was committed last; a crash is a copy of the file of that moment.
+
+    Every history ends with a crash, and with a look at what it left.
+    """
+    history = [*history, ("crash",), ("close",)]
     durable: tuple[dict[str, int], list[str]] = ({}, [])
     staged: tuple[dict[str, int], list[str]] = ({}, [])
     added, lives, done = 0, 0, 0
@@ -166,3 +170,43 @@ async def test_rows_come_no_faster_than_they_are_moved(tmp_path: Path, monkeypat
             in_time.set()
         await database.wait_moved(database.latest_ticket)
         assert len(tables(database)[1]) == 4 * ROWS_MAX
+
+
+@pytest.mark.parametrize("durability", ["batch", "os"])
+async def test_what_a_crash_left_in_the_journal_is_moved(tmp_path: Path, durability: str) -> None:
+    """A crash is a copy of the file of that moment."""
+    (tmp_path / "after").mkdir()
+    async with Database.open(tmp_path / "before", durability) as database:
+        participant = Participant(database)
+        for number in range(3):
+            participant.put("test-1", number)
+            participant.add(f"{number:03}")
+            await database.wait_durable(database.latest_ticket)
+        with closing(sqlite3.connect(tmp_path / "after" / "aether.db")) as image:
+            database.reader.backup(image)
+            assert image.execute("SELECT count(*) FROM journal").fetchone()[0] > 0
+    async with Database.open(tmp_path / "after", durability) as database:
+        assert tables(database) == ({"test-1": 2}, ["000", "001", "002"])
+        assert journaled(database) == 0
+
+
+async def test_who_waits_for_rows_does_not_wait_for_later_ones(tmp_path: Path) -> None:
+    async with Database.open(tmp_path, "os") as database:
+        participant = Participant(database)
+        participant.put("test-1", 1)
+        await database.wait_moved(ticket := database.latest_ticket)
+        participant.put("test-1", 2)
+        await database.wait_durable(database.latest_ticket)
+        await database.wait_moved(ticket)
+        assert (journaled(database), tables(database)) == (1, ({"test-1": 1}, []))
+
+
+async def test_a_few_large_rows_fill_it_too(tmp_path: Path) -> None:
+    async with Database.open(tmp_path, "os") as database:
+        participant = Participant(database)
+        for number in range(100):
+            participant.add(f"{number:03}" + "x" * 100_000)
+            await database.wait_durable(database.latest_ticket)
+            assert journaled(database) <= 2 * (BYTES_MAX // 100_000 + 1)
+        await database.wait_moved(database.latest_ticket)
+        assert len(tables(database)[1]) == 100
