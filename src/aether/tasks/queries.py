@@ -52,7 +52,9 @@ class QueryService:
             after = read_page_token(wanted.page_token) if wanted.page_token else None
             offset = max(0, wanted.offset) if after is None else 0
             filter_ = await self._filter(caller, wanted)
-            tasks = await self._book.store.query(filter_, limit, offset, after)
+            named = any(wanted.statuses or [wanted.status])
+            is_of_any = bool(filter_.statuses) or not named  # a status of a later version selects nothing
+            tasks = await self._book.store.query(filter_, limit, offset, after) if is_of_any else []
         except InvalidPageToken as error:
             response.error = f"invalid page_token: {error}"
         except StoreUnavailable:

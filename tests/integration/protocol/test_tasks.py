@@ -609,6 +609,17 @@ async def test_51_52_retry(boss: Desk, worker: Desk) -> None:
     assert "not in retryable state" in await boss.refused(Op.RETRY, task_id)
 
 
+async def test_51_ones_own_task_comes_back_to_its_creator_whomever_it_names(boss: Desk, connect: Connect) -> None:
+    """Nobody looked whether the creator may give that one anything."""
+    named = await connect(agent("x", workspace="elsewhere"))
+    task_id = await boss.created(target_agent_id="ag::elsewhere::i::x")
+    await boss.do(Op.FAIL, task_id)
+    await boss.do(Op.RETRY, task_id)
+    assert (await boss.assigned()).task_id == task_id
+    assert await named.settled("task_assignment") == []
+    assert (await boss.get(task_id)).assigned_to == "ag::w::i::boss"
+
+
 async def test_53_one_of_many_wins(boss: Desk, connect: Connect) -> None:
     watcher = await connect(engine())
     task_id = await boss.created(completion_event=pb.TaskCompletionEvent(enabled=True))
@@ -820,6 +831,13 @@ async def test_65_66_filters(boss: Desk, worker: Desk) -> None:
     assert await boss.listed(min_priority=40) == [assigned, pending]
     assert await boss.listed(priority=40) == [pending]
     assert await boss.listed(status=queued, exclude_statuses=[queued]) == []
+
+
+async def test_65_statuses_of_a_later_version_select_nothing(boss: Desk) -> None:
+    task_id = await boss.created()
+    assert await boss.listed(statuses=[99]) == await boss.listed(status=99) == []
+    assert await boss.listed(statuses=[99, pb.TASK_STATUS_QUEUED]) == await boss.listed(statuses=[0]) == [task_id]
+    assert await boss.listed(exclude_statuses=[0, 99]) == [task_id]
 
 
 async def test_70_times_are_seconds_and_payloads_stay_where_they_are(boss: Desk, clock: WallClock) -> None:
@@ -1220,6 +1238,21 @@ async def test_97_98_families(boss: Desk, worker: Desk) -> None:
     assert ("completed", pb.TASK_STATUS_COMPLETED) in states
 
 
+async def test_97_parts_elsewhere_are_not_followed_with_the_whole(boss: Desk, clock: WallClock) -> None:
+    parent = await boss.created()
+    elsewhere = await boss.created(parent_task_id=parent, workspace="elsewhere")
+    here = await boss.created(parent_task_id=elsewhere)
+    clock.advance(1)
+    await boss.subscribe(parent, recursive=True)
+    await boss.subscribe(parent, recursive=True, start_timestamp_unix_ms=1)
+    for task_id in (elsewhere, here):
+        await boss.do(Op.CLAIM, task_id)
+    events = await boss.settled("task_event")
+    assert {event.task_id for event in events} == {parent, here}
+    told = {event.child_lifecycle.child_task_id for event in events if event.task_id == parent}
+    assert elsewhere in told  # that it is there is a matter of the whole
+
+
 async def test_99_replay(boss: Desk, clock: WallClock) -> None:
     task_id = await boss.created()
     clock.advance(10)
@@ -1288,13 +1321,13 @@ async def test_what_was_asked_for_is_shown(boss: Desk, clock: WallClock) -> None
 
 async def test_102_completion_events(boss: Desk, connect: Connect) -> None:
     watcher = await connect(engine())
-    for named in ([], [pb.TASK_STATUS_FAILED], [pb.TASK_STATUS_RUNNING], [99], [pb.TASK_STATUS_COMPLETED]):
+    for named in ([], [0], [pb.TASK_STATUS_FAILED], [pb.TASK_STATUS_RUNNING], [99], [pb.TASK_STATUS_COMPLETED]):
         event = pb.TaskCompletionEvent(enabled=True, on_statuses=named)
         await boss.do(Op.COMPLETE, await boss.created(completion_event=event, task_type="t", correlation_id="c"))
     named = await boss.created(completion_event=pb.TaskCompletionEvent(enabled=True, event_name="mine"))
     await boss.do(Op.CANCEL, named)
     messages = await watcher.settled("msg")
-    assert [message.message_type for message in messages] == [pb.EVENT] * 3
+    assert [message.message_type for message in messages] == [pb.EVENT] * 4
     first = json.loads(messages[0].payload)
     assert first["event_names"] == ["task.completed"]
     assert (first["workspace"], first["source_agent"]) == ("w", "orchestrator")
