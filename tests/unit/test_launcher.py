@@ -146,3 +146,12 @@ def test_a_full_log_makes_room_for_a_new_one(tmp_path: Path) -> None:
     assert path.read_text() == "longer than a file may be\n"
     assert (tmp_path / "agent.log.1").read_text() == "line 5\nline 6\n"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_log_of_an_agent_goes_on_when_somebody_removed_it(tmp_path: Path) -> None:
+    path = tmp_path / "agent.log"
+    with LogFile(path, 10) as file:
+        file.write("12345678")
+        path.unlink()
+        file.write("next")
+    assert path.read_text() == "next\n"

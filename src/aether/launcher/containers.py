@@ -55,8 +55,7 @@ async def run_container(
         "Labels": {"aether.task": environment.get("AETHER_TASK_ID", "")},
         **({"Cmd": command} if command else {}),
     }
-    with trio.CancelScope(shield=True) as waiting:  # what is made and not known could not be removed
-        waiting.deadline = trio.current_time() + CREATE_S
+    with trio.move_on_after(CREATE_S, shield=True) as waiting:  # what is made and not known could not be removed
         made = await _ask(socket, "POST", "/containers/create", wanted)
     if waiting.cancelled_caught:
         raise EngineRefused(f"the engine has not made the container within {CREATE_S:.0f} s")

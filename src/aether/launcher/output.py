@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -31,7 +32,8 @@ class LogFile:
         self._bytes += len(data)
 
     def _begin_anew(self) -> None:
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        with suppress(FileNotFoundError):  # somebody removed it, or the last time no new one could be opened
+            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
         full, self._file = self._file, self._path.open("ab", buffering=0)
         full.close()
         self._bytes = 0

@@ -179,7 +179,7 @@ class SqliteLog:
             yield Rows(_INTO_LOG, rows)
             yield Rows(_INTO_META, [position, written], _HIGHER)
         else:
-            yield from _insert_log(rows, now_ms)
+            yield _insert_log(rows, now_ms)
             yield _SET_META, (*position, *written)
 
     def on_committed(self) -> None:
@@ -342,13 +342,13 @@ def _page(records: list[tuple[int, bytes]], end: int, max_bytes: int) -> list[tu
     return records
 
 
-def _insert_log(rows: list[tuple[int, int, int, int, bytes]], now_ms: int) -> Iterable[Statement]:
+def _insert_log(rows: list[tuple[int, int, int, int, bytes]], now_ms: int) -> Statement:
     """All rows in one step, their data in one value."""
     places, offset = [], 1
     for topic, first, last, _, data in rows:
         places.append([topic, first, last, offset, len(data)])
         offset += len(data)
-    yield _INSERT_LOG, (json.dumps(places), b"".join(row[-1] for row in rows), now_ms)
+    return _INSERT_LOG, (json.dumps(places), b"".join(row[-1] for row in rows), now_ms)
 
 
 def _read(reader: sqlite3.Connection, topic: int, after: int, max_bytes: int) -> list[tuple[int, bytes]]:
